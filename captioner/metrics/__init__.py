@@ -1,0 +1,1 @@
+"""Scores of captions: BLEU, ROUGE-L and CIDEr-D, with their significance."""

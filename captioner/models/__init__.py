@@ -1,0 +1,1 @@
+"""The applications, one file each: configuration, network, loss and decoding side by side."""

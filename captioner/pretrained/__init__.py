@@ -1,0 +1,1 @@
+"""The small trained models that ship with the package, one folder each."""

@@ -1,0 +1,1 @@
+"""The recurrent core that every application shares."""

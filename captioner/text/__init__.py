@@ -1,0 +1,1 @@
+"""Text: PTB tokens, vocabularies, and ordinary English."""

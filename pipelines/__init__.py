@@ -1,0 +1,1 @@
+"""The jobs behind the `captioner` command, each a short composition of library parts."""
