@@ -1,0 +1,62 @@
+"""Ordinary English from PTB tokens: what a reader sees. Scores are computed on tokens, never on these sentences.
+
+Two choices are ours, because lower-case tokens without punctuation cannot say: a sentence begins with an upper-case letter
+and closes with a full stop. The pronoun "I" is the only other word written upper-case.
+"""
+
+import re
+from collections.abc import Sequence
+
+# what the Penn Treebank writes for characters that its bracketed trees reserve, and for quotation marks
+_WRITTEN = {
+    **{"-lrb-": "(", "-rrb-": ")", "-lsb-": "[", "-rsb-": "]", "-lcb-": "{", "-rcb-": "}"},
+    **{"``": '"', "''": '"', "`": "'", "\\/": "/", "\\*": "*", "i": "I"},
+}
+# words that the Treebank cuts in two
+_CUT_WORDS = {("can", "not"), ("gim", "me"), ("gon", "na"), ("got", "ta"), ("lem", "me"), ("wan", "na")}
+_CLITICS = {"n't", "'s", "'m", "'d", "'re", "'ve", "'ll", "'"}
+_JOINS_BOTH = {"-", "/", "\\/"}
+_JOINS_LEFT = {
+    *_CLITICS,
+    *_JOINS_BOTH,
+    ".",
+    ",",
+    ";",
+    ":",
+    "?",
+    "!",
+    "...",
+    "%",
+    ")",
+    "]",
+    "}",
+    "-rrb-",
+    "-rsb-",
+    "-rcb-",
+    "''",
+}
+_JOINS_RIGHT = {*_JOINS_BOTH, "(", "[", "{", "-lrb-", "-lsb-", "-lcb-", "``", "`", "$", "£", "€", "#"}
+
+
+def to_sentence(tokens: Sequence[str]) -> str:
+    """Join PTB tokens into an English sentence: `a man 's hat` becomes "A man's hat."; no tokens become "".
+
+    Contractions, brackets, quotation marks, punctuation and hyphens lose the spaces that tokenisation gave them.
+    """
+    text = ""
+    previous = ""
+    glue = True
+    inside_quotes = False
+    for token in tokens:
+        written = _WRITTEN.get(token, token).replace("\\/", "/")
+        if token == '"':  # the only mark that does not say which end of a quotation it is
+            token = "''" if inside_quotes else "``"
+            inside_quotes = not inside_quotes
+        glue = glue or token in _JOINS_LEFT or (previous, token) in _CUT_WORDS
+        text += written if glue else " " + written
+        glue = token in _JOINS_RIGHT
+        previous = token
+    # str.capitalize would lower-case the rest
+    text = re.sub(r"\w", lambda first: first.group().upper(), text, count=1)
+    ends = re.search(r"[.!?][\"')\]}]*$", text)
+    return text if ends or not text else text + "."
