@@ -1,7 +1,7 @@
 """Ordinary English from PTB tokens: what a reader sees. Scores are computed on tokens, never on these sentences.
 
-Two choices are ours, because lower-case tokens without punctuation cannot say: a sentence begins with an upper-case letter
-and closes with a full stop. The pronoun "I" is the only other word written upper-case.
+Two choices are ours, because lower-case tokens without punctuation cannot say: a sentence begins with an upper-case
+letter and closes with a full stop. The pronoun "I" is the only other word written upper-case.
 """
 
 import re
@@ -16,26 +16,8 @@ _WRITTEN = {
 _CUT_WORDS = {("can", "not"), ("gim", "me"), ("gon", "na"), ("got", "ta"), ("lem", "me"), ("wan", "na")}
 _CLITICS = {"n't", "'s", "'m", "'d", "'re", "'ve", "'ll", "'"}
 _JOINS_BOTH = {"-", "/", "\\/"}
-_JOINS_LEFT = {
-    *_CLITICS,
-    *_JOINS_BOTH,
-    ".",
-    ",",
-    ";",
-    ":",
-    "?",
-    "!",
-    "...",
-    "%",
-    ")",
-    "]",
-    "}",
-    "-rrb-",
-    "-rsb-",
-    "-rcb-",
-    "''",
-}
-_JOINS_RIGHT = {*_JOINS_BOTH, "(", "[", "{", "-lrb-", "-lsb-", "-lcb-", "``", "`", "$", "£", "€", "#"}
+_JOINS_LEFT = {*_CLITICS, *_JOINS_BOTH, *". , ; : ? ! ... % ) ] } -rrb- -rsb- -rcb- ''".split()}
+_JOINS_RIGHT = {*_JOINS_BOTH, *"( [ { -lrb- -lsb- -lcb- `` ` $ £ € #".split()}
 
 
 def to_sentence(tokens: Sequence[str]) -> str:

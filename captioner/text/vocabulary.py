@@ -1,4 +1,4 @@
-"""The words a network knows, numbered. Tokens come from `captioner.text.ptb`; sentences from `captioner.text.english`."""
+"""The words a network knows, numbered. `captioner.text.ptb` makes the tokens, `captioner.text.english` the sentences."""
 
 import json
 from collections import Counter
