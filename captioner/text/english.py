@@ -16,8 +16,8 @@ _WRITTEN = {
 _CUT_WORDS = {("can", "not"), ("gim", "me"), ("gon", "na"), ("got", "ta"), ("lem", "me"), ("wan", "na")}
 _CLITICS = {"n't", "'s", "'m", "'d", "'re", "'ve", "'ll", "'"}
 _JOINS_BOTH = {"-", "/", "\\/"}
-_JOINS_LEFT = {*_CLITICS, *_JOINS_BOTH, *". , ; : ? ! ... % ) ] } -rrb- -rsb- -rcb- ''".split()}
-_JOINS_RIGHT = {*_JOINS_BOTH, *"( [ { -lrb- -lsb- -lcb- `` ` $ £ € #".split()}
+_JOINS_LEFT = {*_CLITICS, *_JOINS_BOTH, *".,;:?!%)]}", "...", "-rrb-", "-rsb-", "-rcb-", "''"}
+_JOINS_RIGHT = {*_JOINS_BOTH, *"([{`$£€#", "-lrb-", "-lsb-", "-lcb-", "``"}
 
 
 def to_sentence(tokens: Sequence[str]) -> str:

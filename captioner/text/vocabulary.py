@@ -1,4 +1,4 @@
-"""The words a network knows, numbered. `captioner.text.ptb` makes the tokens, `captioner.text.english` the sentences."""
+"""The words a network knows, numbered. `captioner.text.ptb` makes tokens, `captioner.text.english` sentences."""
 
 import json
 from collections import Counter

@@ -1,0 +1,87 @@
+"""Plain English captions, without their photos: what a decoder learns the language from before it sees a picture."""
+
+import gzip
+import re
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from captioner.data.captions import CaptionSet, read_coco, read_json
+from captioner.errors import DataError
+
+
+def photo_id(file_name: str) -> str:
+    """The number under which Flickr or COCO knows a photo, so that data sets which share photos can be compared.
+
+    `1000268201_693b08cb0e.jpg` and `1000268201.jpg` are Flickr's 1000268201; `COCO_val2014_000000000042.jpg` and
+    `000000000042.jpg` are COCO's 000000000042 (always twelve digits, which no Flickr number has). Any other name is
+    its own id, less the suffix.
+    """
+    stem = file_name.rpartition("/")[2].rpartition(".")[0] or file_name
+    coco = re.search(r"(?:^|_)(\d{12})$", stem)
+    flickr = re.match(r"\d+(?=_|$)", stem)
+    return coco[1] if coco else flickr[0] if flickr else stem
+
+
+def held_out_photos(captions: CaptionSet) -> set[str]:
+    """The photo ids of the validation and test splits: what no model may read captions of."""
+    return {photo_id(image.file_name) for image in captions if image.split != "train"}
+
+
+def read_caption_text(paths: Iterable[Path], exclude: Collection[str] = ()) -> list[tuple[str, str]]:
+    """Read captions and the ids of the photos that they describe.
+
+    Args:
+        paths: COCO captions files (plain or zipped), and folders laid out as Multi30k's `captions`: a list of photo
+            names `PART_images.txt` and line by line the captions `PART.1.en`, `PART.2.en`, ..., all possibly gzipped.
+        exclude: photo ids, as `photo_id` gives them, whose captions are left out.
+
+    Returns:
+        (photo id, caption as written) in the order of the files; captions without a word are left out.
+
+    Raises:
+        DataError: a path is neither, its files do not match line by line, or nothing is left.
+    """
+    paths = list(paths)
+    excluded = set(exclude)
+    pairs = [pair for path in paths for pair in (_read_folder(path) if path.is_dir() else _read_coco(path))]
+    kept = [(photo, caption) for photo, caption in pairs if photo not in excluded and re.search(r"\w", caption)]
+    if not kept:
+        raise DataError(f"{', '.join(map(str, paths)) or 'no file'}: no captions to learn from.")
+    return kept
+
+
+def _read_coco(path: Path) -> list[tuple[str, str]]:
+    coco = read_coco(read_json(path), path)
+    return [
+        (photo_id(image["file_name"]), entry["caption"].strip())
+        for image_id, image in coco.imgs.items()
+        for entry in coco.imgToAnns[image_id]
+    ]
+
+
+def _read_folder(folder: Path) -> list[tuple[str, str]]:
+    lists = sorted([*folder.glob("*_images.txt"), *folder.glob("*_images.txt.gz")])
+    if not lists:
+        raise DataError(f"{folder}: no PART_images.txt(.gz), the photo names of Multi30k's captions folder.")
+    pairs: list[tuple[str, str]] = []
+    for names in lists:
+        part = names.name.partition("_images.txt")[0]
+        photos = [photo_id(name) for name in _lines(names)]
+        texts = sorted([*folder.glob(f"{part}.*.en"), *folder.glob(f"{part}.*.en.gz")])
+        if not texts:
+            raise DataError(f"{folder}: {names.name} has no captions beside it ({part}.1.en, possibly .gz).")
+        for text in texts:
+            captions = _lines(text)
+            if len(captions) != len(photos):
+                raise DataError(f"{text}: {len(captions)} lines, but {names.name} names {len(photos)} photos.")
+            pairs += zip(photos, captions, strict=True)
+    return pairs
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        # not str.splitlines, which also cuts at characters that occur inside captions
+        return [line.strip() for line in data.decode("utf-8").removesuffix("\n").split("\n")]
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as text ({error}); fetch it again.") from error
