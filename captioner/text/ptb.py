@@ -16,9 +16,9 @@ _ABBREVIATIONS = """
     invt jan jos jr jul jun kan kans ky lt ltd maj mar md mfg mich minn mlle mme mo mon mont mr mrs ms msgr mt mtg natl
     neb nev nov oct okla penn pfc ph plc ppte ppty pres prof pte ptes pty ptys pvt rd rep reps rev rt sen sens sep sept
     seq sfc sgt spc sq sr st ste supt sys tel tenn thu tue tues univ va vs vt wed wis wisc wm wyo
-""".split()
-_CAPITALISED = "AL Ala Ark Az Del Ga Ill LA La Mass Md Miss Ore Pa Tex Wash".split()
-_BEFORE_NUMBERS = "art ca fig figs no nos op pp prop".split()
+"""
+_CAPITALISED = "AL Ala Ark Az Del Ga Ill LA La Mass Md Miss Ore Pa Tex Wash"
+_BEFORE_NUMBERS = "art ca fig figs no nos op pp prop"
 
 _TOKEN = re.compile(
     rf"""
@@ -32,8 +32,8 @@ _TOKEN = re.compile(
       | \d+(?:[.,:]\d+)+(?![\w])
       | (?:[a-z]\.)+[a-z](?:\.|(?![\w]))
       | [a-z]\.(?=\s*\S)(?!\s*['"]?\s*$)(?!\w)
-      | (?:{"|".join(_ABBREVIATIONS)})\.(?!\w) | (?-i:{"|".join(_CAPITALISED)})\.(?!\w)
-      | (?:{"|".join(_BEFORE_NUMBERS)})\.(?=\s*\d)
+      | (?:{"|".join(_ABBREVIATIONS.split())})\.(?!\w) | (?-i:{"|".join(_CAPITALISED.split())})\.(?!\w)
+      | (?:{"|".join(_BEFORE_NUMBERS.split())})\.(?=\s*\d)
       | (?:can(?=not\b)|gon(?=na\b)|got(?=ta\b)|wan(?=na\b)|gim(?=me\b)|lem(?=me\b))
       | (?<=can)not\b | (?<=gon)na\b | (?<=got)ta\b | (?<=wan)na\b | (?<=gim)me\b | (?<=lem)me\b
       | '(?:t(?=is\b|was\b)|em\b|n'|\d0s\b) | (?<='t)(?:is|was)\b | 'n'
@@ -41,7 +41,8 @@ _TOKEN = re.compile(
       | n['’]t(?![a-z]) | ['’](?:s|m|d|ll|re|ve)(?![a-z])
       | (?:[a-z0-9]|[^\W_])+?(?=n['’]t(?![a-z]))
       | [^\W_]+(?:&(?:amp;)?[^\W\d_](?![^\W\d_]))
-      | (?:[^\W_]+(?:[_/-][^\W_]+)*XX\.(?=[,;:]))?
+      | [a-z]+(?:\.[a-z]+)+
+      | (?:[^\W_]+(?:[_/-][^\W_]+)*)(?:\.(?=[,;:]))?
       | &amp; | &lt; | &gt; | &nbsp;
       | \.{{3}} | [!?]+ | --+
       | .
