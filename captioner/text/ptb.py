@@ -64,16 +64,24 @@ def tokenize(caption: str) -> list[str]:
     Returns:
         Tokens without white space, without the scorer's punctuation.
     """
+    return tokenize_line(caption).split()
+
+
+def tokenize_line(caption: str) -> str:
+    """The same as one line, as the official scorer keeps it.
+
+    A mixed number ("1 1/2") is one token there, with a no-break space; BLEU and CIDEr-D split it, ROUGE-L does not.
+    """
     words = caption.split()
     if not words:
-        return []
+        return ""
     if any(map(str.isdigit, caption)):  # numbers look across spaces
-        return list(_lex(" ".join(words)))
+        return " ".join(_lex(" ".join(words)))
     tokens: list[str] = []
     for word in words[:-1]:
         tokens += _lex(word + " a")[:-1]
     tokens += _lex(words[-1])
-    return tokens
+    return " ".join(tokens)
 
 
 @lru_cache(maxsize=1 << 17)
@@ -83,6 +91,6 @@ def _lex(text: str) -> tuple[str, ...]:
         token = match["token"]
         if token is not None:
             token = _REWRITTEN.get(token, token).lower().replace("’", "'").replace("&amp;", "&")
-            if token not in PUNCTUATION:
-                tokens += token.split()
+            if token and token not in PUNCTUATION:
+                tokens.append(token.replace(" ", "\u00a0"))
     return tuple(tokens)
