@@ -1,0 +1,151 @@
+"""Beam search over all images and hypotheses of a batch at once.
+
+At each step the `beam_size` best continuations of an image's open hypotheses are kept. Those that end there leave the
+beam and compete, under length normalisation, for the `num_captions` places in the result; the others stay open. An
+image is finished when no open hypothesis can still take a place: its log-probability can only fall, so that divided by
+the greatest length it bounds every score to come. With one beam this is greedy search.
+"""
+
+import torch
+from torch import Tensor
+
+from captioner.decoding.steps import (
+    Hypothesis,
+    Search,
+    StepModel,
+    Tensors,
+    ban_repeats,
+    batch_size,
+    take_beams,
+    take_images,
+    to_hypotheses,
+)
+from captioner.text.vocabulary import SPECIALS, Vocabulary
+
+
+@torch.no_grad()
+def beam_search(
+    model: StepModel, state: Tensors, context: Tensors, options: Search, return_attention: bool = False
+) -> list[list[Hypothesis]]:
+    """Search for the most probable captions.
+
+    `<pad>`, `<start>` and `<unk>` are never chosen, but keep their share of probability: log-probabilities are not
+    renormalised. A hypothesis of `max_length` words is closed with the end, whose log-probability counts.
+
+    Args:
+        model: steps the hypotheses.
+        state: (B, 1, ...) before `<start>` is read.
+        context: (B, ...).
+        options: see `Search`.
+        return_attention: keep the attention weights, if the model gives them.
+
+    Returns:
+        for each image the `num_captions` best hypotheses, best first; fewer only where the vocabulary is so small that
+        there are no more.
+    """
+    count, device = batch_size(state | context), next(iter((state | context).values())).device
+    results = _Results(count, options, device)
+    images = torch.arange(count, device=device)
+    tokens = torch.full((count, 1), Vocabulary.start, device=device)
+    # the open hypotheses; one that ends leaves a place of log-probability -inf behind
+    beams = {
+        "total": torch.zeros(count, 1, device=device),
+        "words": torch.full((count, 1, options.max_length + 1), Vocabulary.pad, device=device),
+        "each": torch.zeros(count, 1, options.max_length + 1, device=device),
+    }
+    for length in range(options.max_length + 1):
+        logits, state, attention = model.step(tokens, state, context)
+        if return_attention and attention is not None:
+            if length == 0:
+                beams["attention"] = attention.new_zeros(*beams["words"].shape, attention.shape[-1])
+            beams["attention"][:, :, length] = attention
+        gains, tokens, parents = _best_continuations(logits, beams, length, options)
+        beams, state = take_beams(beams, parents), take_beams(state, parents)
+        beams["total"] += gains
+        beams["words"][:, :, length] = tokens
+        beams["each"][:, :, length] = gains
+
+        ended = tokens == Vocabulary.end
+        results.offer(images, beams, ended, length)
+        beams["total"].masked_fill_(ended, -torch.inf)
+        unsettled = ~results.settle(images, beams["total"].amax(1))
+        rest = unsettled.nonzero().squeeze(1)
+        if len(rest) == 0:
+            break
+        if len(rest) < len(images):
+            images, tokens = images[rest], tokens[rest]
+            beams, state, context = take_images(beams, rest), take_images(state, rest), take_images(context, rest)
+    return to_hypotheses(results.kept, options.max_length)
+
+
+def _best_continuations(logits: Tensor, beams: Tensors, length: int, options: Search) -> tuple[Tensor, Tensor, Tensor]:
+    """Choose among everything that may follow the open hypotheses of each image.
+
+    Args:
+        logits: (B, K, V).
+        beams: the K hypotheses of each image.
+        length: their number of words.
+        options: the search's.
+
+    Returns:
+        log-probabilities of the tokens chosen, the tokens, and the hypotheses that they continue; (B, beam_size) each.
+    """
+    logits = logits.float()
+    normaliser = logits.logsumexp(-1, keepdim=True)
+    if options.no_repeat_ngram:
+        logits = ban_repeats(logits, beams["words"][:, :, :length], options.no_repeat_ngram)
+    # words follow the specials; an image cannot take more than beam_size of them from one hypothesis
+    width = 0 if length == options.max_length else min(options.beam_size, logits.shape[-1] - len(SPECIALS))
+    gains, tokens = logits[..., len(SPECIALS) :].topk(width)
+    tokens = tokens + len(SPECIALS)
+    if length >= options.min_length:
+        end_gains = logits[..., Vocabulary.end, None]
+        gains = torch.cat([gains, end_gains], -1)
+        tokens = torch.cat([tokens, torch.full_like(end_gains, Vocabulary.end, dtype=torch.long)], -1)
+    # rounding must not lift a probability above 1, or the bound by which an image is settled would not hold
+    gains = (gains - normaliser).clamp(max=0)
+    totals = (beams["total"].unsqueeze(-1) + gains).flatten(1)
+    chosen = totals.topk(min(options.beam_size, totals.shape[1])).indices
+    return gains.flatten(1).gather(1, chosen), tokens.flatten(1).gather(1, chosen), chosen // gains.shape[-1]
+
+
+class _Results:
+    """The best ended hypotheses of every image so far: `kept`, in the form that `to_hypotheses` takes."""
+
+    def __init__(self, count: int, options: Search, device: torch.device) -> None:
+        size = (count, options.num_captions)
+        self.options = options
+        self.kept: Tensors = {
+            "score": torch.full(size, -torch.inf, device=device),
+            "length": torch.zeros(size, dtype=torch.long, device=device),
+            "total": torch.zeros(size, device=device),
+            "words": torch.zeros(*size, options.max_length + 1, dtype=torch.long, device=device),
+            "each": torch.zeros(*size, options.max_length + 1, device=device),
+        }
+
+    def offer(self, images: Tensor, beams: Tensors, ended: Tensor, length: int) -> None:
+        """Keep those hypotheses that end here and are better than what is kept.
+
+        Args:
+            images: (M,), the images that the rows of `beams` belong to.
+            beams: their hypotheses, (M, K, ...).
+            ended: (M, K), which end here.
+            length: their number of words.
+        """
+        if "attention" in beams and "attention" not in self.kept:
+            size, shape = self.kept["score"].shape, beams["attention"].shape
+            self.kept["attention"] = beams["attention"].new_zeros(*size, *shape[2:])
+        scores = beams["total"] / (length + 1) ** self.options.length_penalty
+        offered = beams | {
+            "score": scores.masked_fill(~ended, -torch.inf),
+            "length": torch.full_like(ended, length, dtype=torch.long),
+        }
+        both = {name: torch.cat([kept[images], offered[name]], 1) for name, kept in self.kept.items()}
+        places = both["score"].topk(self.options.num_captions).indices
+        for name, tensor in take_beams(both, places).items():
+            self.kept[name][images] = tensor
+
+    def settle(self, images: Tensor, best_open: Tensor) -> Tensor:
+        """Which images (M,) no open hypothesis can improve, the best of which has log-probability `best_open` (M,)."""
+        bound = best_open / (self.options.max_length + 1) ** self.options.length_penalty
+        return self.kept["score"][images, -1] >= bound
