@@ -1,16 +1,59 @@
-"""Reading images, and the resize that a CNN expects."""
+"""Reading images of any common format as upright 8-bit RGB, and the resize that a CNN expects.
 
+Two decoders share the work. OpenCV takes plain JPEG and WebP files, nearly all photos, and decodes a big JPEG straight
+to a fraction of its size. Pillow reads every header, so that nothing is decoded whose size is absurd, and decodes what
+needs care: palettes, alpha, CMYK, 16 bits, first frames, and files that end too soon.
+"""
+
+import io
+import math
+import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageFile
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.PpmImagePlugin import PpmImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
 
 from captioner.errors import ImageError
 
 Pixels = NDArray[np.uint8]
+
+MAX_PIXELS = 200_000_000
+"""Images that claim more pixels are refused: as many as the largest phone cameras take, 600 MB decoded."""
+
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".avif", ".jp2"}
+    | {".ppm", ".pgm", ".pbm", ".pnm", ".heic", ".heif"}
+)
+"""What counts as an image when a folder is listed; .heic is among them so that it is reported, not passed over."""
+
+_READERS: tuple[type[ImageFile.ImageFile], ...] = (
+    JpegImageFile,
+    PngImageFile,
+    WebPImageFile,
+    BmpImageFile,
+    GifImageFile,
+    TiffImageFile,
+    AvifImageFile,
+    Jpeg2KImageFile,
+    PpmImageFile,
+)
+_HEADER_SIZE = 32  # bytes that tell the format
+_END_OF_JPEG = b"\xff\xd9"
+_ORIENTATION = 0x0112  # the EXIF tag
 
 _INTERPOLATION = {
     "nearest": cv2.INTER_NEAREST,
@@ -29,7 +72,7 @@ class Transform:
         mean: of each RGB channel, for values in 0..1; subtracted inside the encoder.
         std: of each RGB channel, for values in 0..1; divided by inside the encoder.
         interpolation: timm's name; shrinking always averages over the covered area first, as timm's does.
-        crop: `squash` resizes the whole image and loses its aspect ratio; `center` keeps the ratio and cuts the middle out.
+        crop: `squash` resizes the whole image and loses its aspect ratio; `center` keeps it and cuts the middle out.
         crop_pct: share of the resized image that `center` keeps.
     """
 
@@ -40,6 +83,20 @@ class Transform:
     crop: Literal["squash", "center"] = "squash"
     crop_pct: float = 1.0
 
+    @property
+    def at_least(self) -> tuple[int, int]:
+        """(height, width) that an image must keep when it is decoded at reduced scale."""
+        share = self.crop_pct if self.crop == "center" else 1.0
+        return math.ceil(self.size[0] / share), math.ceil(self.size[1] / share)
+
+    def window(self, height: int, width: int) -> tuple[float, float, float, float]:
+        """The part of a (height, width) image that the CNN sees: top, left, bottom, right as shares of the image."""
+        if self.crop == "squash":
+            return 0.0, 0.0, 1.0, 1.0
+        scale = max(self.size[0] / height, self.size[1] / width) / self.crop_pct
+        high, wide = min(1.0, self.size[0] / (height * scale)), min(1.0, self.size[1] / (width * scale))
+        return (1 - high) / 2, (1 - wide) / 2, (1 + high) / 2, (1 + wide) / 2
+
     def __call__(self, image: Pixels) -> Pixels:
         """Resize and crop one RGB image (H, W, 3) to (height, width, 3)."""
         height, width = self.size
@@ -47,36 +104,261 @@ class Transform:
             scale = max(height / image.shape[0], width / image.shape[1]) / self.crop_pct
             wide = max(width, round(image.shape[1] * scale))
             high = max(height, round(image.shape[0] * scale))
-            image = self._resize(image, high, wide)
+            image = resize(image, high, wide, self.interpolation)
             top, left = (high - height) // 2, (wide - width) // 2
             return np.ascontiguousarray(image[top : top + height, left : left + width])
-        return self._resize(image, height, width)
-
-    def _resize(self, image: Pixels, height: int, width: int) -> Pixels:
-        if image.shape[:2] == (height, width):
-            return image
-        shrinks = height < image.shape[0] and width < image.shape[1]
-        # OpenCV's other filters sample without averaging, which aliases when an image shrinks
-        method = cv2.INTER_AREA if shrinks else _INTERPOLATION[self.interpolation]
-        return np.asarray(cv2.resize(image, (width, height), interpolation=method), dtype=np.uint8)
+        return resize(image, height, width, self.interpolation)
 
 
-def read_image(path: Path) -> Pixels:
+def resize(image: Pixels, height: int, width: int, interpolation: str = "bicubic") -> Pixels:
+    """Resize an RGB image (H, W, 3) to (height, width, 3), averaging over covered areas where both sides shrink."""
+    if image.shape[:2] == (height, width):
+        return image
+    shrinks = height < image.shape[0] and width < image.shape[1]
+    # OpenCV's other filters sample without averaging, which aliases when an image shrinks
+    method = cv2.INTER_AREA if shrinks else _INTERPOLATION[interpolation]
+    return np.asarray(cv2.resize(image, (width, height), interpolation=method), dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An image file's content.
+
+    Attributes:
+        pixels: upright RGB (H, W, 3), perhaps at reduced scale.
+        size: (height, width) of the upright image at full scale.
+        warning: what is wrong with the file although it could be read, or None.
+    """
+
+    pixels: Pixels
+    size: tuple[int, int]
+    warning: str | None = None
+
+
+def read_image(path: Path | str) -> Pixels:
     """Read an image file as RGB (H, W, 3), turned as its EXIF orientation says.
 
+    A file that ends too soon gives its upper part and a Python warning, if at least half of it is there.
+
     Raises:
-        ImageError: the file is missing, empty or not an image.
+        ImageError: the file is missing, unreadable, empty, too large, or not an image.
     """
+    decoded = read(path)
+    if decoded.warning:
+        warnings.warn(f"{path}: {decoded.warning}.", stacklevel=2)
+    return decoded.pixels
+
+
+def decode_image(data: Pixels | bytes, name: str) -> Pixels:
+    """Decode an image file's bytes as RGB (H, W, 3), as `read_image` does; `name` is for the error."""
+    decoded = decode(bytes(data), name)
+    if decoded.warning:
+        warnings.warn(f"{name}: {decoded.warning}.", stacklevel=2)
+    return decoded.pixels
+
+
+def read(path: Path | str, *, at_least: tuple[int, int] | None = None, max_pixels: int = MAX_PIXELS) -> Decoded:
+    """Read an image file; see `decode`."""
     try:
-        data = np.fromfile(path, dtype=np.uint8)
+        with open(path, "rb") as file:
+            start = file.read(_HEADER_SIZE)
+            _reader(start, str(path))  # so that a huge file which is no image is not read to its end
+            data = start + file.read()
     except OSError as error:
-        raise ImageError(f"{path}: cannot be read ({error.strerror}).") from error
-    return decode_image(data, str(path))
+        reason = os.strerror(error.errno).lower() if error.errno else str(error)
+        raise ImageError(f"{path}: cannot be read ({reason})") from error
+    return decode(data, str(path), at_least=at_least, max_pixels=max_pixels)
 
 
-def decode_image(data: Pixels, name: str) -> Pixels:
-    """Decode an image file's bytes as RGB (H, W, 3); `name` is for the error."""
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
-    if image is None:
-        raise ImageError(f"{name}: not an image that can be decoded.")
-    return np.asarray(image, dtype=np.uint8)
+def decode(data: bytes, name: str, *, at_least: tuple[int, int] | None = None, max_pixels: int = MAX_PIXELS) -> Decoded:
+    """Decode an image file's bytes: the first frame, upright, 8-bit RGB, transparent parts on white.
+
+    Args:
+        data: the file.
+        name: of the file, for errors.
+        at_least: (height, width) that is enough; a big JPEG is then decoded at 1/2, 1/4 or 1/8, never below this size.
+        max_pixels: refuse an image whose header claims more.
+
+    Raises:
+        ImageError: `name: reason`, where what stands in brackets after the reason is about this one file.
+    """
+    reader = _reader(data[:_HEADER_SIZE], name)
+    try:
+        image = reader(io.BytesIO(data), "")
+        width, height = image.size
+        orientation = 1 if isinstance(image, TiffImageFile) else _orientation(image)  # TIFF is turned when loaded
+    except Image.DecompressionBombError as error:
+        raise ImageError(f"{name}: too large ({error})") from None
+    except Exception as error:  # on damaged files Pillow's plugins raise nearly anything
+        raise ImageError(f"{name}: damaged {reader.format} file ({_first_line(error)})") from error
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{name}: too large ({width} x {height} pixels; --max-pixels, now {max_pixels:,}, sets the limit)"
+        )
+    size = (width, height) if orientation >= 5 else (height, width)
+    complete = reader is not JpegImageFile or data.rfind(_END_OF_JPEG, image.fp.tell() if image.fp else 0) >= 0
+    plain = image.mode in ("L", "RGB") and "transparency" not in image.info and not getattr(image, "is_animated", False)
+    if complete and plain and reader in (JpegImageFile, WebPImageFile):
+        needed = at_least if orientation < 5 or at_least is None else (at_least[1], at_least[0])
+        pixels = _decode_plain(data, name, 1 if reader is WebPImageFile else _reduction((height, width), needed))
+        return Decoded(_turn(pixels, orientation), size)
+    if not complete:
+        image = reader(io.BytesIO(data + _END_OF_JPEG), "")
+    pixels, share = _load(image, name, complete)
+    warning = f"the file ends too soon ({share:.0%} of the image could be read)" if share is not None else None
+    return Decoded(_turn(pixels, orientation), size, warning)
+
+
+def to_pixels(image: Image.Image | NDArray[Any]) -> Pixels:
+    """An image in memory as uint8 RGB (H, W, 3).
+
+    Args:
+        image: a Pillow image of any mode, or an array: grey (H, W) or (H, W, 1), RGB (H, W, 3) or RGBA (H, W, 4), of
+            8- or 16-bit unsigned integers, booleans, or floats from 0 to 1.
+
+    Raises:
+        ImageError: the array has another shape or type, or no pixels.
+    """
+    if isinstance(image, Image.Image):
+        try:
+            image.load()
+            return _to_rgb(image)
+        except (OSError, ValueError) as error:
+            raise ImageError(f"{image!r}: cannot become RGB ({_first_line(error)})") from error
+    array = np.asarray(image)
+    if array.ndim == 2:
+        array = array[:, :, None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or array.size == 0:
+        raise ImageError(
+            f"an array of shape {np.shape(image)} is no image; give (height, width), or 1, 3 or 4 channels last."
+        )
+    if array.dtype.kind == "f":
+        array = (np.nan_to_num(array).clip(0, 1) * 255).round().astype(np.uint8)
+    elif array.dtype == np.bool_:
+        array = array.astype(np.uint8) * 255
+    elif array.dtype == np.uint16:
+        array = (array >> 8).astype(np.uint8)
+    elif array.dtype != np.uint8:
+        raise ImageError(f"an array of {array.dtype} is no image; give uint8, uint16, bool, or floats from 0 to 1.")
+    if array.shape[2] == 4:
+        return _on_white(array)
+    return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3)))
+
+
+def _reader(start: bytes, name: str) -> type[ImageFile.ImageFile]:
+    """The Pillow class for a file that starts so; our own choice of formats, without Pillow's limit on pixels."""
+    if not start:
+        raise ImageError(f"{name}: empty file")
+    for reader in _READERS:
+        accept = Image.OPEN[reader.format or ""][1]
+        if accept is not None and accept(start) is True:
+            return reader
+    if start[4:8] == b"ftyp" and start[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
+        raise ImageError(f"{name}: HEIC photos cannot be decoded; convert them to JPEG")
+    raise ImageError(f"{name}: not an image")
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # damaged EXIF data, in many ways; the picture itself may be sound
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _turn(pixels: Pixels, orientation: int) -> Pixels:
+    """Undo an EXIF orientation: 2 to 4 are flips and a half turn, 5 to 8 also exchange height and width."""
+    if orientation >= 5:
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def _reduction(size: tuple[int, int], at_least: tuple[int, int] | None) -> int:
+    if at_least is None:
+        return 1
+    for factor in (8, 4, 2):
+        if size[0] // factor >= at_least[0] and size[1] // factor >= at_least[1]:
+            return factor
+    return 1
+
+
+_FLAGS = {
+    1: cv2.IMREAD_COLOR_RGB,
+    # RGB order is a flag of its own: OpenCV's named reductions say BGR
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2 | cv2.IMREAD_COLOR_RGB,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4 | cv2.IMREAD_COLOR_RGB,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_COLOR_RGB,
+}
+
+
+def _decode_plain(data: bytes, name: str, reduction: int) -> Pixels:
+    flags = _FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error as error:
+        raise ImageError(f"{name}: damaged file ({_first_line(error)})") from error
+    if pixels is None:
+        raise ImageError(f"{name}: damaged file")
+    return np.asarray(pixels, dtype=np.uint8)
+
+
+def _load(image: ImageFile.ImageFile, name: str, complete: bool) -> tuple[Pixels, float | None]:
+    """Decode by Pillow. The second value is None, or for a file that ends too soon the share of rows that it gave."""
+    try:
+        interlaced = _interlaced(image)
+        try:
+            image.load()
+        except OSError as error:
+            if "truncated" not in str(error) or interlaced:
+                raise
+            complete = False
+            image.tile = []  # what has been decoded stays; do not try again
+        if complete:
+            return _to_rgb(image), None
+        rows = _decoded_rows(np.asarray(image), 128 if isinstance(image, JpegImageFile) else 0)
+        share = (rows.stop - rows.start) / image.height
+        if share >= 0.5:
+            return _to_rgb(image)[rows], share
+    except Exception as error:  # on damaged files Pillow's plugins raise nearly anything
+        raise ImageError(f"{name}: damaged {image.format} file ({_first_line(error)})") from error
+    raise ImageError(f"{name}: the file ends too soon (only {share:.0%} of the image could be read)")
+
+
+def _interlaced(image: ImageFile.ImageFile) -> bool:
+    """Whether rows come in passes, so that a file which ends too soon has holes all over."""
+    if isinstance(image, GifImageFile):
+        arguments = image.tile[0].args if image.tile else None
+        return isinstance(arguments, tuple) and bool(arguments[1])
+    return bool(image.info.get("interlace"))
+
+
+def _decoded_rows(array: NDArray[Any], blank: int) -> slice:
+    """The rows from the first to the last that are not wholly `blank`, as decoders leave what they did not reach."""
+    rows = np.flatnonzero((array != blank).reshape(len(array), -1).any(axis=1))
+    return slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0, 0)
+
+
+def _to_rgb(image: Image.Image) -> Pixels:
+    if image.mode.startswith("I"):  # 16 bits, in one of Pillow's ways of storing them
+        grey = (np.asarray(image).clip(0, 65535).astype(np.uint16) >> 8).astype(np.uint8)
+        return np.ascontiguousarray(np.broadcast_to(grey[:, :, None], (*grey.shape, 3)))
+    if image.mode == "F":
+        return to_pixels(np.asarray(image))
+    if image.has_transparency_data:
+        return _on_white(np.asarray(image.convert("RGBA")))
+    return np.asarray(image.convert("RGB"))
+
+
+def _on_white(rgba: Pixels) -> Pixels:
+    alpha = rgba[:, :, 3:].astype(np.uint16)
+    blended = (rgba[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255
+    return blended.astype(np.uint8)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,401 @@
+"""Every common image format becomes upright 8-bit RGB; damaged files become one clear error."""
+
+import io
+import random
+import struct
+import warnings
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageDraw
+
+from captioner.errors import ImageError
+from captioner.vision.images import Transform, decode, decode_image, read, read_image, to_pixels
+
+
+def picture(width: int = 64, height: int = 48) -> Image.Image:
+    """A smooth coloured picture whose four corners differ, so that every turn and flip shows."""
+    x, y = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
+    rgb = np.stack([40 + 170 * x, 40 + 170 * y, 40 + 170 * (1 - x) * (1 - y)], axis=-1)
+    return Image.fromarray(rgb.round().astype(np.uint8))
+
+
+def file(image: Image.Image, format: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def difference(found: np.ndarray, image: Image.Image) -> float:
+    expected = np.asarray(image.convert("RGB"), dtype=float)
+    assert found.dtype == np.uint8
+    assert found.shape == expected.shape
+    return float(np.abs(found - expected).mean())
+
+
+@pytest.mark.parametrize(
+    ("format", "options"),
+    [
+        ("JPEG", {"quality": 95}),
+        ("JPEG", {"quality": 95, "progressive": True}),
+        ("JPEG", {"quality": 95, "subsampling": 0}),
+        ("PNG", {}),
+        ("WEBP", {"lossless": True}),
+        ("WEBP", {"quality": 95}),
+        ("BMP", {}),
+        ("GIF", {}),
+        ("TIFF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+        ("PPM", {}),
+        ("AVIF", {"quality": 95}),
+        ("JPEG2000", {}),
+    ],
+)
+def test_common_formats_give_the_picture(format, options):
+    assert difference(decode(file(picture(), format, **options), "x").pixels, picture()) < 4
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "RGBA", "LA", "I;16", "I", "F", "RGBX", "HSV", "YCbCr"])
+def test_any_pillow_mode_becomes_rgb(mode):
+    image = picture()
+    if mode in ("I;16", "I"):
+        image = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257).convert(mode)
+    elif mode == "F":
+        image = Image.fromarray(np.asarray(image.convert("L")).astype(np.float32) / 255)
+    else:
+        image = image.convert(mode)
+    pixels = to_pixels(image)
+    assert pixels.shape == (48, 64, 3)
+    expected = picture() if mode in ("RGBA", "RGBX", "HSV", "YCbCr", "CMYK", "P") else picture().convert("L")
+    assert difference(pixels, expected) < (16 if mode == "P" else 6)
+
+
+def test_black_and_white_image_stays_black_and_white():
+    image = picture().convert("1")
+    assert (to_pixels(image)[:, :, 0] == np.asarray(image) * 255).all()
+
+
+def test_cmyk_jpeg_is_neither_inverted_nor_refused():
+    assert difference(decode(file(picture().convert("CMYK"), "JPEG", quality=95), "x").pixels, picture()) < 6
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+def test_sixteen_bits_keep_their_brightness(format):
+    grey = np.asarray(picture().convert("L")).astype(np.uint16) * 257
+    assert difference(decode(file(Image.fromarray(grey), format), "x").pixels, picture().convert("L")) < 1
+
+
+def test_sixteen_bit_colour_png_keeps_its_brightness():
+    import cv2
+
+    sixteen = np.asarray(picture())[:, :, ::-1].astype(np.uint16) * 257
+    data = cv2.imencode(".png", sixteen)[1].tobytes()
+    assert difference(decode(data, "x").pixels, picture()) < 1
+
+
+@pytest.mark.parametrize("format", ["PNG", "WEBP", "TIFF"])
+def test_transparent_parts_are_white(format):
+    image = picture().convert("RGBA")
+    image.paste((0, 0, 0, 0), (0, 0, 32, 48))
+    pixels = decode(file(image, format, **({"lossless": True, "exact": True} if format == "WEBP" else {})), "x").pixels
+    assert (pixels[:, :32] == 255).all()
+    assert difference(pixels[:, 32:], picture().crop((32, 0, 64, 48))) < 1
+
+
+def test_transparent_palette_colour_is_white():
+    image = Image.new("P", (4, 4), 0)
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    image.putpixel((0, 0), 1)
+    pixels = decode(file(image, "PNG", transparency=0), "x").pixels
+    assert pixels[0, 0].tolist() == [0, 0, 255]
+    assert (pixels[1:] == 255).all()
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_animation_gives_its_first_frame(format):
+    later = [Image.new("RGB", (64, 48), "black")] * 2
+    options = {"lossless": True} if format == "WEBP" else {}
+    assert (
+        difference(
+            decode(file(picture(), format, save_all=True, append_images=later, **options), "x").pixels, picture()
+        )
+        < 4
+    )
+
+
+@pytest.mark.parametrize("size", [(1, 1), (6000, 8), (3, 2000)])
+def test_extreme_shapes_are_read_and_resized(size):
+    pixels = decode(file(picture(*size), "JPEG"), "x", at_least=(32, 32)).pixels
+    assert pixels.shape == (size[1], size[0], 3)
+    assert Transform((32, 32))(pixels).shape == (32, 32, 3)
+    assert Transform((32, 32), crop="center", crop_pct=0.875)(pixels).shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_all_orientations_give_the_same_upright_picture(format, orientation):
+    turns = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,  # stored turned left: the reader turns it right
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = picture().transpose(turns[orientation]) if orientation > 1 else picture()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    decoded = decode(file(stored, format, exif=exif, **({"quality": 95} if format in ("JPEG", "WEBP") else {})), "x")
+    assert difference(decoded.pixels, picture()) < 4
+    assert decoded.size == (48, 64)
+
+
+def test_big_jpeg_is_decoded_at_reduced_scale_but_never_below_what_is_needed():
+    data = file(picture(1000, 800), "JPEG", quality=95)
+    assert decode(data, "x").pixels.shape == (800, 1000, 3)
+    assert decode(data, "x", at_least=(224, 224)).pixels.shape[:2] == (400, 500)
+    assert decode(data, "x", at_least=(100, 100)).pixels.shape[:2] == (100, 125)
+    assert decode(data, "x", at_least=(900, 100)).pixels.shape[:2] == (800, 1000)
+    reduced = decode(data, "x", at_least=(100, 100))
+    assert reduced.size == (800, 1000)
+    assert difference(reduced.pixels, picture(125, 100)) < 4
+
+
+def test_reduced_scale_counts_the_stored_sides_of_a_turned_photo():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = file(picture(1000, 400), "JPEG", exif=exif)
+    assert decode(data, "x", at_least=(500, 200)).pixels.shape[:2] == (500, 200)
+    assert decode(data, "x", at_least=(200, 500)).pixels.shape[:2] == (1000, 400)
+
+
+def noisy(width: int = 160, height: int = 120) -> Image.Image:
+    rng = np.random.default_rng(0)
+    return Image.fromarray(
+        (np.asarray(picture(width, height)) + rng.integers(0, 40, (height, width, 3))).astype(np.uint8)
+    )
+
+
+@pytest.mark.parametrize(
+    ("format", "options"),
+    [("JPEG", {}), ("JPEG", {"subsampling": 0, "quality": 95}), ("PNG", {}), ("BMP", {}), ("PPM", {})],
+)
+def test_a_file_cut_after_its_middle_gives_what_is_there_with_a_warning(format, options):
+    data = file(noisy(), format, **options)
+    decoded = decode(data[: int(len(data) * 0.8)], "x")
+    assert decoded.warning is not None
+    assert "ends too soon" in decoded.warning
+    assert 60 <= len(decoded.pixels) < 120
+    assert decoded.size == (120, 160)
+    whole = np.asarray(decode(data, "x").pixels, dtype=float)
+    part = whole[-len(decoded.pixels) :] if format == "BMP" else whole[: len(decoded.pixels)]
+    assert np.abs(part[20:-20] - decoded.pixels[20:-20]).mean() < 1  # the edge of the cut is ragged
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF"])
+def test_a_file_cut_before_its_middle_is_an_error(format):
+    data = file(noisy(), format)
+    with pytest.raises(ImageError, match=r"^x: (the file ends too soon|damaged)"):
+        decode(data[: int(len(data) * 0.3)], "x")
+
+
+def test_a_progressive_jpeg_cut_late_is_read_whole_but_coarse():
+    data = file(noisy(), "JPEG", progressive=True, quality=95)
+    decoded = decode(data[: int(len(data) * 0.7)], "x")
+    assert decoded.pixels.shape == (120, 160, 3)
+    assert decoded.warning is not None
+    assert difference(decoded.pixels, noisy()) < 20
+
+
+def test_only_the_end_mark_missing_loses_nothing():
+    data = file(noisy(), "JPEG")
+    decoded = decode(data[:-2], "x")
+    assert decoded.warning is not None
+    assert (decoded.pixels == decode(data, "x").pixels).all()
+
+
+def test_public_readers_warn_of_a_cut_file(tmp_path):
+    data = file(noisy(), "JPEG")
+    (tmp_path / "cut.jpg").write_bytes(data[: int(len(data) * 0.8)])
+    with pytest.warns(UserWarning, match=r"cut\.jpg: the file ends too soon"):
+        read_image(tmp_path / "cut.jpg")
+    with pytest.warns(UserWarning, match=r"cut: the file ends too soon"):
+        decode_image(np.frombuffer(data[: int(len(data) * 0.8)], np.uint8), "cut")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty file"),
+        (b"These are the words of a letter, not a photo.", "not an image"),
+        (b"\xff\xd8\xff", "damaged JPEG"),
+        (b"\x89PNG\r\n\x1a\n", "damaged PNG"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC photos cannot be decoded; convert them to JPEG"),
+    ],
+)
+def test_what_is_no_image_says_so(tmp_path, content, reason):
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(content)
+    with pytest.raises(ImageError) as error:
+        read(path)
+    assert str(error.value).startswith(f"{path}: {reason}")
+
+
+def test_missing_files_and_folders_say_so(tmp_path):
+    with pytest.raises(ImageError, match=r"cannot be read \(no such file"):
+        read(tmp_path / "gone.jpg")
+    with pytest.raises(ImageError, match=r"cannot be read \(is a directory"):
+        read(tmp_path)
+
+
+def claiming(width: int, height: int) -> bytes:
+    """A tiny PNG whose header claims a size."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 100)), (b"IEND", b"")]
+    body = b"".join(struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in chunks)
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def test_an_absurd_size_is_refused_before_memory_is_spent():
+    import tracemalloc
+
+    tracemalloc.start()
+    with pytest.raises(ImageError, match=r"x: too large \(60000 x 60000 pixels; --max-pixels, now 200,000,000"):
+        decode(claiming(60_000, 60_000), "x")
+    assert tracemalloc.get_traced_memory()[1] < 1e6
+    tracemalloc.stop()
+
+
+def test_max_pixels_is_the_callers_choice():
+    data = file(picture(64, 48), "PNG")
+    with pytest.raises(ImageError, match="too large"):
+        decode(data, "x", max_pixels=64 * 48 - 1)
+    assert decode(data, "x", max_pixels=64 * 48).pixels.shape == (48, 64, 3)
+
+
+def test_large_but_allowed_photos_raise_no_warning_of_pillow():
+    with warnings.catch_warnings(), pytest.raises(ImageError, match="damaged|ends too soon"):
+        warnings.simplefilter("error")
+        decode(claiming(12_000, 10_000), "x")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64, np.bool_])
+@pytest.mark.parametrize("channels", [None, 1, 3, 4])
+def test_arrays_of_any_usual_kind_become_rgb(dtype, channels):
+    top = {"u": np.iinfo(dtype).max if np.dtype(dtype).kind == "u" else 0, "f": 1.0, "b": True}[np.dtype(dtype).kind]
+    array = np.full((5, 7) if channels is None else (5, 7, channels), top, dtype)
+    pixels = to_pixels(array)
+    assert pixels.shape == (5, 7, 3)
+    assert pixels.dtype == np.uint8
+    assert (pixels == 255).all()
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((5, 7, 2), np.uint8), np.zeros(9, np.uint8), np.zeros((0, 7, 3), np.uint8), np.zeros((5, 7), np.int64)],
+)
+def test_arrays_that_are_no_image_are_refused(array):
+    with pytest.raises(ImageError, match="is no image; give"):
+        to_pixels(array)
+
+
+def test_an_image_of_one_colour_stays_that_colour_through_the_transform():
+    image = np.full((300, 200, 3), (10, 200, 90), np.uint8)
+    for transform in (Transform((32, 48)), Transform((32, 48), crop="center", crop_pct=0.9)):
+        assert (transform(image) == (10, 200, 90)).all()
+        assert transform(image).shape == (32, 48, 3)
+
+
+def test_center_crop_sees_the_middle_and_says_which_part():
+    image = np.zeros((100, 300, 3), np.uint8)
+    image[:, 100:200] = 255
+    transform = Transform((50, 50), crop="center")
+    assert (transform(image) == 255).all()
+    top, left, bottom, right = transform.window(100, 300)
+    assert (top, bottom) == (0, 1)
+    assert (left, right) == pytest.approx((1 / 3, 2 / 3))
+    assert Transform().window(100, 300) == (0, 0, 1, 1)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 400), st.integers(1, 400), st.sampled_from(["squash", "center"]), st.floats(0.5, 1))
+def test_any_shape_becomes_the_size_asked_for(height, width, crop, crop_pct):
+    transform = Transform((20, 30), crop=crop, crop_pct=crop_pct)
+    assert transform(np.zeros((height, width, 3), np.uint8)).shape == (20, 30, 3)
+    top, left, bottom, right = transform.window(height, width)
+    assert 0 <= top < bottom <= 1
+    assert 0 <= left < right <= 1
+
+
+def seeds() -> list[bytes]:
+    image = noisy(40, 30)
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((5, 5, 30, 25), fill="red")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    exif[0x010E] = "a description"
+    return [
+        file(image, "JPEG", exif=exif),
+        file(image, "JPEG", progressive=True),
+        file(image.convert("CMYK"), "JPEG"),
+        file(image, "PNG"),
+        file(image.convert("RGBA"), "PNG"),
+        file(image.quantize(16), "PNG", transparency=3),
+        file(image, "WEBP", exif=exif),
+        file(image.convert("RGBA"), "WEBP", lossless=True),
+        file(image, "GIF", save_all=True, append_images=[image.rotate(90)]),
+        file(image, "BMP"),
+        file(image, "TIFF", compression="tiff_lzw", exif=exif),
+        file(image, "PPM"),
+        file(image, "JPEG2000"),
+    ]
+
+
+SEEDS = seeds()
+
+
+def mutate(data: bytes, rng: random.Random) -> bytes:
+    """Flip, cut, double or overwrite a few places, mostly near the start, where the structure is."""
+    mutated = bytearray(data)
+    for _ in range(rng.choice([1, 1, 2, 4, 16])):
+        if not mutated:
+            break
+        at = int(len(mutated) * rng.random() ** rng.choice([1, 3]))
+        match rng.randrange(5):
+            case 0:
+                mutated[at] ^= 1 << rng.randrange(8)
+            case 1:
+                mutated[at : at + 4] = rng.choice([b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff"])
+            case 2:
+                del mutated[at : at + rng.randrange(1, 64)]
+            case 3:
+                mutated[at:at] = mutated[at : at + rng.randrange(1, 64)]
+            case 4:
+                del mutated[at:]
+    return bytes(mutated)
+
+
+def test_thousands_of_damaged_files_give_pixels_or_one_clear_error():
+    rng = random.Random(5)
+    images = errors = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for _ in range(200):
+            for seed in SEEDS:
+                try:
+                    decoded = decode(mutate(seed, rng), "x", at_least=(8, 8), max_pixels=1_000_000)
+                except ImageError as error:
+                    assert str(error).startswith("x: ")
+                    assert "\n" not in str(error)
+                    errors += 1
+                else:
+                    assert decoded.pixels.ndim == 3
+                    assert decoded.pixels.shape[2] == 3
+                    assert decoded.pixels.size > 0
+                    images += 1
+    assert images > 300
+    assert errors > 300
