@@ -68,7 +68,7 @@ class Search:
         if self.method not in ("beam", "sample"):
             raise UsageError(f"method is {self.method!r}; choose beam or sample.")
         for name, least in _LEAST.items():
-            if getattr(self, name) < least:
+            if not getattr(self, name) >= least:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be at least {least}.")
         if self.min_length > self.max_length:
             raise UsageError(f"min_length is {self.min_length}, more than max_length, which is {self.max_length}.")
