@@ -1,6 +1,7 @@
 """The `captioner` command. Signatures only: each command imports its job when it runs, so that help stays fast."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -32,6 +33,81 @@ def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Options shared by all commands."""
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG.yaml", help="What to train, on what, and how.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Change keys, such as data.root=photos.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Run folder; runs/NAME by default.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in this folder.")] = False,
+    device: Annotated[str, typer.Option(help="auto takes a GPU if there is one; or cpu.")] = "auto",
+) -> None:
+    """Train a captioner as a YAML file says; killed at any moment, --resume continues."""
+    from .train import train as run
+
+    folder = run(config, overrides or [], output, resume=resume, device=device)
+    typer.echo(f"The model is in {folder}; try: captioner caption PHOTOS --model {folder}")
+
+
+@app.command()
+def models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List the models in the package: size, purpose and measured scores."""
+    from .models import list_models
+
+    list_models(as_json)
+
+
+@app.command()
+def caption(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="INPUT...", help="Images, folders, patterns, or - to read paths."),
+    ],
+    output: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="FILE.jsonl, .csv, .json (COCO) or .html; may be repeated."
+        ),
+    ] = None,
+    sidecar: Annotated[bool, typer.Option("--sidecar", help="Write a .txt beside each image.")] = False,
+    annotations: Annotated[
+        str | None, typer.Option(metavar="FILE", help="COCO captions file that gives the image ids for .json.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="A shipped model, a model folder, or hf-hub:owner/name.")] = "photos",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Images at a time.  [default: by device]")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Threads that decode.  [default: by processor]")] = None,
+    beam_size: Annotated[int | None, typer.Option(min=1, help="Hypotheses kept.  [default: the model's]")] = None,
+    num_captions: Annotated[int, typer.Option(min=1, help="Captions for each image.")] = 1,
+    max_length: Annotated[int | None, typer.Option(min=1, help="Most words.  [default: the model's]")] = None,
+    max_pixels: Annotated[int, typer.Option(min=1, help="Refuse larger images.")] = 200_000_000,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start outputs afresh.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
+) -> None:
+    """Caption images: a table on a terminal, JSON Lines on a pipe, or files. Running again continues."""
+    from .caption_command import Options
+    from .caption_command import caption as run
+
+    options = Options(
+        inputs=inputs,
+        outputs=output or [],
+        sidecar=sidecar,
+        annotations=annotations,
+        model=model,
+        device=device,
+        batch_size=batch_size,
+        workers=workers,
+        beam_size=beam_size,
+        num_captions=num_captions,
+        max_length=max_length,
+        max_pixels=max_pixels,
+        overwrite=overwrite,
+        quiet=quiet,
+    )
+    raise typer.Exit(run(options))
 
 
 def main() -> None:

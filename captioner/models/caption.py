@@ -1,0 +1,356 @@
+"""Photo captions: configuration, network, and the model that reads pixels and writes sentences.
+
+A CNN gives a grid of region features. Their mean is the recurrent network's first input (Vinyals et al., 2015, "Show
+and Tell"); with attention each state after the recurrent step also looks at the grid (Xu et al., 2015, in the order of
+Luong et al., 2015), so a whole teacher-forced caption is one recurrent call and one batched attention.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor, nn
+
+from captioner.decoding.beam import beam_search
+from captioner.decoding.sampling import sample_search
+from captioner.decoding.steps import Hypothesis, Search
+from captioner.errors import ModelError
+from captioner.models.base import Weights, check_fit, read_config, read_tensors, write_model
+from captioner.recurrent.attention import GridAttention
+from captioner.recurrent.units import LockedDropout, Recurrent, State
+from captioner.text.english import to_sentence
+from captioner.text.vocabulary import Vocabulary
+from captioner.vision.encoder import Encoder, Engine, Features, Precision
+from captioner.vision.images import Pixels, Transform, read_image, to_pixels
+
+BATCH = 32
+
+
+class DecoderConfig(BaseModel):
+    """The network that writes. `attention: false` is Show and Tell."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    unit: Literal["tanh", "lstm", "gru"] = "lstm"
+    layers: int = Field(1, ge=1)
+    hidden_size: int = Field(512, ge=1)
+    embedding_size: int = Field(512, ge=1)
+    attention: bool = True
+    heads: int = Field(8, ge=1)
+    dropout: float = Field(0.5, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> "DecoderConfig":
+        if self.hidden_size % self.heads:
+            raise ValueError(f"heads ({self.heads}) must divide hidden_size ({self.hidden_size})")
+        return self
+
+
+class CaptionDecoder(nn.Module):
+    """Words from features. Input and output embeddings are one matrix (Press and Wolf, 2017).
+
+    Args:
+        config: sizes and choices.
+        channels: width of the features.
+        vocabulary_size: number of tokens, specials included.
+    """
+
+    def __init__(self, config: DecoderConfig, channels: int, vocabulary_size: int) -> None:
+        super().__init__()
+        self.config = config
+        width, hidden = config.embedding_size, config.hidden_size
+        self.embedding = nn.Embedding(vocabulary_size, width)
+        self.picture = nn.Linear(channels, width)
+        self.recurrent = Recurrent(config.unit, width, hidden, config.layers, config.dropout)
+        if config.attention:
+            self.regions = nn.Sequential(nn.Linear(channels, hidden), nn.LayerNorm(hidden))
+            self.attention = GridAttention(hidden, config.heads)
+        self.readout = nn.Linear(hidden * (2 if config.attention else 1), width)
+        self.bias = nn.Parameter(torch.zeros(vocabulary_size))
+        self.dropout = LockedDropout(config.dropout)
+        nn.init.normal_(self.embedding.weight, std=width**-0.5)
+
+    def forward(self, features: Features | None, tokens: Tensor) -> Tensor:
+        """Hidden representations that predict each next token; `logits` makes them scores.
+
+        Args:
+            features: of the images, or None to read and write without pictures (a language model).
+            tokens: (images, captions, steps) of every image's captions, from `start` on. Padding comes last, so it
+                reaches no state that is used.
+
+        Returns:
+            (images, captions, steps, embedding_size).
+        """
+        images, captions, steps = tokens.shape
+        words = self._embed(tokens).flatten(0, 1)
+        first = self._first_input(features, images, words)
+        first = first[:, None].expand(-1, captions, -1).reshape(images * captions, 1, -1)
+        states, _ = self.recurrent(torch.cat([first, words], dim=1))
+        states = self.dropout(states[:, 1:]).reshape(images, captions * steps, -1)
+        readout, _ = self._read_out(states, self._context(features))
+        return readout.view(images, captions, steps, -1)
+
+    def logits(self, readout: Tensor) -> Tensor:
+        """Scores (..., vocabulary) of representations (..., embedding_size)."""
+        return nn.functional.linear(readout, self.embedding.weight, self.bias)
+
+    def start(self, features: Features) -> tuple[State, dict[str, Tensor]]:
+        """A search's beginning: the state after the picture, (images, 1, layers, hidden), and each image's context."""
+        first = self._first_input(features, len(features), self.embedding.weight)
+        _, state = self.recurrent(first[:, None])
+        return {name: value[:, None] for name, value in state.items()}, self._context(features)
+
+    def step(self, tokens: Tensor, state: State, context: dict[str, Tensor]) -> tuple[Tensor, State, Tensor | None]:
+        """One word further in a search.
+
+        Args:
+            tokens: (images, hypotheses), each hypothesis' last word.
+            state: (images, hypotheses, layers, hidden) each.
+            context: of each image, as `start` gives it.
+
+        Returns:
+            logits (images, hypotheses, vocabulary), the new state, and the attention's weights
+            (images, hypotheses, regions) or None.
+        """
+        images, beams = tokens.shape
+        words = self._embed(tokens).view(images * beams, 1, -1)
+        states, new = self.recurrent(words, {name: value.flatten(0, 1) for name, value in state.items()})
+        readout, weights = self._read_out(states.view(images, beams, -1), context)
+        return self.logits(readout), {name: value.unflatten(0, (images, beams)) for name, value in new.items()}, weights
+
+    def _embed(self, tokens: Tensor) -> Tensor:
+        # tied embeddings are small enough for the output; inputs want unit variance
+        return self.dropout(self.embedding(tokens) * self.config.embedding_size**0.5)
+
+    def _first_input(self, features: Features | None, images: int, like: Tensor) -> Tensor:
+        if features is None:
+            return like.new_zeros(images, self.config.embedding_size)
+        return self.picture(self.dropout(features.pooled[:, None])).squeeze(1)
+
+    def _context(self, features: Features | None) -> dict[str, Tensor]:
+        if features is None or not self.config.attention:
+            return {}
+        return {"regions": self.regions(self.dropout(features.grid))}
+
+    def _read_out(self, states: Tensor, context: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+        """Combine states (images, steps, hidden) with what they look at."""
+        weights = None
+        if self.config.attention:
+            looked = torch.zeros_like(states)
+            if context:
+                looked, weights = self.attention(states, context["regions"], context["regions"])
+            states = torch.cat([states, looked], dim=-1)
+        return torch.tanh(self.readout(states)), weights
+
+
+class EncoderConfig(BaseModel):
+    """The network that looks, and how images become its input."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    transform: Transform
+    precision: Precision = "float32"
+
+
+class CaptionConfig(BaseModel):
+    """What a caption model's `config.json` holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["caption"] = "caption"
+    purpose: str = "captions photos"
+    scores: dict[str, dict[str, float]] = {}
+    encoder: EncoderConfig
+    decoder: DecoderConfig
+    search: Search = Search()
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A caption and how sure the model is of it.
+
+    Attributes:
+        text: ordinary English, a capital first and a full stop last.
+        score: mean log-probability of the words and the end, at most 0.
+        log_probability: their sum.
+        tokens: the words as the model said them.
+        attention: (tokens, rows, columns), where it looked for each word; each word's weights sum to 1. None if not
+            asked for, or if the model has no attention.
+    """
+
+    text: str
+    score: float
+    log_probability: float
+    tokens: tuple[str, ...]
+    attention: NDArray[np.float32] | None = None
+
+
+class Captioner:
+    """A trained model that captions images.
+
+    Args:
+        config: as in `config.json`.
+        vocabulary: the words it knows.
+        encoder: the CNN.
+        decoder: the recurrent network.
+        device: `cpu` or a CUDA device.
+        name: for messages and signatures.
+    """
+
+    def __init__(
+        self,
+        config: CaptionConfig,
+        vocabulary: Vocabulary,
+        encoder: Encoder,
+        decoder: CaptionDecoder,
+        device: str | torch.device = "cpu",
+        name: str = "",
+    ) -> None:
+        self.config = config
+        self.vocabulary = vocabulary
+        self.encoder = encoder
+        self.device = torch.device(device)
+        self.decoder = decoder.to(self.device).eval()
+        self.name = name
+        self.transform = config.encoder.transform
+        self._engine: Engine | None = None
+
+    @classmethod
+    def build(cls, config: CaptionConfig, vocabulary: Vocabulary, *, pretrained: bool = False) -> "Captioner":
+        """A model that has learnt nothing yet, but for the CNN if `pretrained`."""
+        encoder = Encoder(config.encoder.name, config.encoder.transform, pretrained=pretrained)
+        return cls(config, vocabulary, encoder, CaptionDecoder(config.decoder, encoder.channels, len(vocabulary)))
+
+    @classmethod
+    def load(cls, folder: Path, device: str | torch.device = "cpu", name: str = "") -> "Captioner":
+        """Read a model folder.
+
+        Raises:
+            ModelError: a file is missing or damaged, or the files do not fit together.
+        """
+        config = read_config(folder, CaptionConfig)
+        vocabulary = Vocabulary.load(folder / "vocabulary.json")
+        model = cls.build(config, vocabulary)
+        path = folder / "model.safetensors"
+        weights = read_tensors(path)
+        found = weights.get("decoder.embedding.weight")
+        if found is not None and len(found) != len(vocabulary):
+            raise ModelError(
+                f"{folder}: model.safetensors has an embedding of {len(found)} words, but vocabulary.json has "
+                f"{len(vocabulary)}; the two come from different trainings. Copy the whole model folder again."
+            )
+        check_fit(weights, model.weights(), path)
+        model.encoder.load_state_dict(_part(weights, "encoder."), strict=False)
+        model.decoder.load_state_dict(_part(weights, "decoder."))
+        return cls(config, vocabulary, model.encoder, model.decoder, device, name or folder.name)
+
+    def save(self, folder: Path, card: str) -> None:
+        """Write a model folder: configuration, weights as float16, vocabulary and the model card (`README.md`)."""
+        write_model(folder, self.config, self.weights(), card)
+        self.vocabulary.save(folder / "vocabulary.json")
+
+    def weights(self) -> Weights:
+        """All tensors, under the names they have in `model.safetensors`."""
+        parts = {"encoder": self.encoder, "decoder": self.decoder}
+        return {
+            f"{part}.{name}": value
+            for part, module in parts.items()
+            for name, value in module.state_dict().items()
+            if not name.endswith("num_batches_tracked")
+        }
+
+    def caption(
+        self,
+        images: Sequence[Path | str | Pixels | Any],
+        *,
+        beam_size: int | None = None,
+        max_length: int | None = None,
+        attention: bool = False,
+    ) -> list[Caption]:
+        """Caption images.
+
+        Args:
+            images: paths, arrays (height, width) or (height, width, channels), or PIL images, of any size and mode.
+            beam_size: hypotheses kept after each word; the model's own choice by default.
+            max_length: most words of a caption; the model's own choice by default.
+            attention: also say where the model looked for each word.
+
+        Returns:
+            the best caption of each image.
+
+        Raises:
+            ImageError: an image cannot be read.
+        """
+        wanted = {"beam_size": beam_size, "max_length": max_length}
+        options = replace(self.config.search, **{key: value for key, value in wanted.items() if value is not None})
+        captions = []
+        for first in range(0, len(images), BATCH):
+            pixels = [self.transform(_pixels(image)) for image in images[first : first + BATCH]]
+            captions += self.generate(self.encode(np.stack(pixels)), options, attention=attention)
+        return [best[0] for best in captions]
+
+    def encode(self, pixels: Pixels) -> Features:
+        """Features of transformed images, uint8 RGB (images, height, width, 3)."""
+        if self._engine is None:  # compiling takes a second, which a model that only decodes never needs
+            self._engine = Engine(self.encoder, self.device, self.config.encoder.precision)
+        return self._engine(pixels)
+
+    @torch.inference_mode()
+    def generate(
+        self, features: Features, options: Search | None = None, *, attention: bool = False
+    ) -> list[list[Caption]]:
+        """Write captions for encoded images.
+
+        Args:
+            features: as `encode` gives them.
+            options: how to search; the model's own choice by default.
+            attention: also say where the model looked for each word.
+
+        Returns:
+            for each image its captions, best first.
+        """
+        options = options or self.config.search
+        find = beam_search if options.method == "beam" else sample_search
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "cpu"):
+            state, context = self.decoder.start(features.to(self.device))
+            found = find(self.decoder, state, context, options, return_attention=attention)
+        return [[self._caption(hypothesis) for hypothesis in hypotheses] for hypotheses in found]
+
+    @torch.inference_mode()
+    def score(self, features: Features, captions: Sequence[Sequence[str]]) -> list[float]:
+        """Log-probability of a tokenised caption (the end included) for each encoded image, by teacher forcing."""
+        start, end = self.vocabulary.start, self.vocabulary.end
+        scores = []
+        for row, tokens in enumerate(captions):
+            ids = torch.tensor([[[start, *self.vocabulary.encode(tokens), end]]], device=self.device)
+            readout = self.decoder(features[row : row + 1].to(self.device), ids[..., :-1])
+            log_probabilities = self.decoder.logits(readout).float().log_softmax(-1)
+            scores.append(float(log_probabilities.gather(-1, ids[..., 1:, None]).sum()))
+        return scores
+
+    def _caption(self, hypothesis: Hypothesis) -> Caption:
+        tokens = tuple(self.vocabulary.decode(hypothesis.tokens))
+        weights = hypothesis.attention
+        return Caption(
+            text=to_sentence(tokens),
+            score=hypothesis.log_probability / (len(tokens) + 1),
+            log_probability=hypothesis.log_probability,
+            tokens=tokens,
+            attention=None
+            if weights is None
+            else weights.float().view(len(tokens), *self.encoder.grid_shape()).cpu().numpy(),
+        )
+
+
+def _pixels(image: Any) -> Pixels:
+    return read_image(Path(image)) if isinstance(image, str | Path) else to_pixels(image)
+
+
+def _part(weights: Weights, prefix: str) -> Weights:
+    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}

@@ -1,0 +1,44 @@
+"""Attention of recurrent states over a picture's regions."""
+
+import math
+
+from torch import Tensor, nn
+
+
+class GridAttention(nn.Module):
+    """Scaled dot-product attention of decoder states over image regions, in several heads (Vaswani et al., 2017).
+
+    The query is the state after the recurrent step (Luong et al., 2015), so all steps of a teacher-forced sequence
+    attend in one batched product, and beams of one image share its regions.
+
+    Args:
+        hidden_size: width of the states and of the projected regions.
+        heads: how many independent looks at the picture each step takes; divides `hidden_size`.
+    """
+
+    def __init__(self, hidden_size: int, heads: int = 1) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Linear(hidden_size, hidden_size, bias=False)
+
+    def forward(self, states: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Attend to regions.
+
+        Args:
+            states: (batch, steps, hidden_size).
+            keys: (batch, regions, hidden_size).
+            values: (batch, regions, hidden_size).
+
+        Returns:
+            context (batch, steps, hidden_size) and weights (batch, steps, regions), the heads' mean, each row summing
+            to 1.
+        """
+        query, keys, values = (self._split(tensor) for tensor in (self.query(states), keys, values))
+        scores = query @ keys.transpose(2, 3) / math.sqrt(keys.shape[-1])
+        weights = scores.softmax(dim=-1)
+        context = (weights @ values).transpose(1, 2).flatten(2)
+        return context, weights.mean(dim=1)
+
+    def _split(self, tensor: Tensor) -> Tensor:
+        """(batch, length, hidden_size) as (batch, heads, length, hidden_size / heads)."""
+        return tensor.unflatten(2, (self.heads, -1)).transpose(1, 2)

@@ -1,0 +1,235 @@
+"""The training loop: one stage at a time, validated, averaged, checkpointed, and continued exactly where it stopped."""
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs, skip_first_batches
+from accelerate.utils import set_seed
+from torch import nn
+from torch.utils.data import DataLoader
+
+from captioner.errors import DataError
+from captioner.training.average import Average
+from captioner.training.config import Stage
+from captioner.training.record import Bar, Record
+
+Scores = dict[str, dict[str, float]]
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        stages_done: stages that have ended.
+        epoch: of the current stage, from 0.
+        batch: batches of this epoch that are done.
+        step: steps of the whole run.
+        stage_step: steps of this stage.
+        best: the best validation score of this stage.
+        waiting: validations since then.
+    """
+
+    stages_done: int = 0
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    stage_step: int = 0
+    best: float = -math.inf
+    waiting: int = 0
+
+
+class Run:
+    """A run folder and the machinery that its stages share.
+
+    Args:
+        folder: holds checkpoints, metrics and the stages' models.
+        seed: of everything random.
+        precision: `bfloat16` or `float32` arithmetic; weights are float32.
+        checkpoint_steps: steps between checkpoints.
+        device: `cpu` keeps to the CPU even where there is a GPU.
+        resume: continue from the folder's last checkpoint; without one, begin.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        seed: int,
+        precision: str,
+        checkpoint_steps: int,
+        device: str = "auto",
+        resume: bool = False,
+    ) -> None:
+        self.folder = folder
+        self.seed = seed
+        self.checkpoint_steps = checkpoint_steps
+        self.accelerator = Accelerator(
+            cpu=device == "cpu" or not torch.cuda.is_available(),
+            mixed_precision="bf16" if precision == "bfloat16" else "no",
+            # the language stage has no use for the layers that read pictures
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        )
+        checkpoint = _last_checkpoint(folder) if resume else None
+        self.progress = Progress() if checkpoint is None else Progress(**_read_progress(checkpoint))
+        self.checkpoint = checkpoint
+        folder.mkdir(parents=True, exist_ok=True)
+        self.record = Record(folder, self.progress.step, self.accelerator.is_main_process)
+
+    def train(
+        self,
+        name: str,
+        number: int,
+        stage: Stage,
+        objective: nn.Module,
+        groups: list[dict[str, Any]],
+        loader: DataLoader[Any],
+        validate: Callable[[], tuple[float, Scores]],
+        keep: Callable[[float, Scores], None],
+    ) -> None:
+        """Run one stage, or what is left of it.
+
+        Args:
+            name: of the stage.
+            number: of the stage, from 0; one that has ended is skipped.
+            stage: how to optimise.
+            objective: called with a batch, gives the loss and numbers to record (`words` among them).
+            groups: AdamW's parameter groups, `lr` in each as a share of the stage's learning rate.
+            loader: batches; its `batch_sampler` has an `epoch`.
+            validate: scores the objective's networks as they are when called (they hold the averaged weights then).
+            keep: called after a validation that beat all before, with the averaged weights in place.
+
+        Raises:
+            DataError: the loss is no longer a number.
+        """
+        if self.progress.stages_done > number:
+            return
+        # seeding by stage keeps a later stage's draws the same, however the earlier ones ended
+        set_seed(self.seed + number)
+        sampler: Any = loader.batch_sampler
+        rates = [group["lr"] for group in groups]
+        optimizer: Any = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=stage.weight_decay)
+        model, optimizer, batches = self.accelerator.prepare(objective, optimizer, loader)
+        average = Average(objective, stage.average)
+        self._restore(average)
+        progress = self.progress
+        total = stage.epochs * len(batches)
+        with Bar(name.replace("_", " "), total, progress.stage_step, self.accelerator.is_main_process) as bar:
+            while progress.epoch < stage.epochs and progress.waiting < stage.patience:
+                sampler.epoch = progress.epoch
+                for batch in skip_first_batches(batches, progress.batch):
+                    share = _rate(progress.stage_step, total, stage.warmup) * stage.learning_rate
+                    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                        group["lr"] = rate * share
+                    model.train()
+                    with self.accelerator.autocast():
+                        loss, numbers = model(batch.to(self.accelerator.device))
+                    value = float(loss.detach())
+                    if not math.isfinite(value):
+                        raise DataError(
+                            f"{self.folder}: the loss of step {progress.step} is {value}; lower "
+                            f"stages.{name}.learning_rate and start again with --resume."
+                        )
+                    self.accelerator.backward(loss)
+                    norm = self.accelerator.clip_grad_norm_(model.parameters(), stage.clip_norm)
+                    optimizer.step()
+                    optimizer.zero_grad()
+                    average.update()
+                    progress.batch += 1
+                    progress.step += 1
+                    progress.stage_step += 1
+                    bar.advance(value, int(numbers["words"]))
+                    self.record.add(
+                        progress.step, name, progress.epoch, loss=value, rate=share, norm=float(norm or 0.0), **numbers
+                    )
+                    if progress.step % self.checkpoint_steps == 0:
+                        self._save(average)
+                self._end_epoch(name, objective, average, validate, keep, bar)
+        self.accelerator.free_memory()  # the next stage's checkpoints hold only its own networks
+        progress.stages_done = number + 1
+        progress.epoch = progress.stage_step = progress.waiting = 0
+        progress.best = -math.inf
+        self._save(None)
+
+    def _end_epoch(
+        self,
+        name: str,
+        objective: nn.Module,
+        average: Average,
+        validate: Callable[[], tuple[float, Scores]],
+        keep: Callable[[float, Scores], None],
+        bar: Bar,
+    ) -> None:
+        progress = self.progress
+        if self.accelerator.is_main_process:
+            with average.in_place(), torch.random.fork_rng():
+                objective.eval()
+                score, scores = validate()
+                if score > progress.best:
+                    keep(score, scores)
+            progress.waiting = 0 if score > progress.best else progress.waiting + 1
+            progress.best = max(score, progress.best)
+            shown = ", ".join(
+                f"{part} " + " ".join(f"{k} {v:.4f}" for k, v in each.items()) for part, each in scores.items()
+            )
+            bar.say(f"{name.replace('_', ' ')} epoch {progress.epoch + 1}: {shown}")
+            self.record.add(
+                progress.step, name, progress.epoch, validation=scores, words_a_second=round(bar.words_a_second)
+            )
+            self.record.draw()
+        progress.waiting, progress.best = self._agree(progress.waiting, progress.best)
+        progress.epoch += 1
+        progress.batch = 0
+        self._save(average)
+
+    def _agree(self, waiting: int, best: float) -> tuple[int, float]:
+        """What the main process decided, in all processes."""
+        from accelerate.utils import broadcast_object_list
+
+        values = [waiting, best]
+        broadcast_object_list(values)
+        return int(values[0]), float(values[1])
+
+    def _save(self, average: Average | None) -> None:
+        """Write a checkpoint; it counts once its last file, `progress.json`, is there, and only then the old one goes."""
+        target = self.folder / "checkpoints" / f"{self.progress.step:08d}-{self.progress.stages_done}"
+        self.accelerator.save_state(str(target))
+        if self.accelerator.is_main_process:
+            if average is not None:
+                average.save(target / "average.safetensors")
+            (target / "progress.json").write_text(json.dumps(asdict(self.progress)))
+            for other in target.parent.iterdir():
+                if other != target:
+                    shutil.rmtree(other)
+        self.accelerator.wait_for_everyone()
+
+    def _restore(self, average: Average) -> None:
+        if self.checkpoint is None:
+            return
+        if (self.checkpoint / "average.safetensors").exists():
+            self.accelerator.load_state(str(self.checkpoint))
+            average.load(self.checkpoint / "average.safetensors")
+        self.checkpoint = None
+
+
+def _rate(step: int, total: int, warmup: float) -> float:
+    """Linear warm-up, then a cosine to zero (Loshchilov and Hutter, 2017); between 0 and 1."""
+    rising = warmup * total
+    if step < rising:
+        return (step + 1) / (rising + 1)
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(total - rising, 1)))
+
+
+def _last_checkpoint(folder: Path) -> Path | None:
+    complete = sorted(folder.glob("checkpoints/*/progress.json"))
+    return complete[-1].parent if complete else None
+
+
+def _read_progress(checkpoint: Path) -> dict[str, Any]:
+    return dict(json.loads((checkpoint / "progress.json").read_text()))

@@ -1,0 +1,107 @@
+"""What training minimises: cross-entropy on captions, and minus CIDEr-D by policy gradient.
+
+An objective is a module around the networks it trains, so that data-parallel wrappers see every parameter.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from captioner.decoding.sampling import sample_tokens
+from captioner.metrics.cider import CiderD
+from captioner.models.caption import CaptionDecoder
+from captioner.text.vocabulary import Vocabulary
+from captioner.training.batches import Batch
+from captioner.vision.encoder import Encoder, Features
+
+
+class CrossEntropy(nn.Module):
+    """Mean cross-entropy a word, padding left out.
+
+    Args:
+        decoder: the network that writes.
+        encoder: the CNN where it is trained too; otherwise batches bring features.
+        label_smoothing: probability mass spread evenly over all words (Szegedy et al., 2016).
+    """
+
+    def __init__(self, decoder: CaptionDecoder, encoder: Encoder | None, label_smoothing: float) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self.encoder = encoder
+        self.label_smoothing = label_smoothing
+
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """The loss of a batch, and how many words it is of."""
+        features = batch.features
+        if self.encoder is not None and batch.pixels is not None:
+            features = Features.of(self.encoder(batch.pixels))
+        readout = self.decoder(features, batch.tokens[..., :-1])
+        targets = batch.tokens[..., 1:]
+        real = targets != Vocabulary.pad
+        logits = self.decoder.logits(readout[real])  # before the largest product, so that padding costs nothing
+        loss = nn.functional.cross_entropy(logits.float(), targets[real], label_smoothing=self.label_smoothing)
+        return loss, {"words": int(real.sum())}
+
+
+class SelfCritical(nn.Module):
+    """Policy gradient on CIDEr-D (Rennie et al., 2017).
+
+    Each photo's samples are one another's baseline: a sample's advantage is its reward less the others' mean (Luo,
+    2020, arXiv:2003.09971). The end counts as a word of samples and references, or captions would learn to break off.
+
+    Args:
+        decoder: the network that writes.
+        vocabulary: its words.
+        references: for each photo's name, its captions' tokens.
+        samples: captions drawn for each photo, at least 2.
+        max_length: of a sample, in words.
+    """
+
+    def __init__(
+        self,
+        decoder: CaptionDecoder,
+        vocabulary: Vocabulary,
+        references: dict[str, list[list[str]]],
+        samples: int,
+        max_length: int,
+    ) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self.vocabulary = vocabulary
+        self.samples = samples
+        self.max_length = max_length
+        end = vocabulary.tokens[vocabulary.end]
+        self.reward = CiderD({name: [[*words, end] for words in several] for name, several in references.items()})
+
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """The surrogate loss of a batch, whose gradient is the policy's, and its mean reward."""
+        drawn, rewards = self._draw(batch)
+        advantage = (rewards - rewards.mean(1, keepdim=True)) * self.samples / (self.samples - 1)
+        start = drawn.new_full((*drawn.shape[:2], 1), self.vocabulary.start)
+        readout = self.decoder(batch.features, torch.cat([start, drawn[..., :-1]], dim=-1))
+        real = drawn != self.vocabulary.pad
+        logits = self.decoder.logits(readout[real]).float()
+        # samples never contain these, so their probability is not the policy's
+        logits[:, [self.vocabulary.pad, self.vocabulary.start, self.vocabulary.unk]] = -torch.inf
+        log_probabilities = logits.log_softmax(-1).gather(-1, drawn[real].unsqueeze(-1)).squeeze(-1)
+        weights = advantage.to(log_probabilities).unsqueeze(-1).expand(drawn.shape)[real]
+        loss = -(weights * log_probabilities).sum() / real.sum()
+        return loss, {"words": int(real.sum()), "reward": float(rewards.mean())}
+
+    def _draw(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Samples (photos, samples, steps) from the network without dropout, and their rewards (photos, samples)."""
+        features: Any = batch.features
+        self.decoder.eval()
+        with torch.no_grad():
+            state, context = self.decoder.start(features)
+            drawn = sample_tokens(self.decoder, state, context, self.samples, self.max_length)
+        self.decoder.train()
+        words = [self._words(ids) for several in drawn.tolist() for ids in several]
+        names = [name for name in batch.names for _ in range(self.samples)]
+        rewards = torch.from_numpy(self.reward.scores(names, words)).to(drawn.device)
+        return drawn, rewards.view(drawn.shape[:2])
+
+    def _words(self, ids: list[int]) -> list[str]:
+        """The words with the end, if it was drawn: a caption that was cut off is not rewarded for ending."""
+        return [self.vocabulary.tokens[index] for index in ids if index != self.vocabulary.pad]

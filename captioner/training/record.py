@@ -1,0 +1,148 @@
+"""What a training run leaves behind to look at: a metrics file, TensorBoard, a picture of the curves, a progress bar."""
+
+import json
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+
+class Record:
+    """The metrics of a run, one JSON object a line in `metrics.jsonl`, also as TensorBoard and `curves.png`.
+
+    Args:
+        folder: the run folder.
+        step: lines after this step are dropped; they belong to work that a killed run did not save.
+        active: False in all but one of several processes, which then record nothing.
+    """
+
+    def __init__(self, folder: Path, step: int, active: bool = True) -> None:
+        self.folder = folder
+        self.active = active
+        if not active:
+            return
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.path = folder / "metrics.jsonl"
+        self.lines = [line for line in _read(self.path) if line["step"] <= step]
+        temporary = self.path.with_suffix(".part")
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
+        temporary.replace(self.path)
+        self.board: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)  # type: ignore[no-untyped-call]
+
+    def add(self, step: int, stage: str, epoch: int, **values: Any) -> None:
+        """Write one line; numbers go to TensorBoard too."""
+        if not self.active:
+            return
+        line = {"step": step, "stage": stage, "epoch": epoch, **values}
+        self.lines.append(line)
+        with self.path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        for name, value in _flat(values):
+            self.board.add_scalar(f"{stage}/{name}", value, step)
+
+    def draw(self) -> None:
+        """Draw loss and validation scores against steps into `curves.png`."""
+        if not self.active:
+            return
+        from matplotlib.figure import Figure
+
+        self.board.flush()
+        figure = Figure(figsize=(10, 4), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        stages = list(dict.fromkeys(line["stage"] for line in self.lines))
+        for colour, stage in enumerate(stages):
+            lines = [line for line in self.lines if line["stage"] == stage]
+            losses = [(line["step"], line["loss"]) for line in lines if "loss" in line and stage != "self_critical"]
+            if losses:
+                left.plot(*zip(*losses, strict=True), color=f"C{colour}", label=stage.replace("_", " "), linewidth=1)
+            for place, name in enumerate(sorted({name for line in lines for name in line.get("validation", {})})):
+                scores = [(x["step"], x["validation"][name].get("CIDEr")) for x in lines if "validation" in x]
+                if scores[0][1] is None:  # the language stage has seen no picture
+                    continue
+                style = {"color": f"C{colour}", "linestyle": ["-", "--", ":", "-."][place % 4], "marker": "."}
+                right.plot(*zip(*scores, strict=True), **style, label=f"{name}, {stage.replace('_', ' ')}")
+        left.set(xlabel="step", ylabel="cross-entropy a word (nats)", title="Training loss")
+        right.set(xlabel="step", ylabel="CIDEr-D", title="Validation")
+        for axes in (left, right):
+            if axes.has_data():
+                axes.legend(fontsize="small")
+        figure.savefig(self.folder / "curves.png", dpi=120)
+
+
+class Bar:
+    """A progress bar on a terminal, plain lines elsewhere: loss, words a second and the time that is left."""
+
+    def __init__(self, title: str, total: int, done: int, active: bool = True) -> None:
+        self.console = Console(stderr=True)
+        self.title = title
+        self.total = total
+        self.step = done
+        self.words = 0
+        self.started = time.monotonic()
+        self.printed = self.started
+        self.active = active
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total} {task.fields[note]}"),
+            TimeRemainingColumn(),
+        )
+        self.progress = Progress(*columns, console=self.console, disable=not (active and self.console.is_terminal))
+        self.task: TaskID = self.progress.add_task(title, total=total, completed=done, note="")
+
+    def __enter__(self) -> "Bar":
+        self.progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.progress.stop()
+
+    def advance(self, loss: float, words: int) -> None:
+        """Count a step of so many words."""
+        self.step += 1
+        self.words += words
+        note = f"loss {loss:.3f}, {self.words_a_second:,.0f} words/s"
+        self.progress.update(self.task, advance=1, note=note)
+        now = time.monotonic()
+        if self.active and not self.console.is_terminal and now - self.printed > 30:
+            left = (now - self.started) / max(self.step, 1) * (self.total - self.step)
+            self.say(f"{self.title}: {self.step}/{self.total} {note}, {left / 60:.0f} min left")
+            self.printed = now
+
+    @property
+    def words_a_second(self) -> float:
+        """Words read a second since the bar began."""
+        return self.words / max(time.monotonic() - self.started, 1e-9)
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        if self.active:
+            self.progress.console.print(text, highlight=False, markup=False)
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    if not path.exists():
+        return []
+    lines = []
+    for text in path.read_text().splitlines():
+        try:
+            lines.append(json.loads(text))
+        except ValueError:  # the line that a killed run was writing
+            break
+    return lines
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, float]]:
+    flat = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat += _flat(value, f"{prefix}{name}/")
+        elif isinstance(value, int | float):
+            flat.append((prefix + name, float(value)))
+    return flat
