@@ -1,0 +1,140 @@
+"""`captioner caption`: inputs, outputs and the model come together here."""
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from rich.console import Console
+
+from captioner.errors import UsageError
+from captioner.vision.images import MAX_PIXELS, SUFFIXES
+
+from .caption_outputs import CocoResults, Sidecars, TerminalTable
+from .inputs import find_inputs, identity
+from .outputs import CsvRows, JsonRows, JsonStream, Outputs, Record, Writer, writer_of
+from .progress import Meter, Summary
+from .row_file import WriteError
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of `captioner caption`, as its help describes them."""
+
+    inputs: Sequence[str]
+    outputs: Sequence[str] = ()
+    sidecar: bool = False
+    annotations: str | None = None
+    model: str = "photos"
+    device: str = "auto"
+    batch_size: int | None = None
+    workers: int | None = None
+    beam_size: int | None = None
+    num_captions: int = 1
+    max_length: int | None = None
+    max_pixels: int = MAX_PIXELS
+    overwrite: bool = False
+    quiet: bool = False
+
+
+def caption(options: Options) -> int:
+    """Run the command; returns the exit status.
+
+    Raises:
+        UsageError: something is wrong that can be said before any work is done.
+        ModelError: the model cannot be used.
+    """
+    found = find_inputs(options.inputs, SUFFIXES)
+    console = Console(stderr=options.outputs or options.sidecar or not sys.stdout.isatty())
+    outputs = Outputs(_writers(options, found.paths, console))
+    before = {path: outputs.done(path) for path in found.paths}
+    todo = [path for path, state in before.items() if state is None]
+    summary = Summary(before=(len(before) - len(todo), sum(state is True for state in before.values())))
+    problems = [Record(path, error=error) for path, error in found.problems if outputs.done(path) is None]
+    status = 0
+    try:
+        with _silent_codecs(), Meter(len(todo), "images", console, quiet=options.quiet) as meter:
+            outputs.write(problems)
+            summary.add(problems)
+            _caption(todo, outputs, options, meter, summary)
+        outputs.close()
+    except WriteError as error:
+        console.print(f"captioner: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        status = 1
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    except KeyboardInterrupt:
+        status = 130
+    if not options.quiet:
+        for line in ["interrupted; the same command continues"] * (status == 130) + summary.lines("images"):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return status or int(bool(summary.failures or summary.before[1]))
+
+
+def _caption(todo: Sequence[str], outputs: Outputs, options: Options, meter: Meter, summary: Summary) -> None:
+    if not todo:
+        return
+    from captioner.models.base import load  # imports torch, which takes longer than all that is above
+
+    from .caption_folder import caption_folder
+
+    model = load(options.model, options.device)
+    wanted = {"beam_size": options.beam_size, "num_captions": options.num_captions, "max_length": options.max_length}
+    caption_folder(
+        todo,
+        model,
+        outputs,
+        replace(model.config.search, **{name: value for name, value in wanted.items() if value is not None}),
+        meter,
+        summary,
+        batch_size=options.batch_size,
+        workers=options.workers or min(8, os.cpu_count() or 1),
+        max_pixels=options.max_pixels,
+    )
+
+
+def _writers(options: Options, paths: Sequence[str], console: Console) -> list[Writer]:
+    keys = [identity(path) for path in options.outputs]
+    if len(set(keys)) < len(keys):
+        raise UsageError("two outputs are the same file; name each once.")
+    columns = ["caption", "score"] + [
+        f"{name}_{place}" for place in range(2, options.num_captions + 1) for name in ("caption", "score")
+    ]
+
+    def choices(path: str) -> dict[str, Callable[[], Writer]]:
+        return {
+            ".jsonl": lambda: JsonRows(path, overwrite=options.overwrite),
+            ".csv": lambda: CsvRows(path, ["path", *columns], overwrite=options.overwrite),
+            ".json": lambda: CocoResults(path, paths, options.annotations, overwrite=options.overwrite),
+        }
+
+    writers = [writer_of(path, choices(path)) for path in options.outputs]
+    if options.sidecar:
+        writers.append(Sidecars(paths, overwrite=options.overwrite))
+    if not writers:
+        writers.append(JsonStream() if console.stderr else TerminalTable(console, paths))
+    return writers
+
+
+@contextmanager
+def _silent_codecs() -> Iterator[None]:
+    """Keep remarks of image libraries off the terminal: they name no file, and damage is reported in its own row."""
+    warnings.filterwarnings("ignore", module="PIL")
+    try:
+        number = sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):  # not a real file, so not where libraries written in C speak
+        yield
+        return
+    python = sys.stderr
+    saved = os.dup(number)
+    with open(os.devnull, "w") as nowhere, open(saved, "w", encoding=python.encoding, errors=python.errors) as ours:
+        try:
+            os.dup2(nowhere.fileno(), number)
+            sys.stderr = ours
+            yield
+        finally:
+            sys.stderr = python
+            os.dup2(saved, number)

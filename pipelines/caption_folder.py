@@ -1,0 +1,116 @@
+"""Caption every image of a folder: decoding, the CNN and the search overlap, and memory stays bounded."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from captioner.decoding.search import Search
+from captioner.errors import ImageError
+from captioner.models.caption import Caption, Captioner
+from captioner.vision.encoder import Features
+from captioner.vision.images import MAX_PIXELS, Pixels, Transform, read
+
+from .outputs import Outputs, Record
+from .progress import Meter, Summary
+from .stages import ahead, in_threads
+
+CPU_BATCH = 32  # larger ones gain nothing on a CPU and delay the first caption
+GPU_BATCH = 256  # halved for as long as the GPU's memory does not hold it
+
+
+def caption_folder(
+    paths: Sequence[str],
+    model: Captioner,
+    outputs: Outputs,
+    search: Search,
+    meter: Meter,
+    summary: Summary,
+    *,
+    batch_size: int | None = None,
+    workers: int = 2,
+    max_pixels: int = MAX_PIXELS,
+) -> None:
+    """Caption images and write a record of each, in order.
+
+    Args:
+        paths: of the images.
+        model: the captioner.
+        outputs: where records go.
+        search: how to choose words.
+        meter: is told of every batch.
+        summary: counts what has been written, also when this is interrupted.
+        batch_size: images at a time; by default the model's device decides.
+        workers: threads that decode.
+        max_pixels: larger images are refused.
+
+    Raises:
+        WriteError: an output can no longer be written.
+    """
+    started = time.monotonic()
+    size = batch_size or (CPU_BATCH if model.device.type == "cpu" else GPU_BATCH)
+    load = partial(load_image, transform=model.transform, max_pixels=max_pixels)
+    loaded = in_threads(load, paths, workers=workers, waiting=2 * size)
+    try:
+        for batch, features in ahead(_encode(_batches(loaded, size), model)):
+            captions = iter(model.generate(features, search) if features is not None else [])
+            records = [
+                Record(one.path, error=one.error)
+                if one.pixels is None
+                else Record(one.path, caption_fields(next(captions), search.num_captions), warning=one.warning)
+                for one in batch
+            ]
+            outputs.write(records)
+            meter.advance(len(records), summary.add(records))
+    finally:
+        summary.seconds = time.monotonic() - started
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An image ready for the CNN, or the reason why it is not."""
+
+    path: str
+    pixels: Pixels | None = None
+    error: str | None = None
+    warning: str | None = None
+
+
+def load_image(path: str, transform: Transform, max_pixels: int) -> Loaded:
+    """Read, decode and resize one image; what is wrong with it becomes part of the result."""
+    try:
+        decoded = read(path, at_least=transform.at_least, max_pixels=max_pixels)
+    except ImageError as error:
+        return Loaded(path, error=str(error).removeprefix(f"{path}: "))
+    except MemoryError:
+        return Loaded(path, error="too large for this machine's memory")
+    return Loaded(path, transform(decoded.pixels), warning=decoded.warning)
+
+
+def caption_fields(captions: Sequence[Caption], wanted: int) -> dict[str, Any]:
+    """What a record says of an image: its caption, or a list if several are wanted."""
+    rows = [{"caption": caption.text, "score": round(caption.score, 4)} for caption in captions]
+    return rows[0] if wanted == 1 else {"captions": rows}
+
+
+def _batches(loaded: Iterable[Loaded], size: int) -> Iterator[list[Loaded]]:
+    """Groups of `size` images, and what could not be read between them."""
+    batch: list[Loaded] = []
+    images = 0
+    for one in loaded:
+        batch.append(one)
+        images += one.pixels is not None
+        if images == size or len(batch) == 4 * size:
+            yield batch
+            batch, images = [], 0
+    if batch:
+        yield batch
+
+
+def _encode(batches: Iterable[list[Loaded]], model: Captioner) -> Iterator[tuple[list[Loaded], Features | None]]:
+    for batch in batches:
+        pixels = [one.pixels for one in batch if one.pixels is not None]
+        yield batch, model.encode(np.stack(pixels)) if pixels else None
