@@ -1,0 +1,123 @@
+import multiprocessing
+import os
+import pickle
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from captioner.data.photos import ImageStore
+from captioner.errors import DataError, ImageError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "train" / "a.jpg").write_bytes(b"photo a")
+    (tmp_path / "b.jpg").write_bytes(b"photo b")
+    return tmp_path
+
+
+@pytest.fixture
+def archive(tmp_path_factory):
+    path = tmp_path_factory.mktemp("archive") / "photos.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for number in range(50):
+            file.writestr(f"val/{number}.jpg", f"photo {number}" * 500)
+    return path
+
+
+def test_a_photo_is_found_by_relative_path_and_by_name_alone(folder, archive):
+    store = ImageStore([folder, archive])
+    for name, content in (("train/a.jpg", b"photo a"), ("a.jpg", b"photo a"), ("b.jpg", b"photo b")):
+        assert name in store
+        assert store.read(name).tobytes() == content
+    assert store.read("val/7.jpg").tobytes() == store.read("7.jpg").tobytes() == b"photo 7" * 500
+    assert len(store) == 52
+
+
+def test_a_folder_the_captions_name_need_not_exist(folder):
+    assert ImageStore([folder]).read("val2014/b.jpg").tobytes() == b"photo b"
+
+
+def test_zip_files_inside_a_folder_are_searched_too(archive):
+    assert "3.jpg" in ImageStore([archive.parent])
+
+
+def test_a_photo_that_is_not_there_is_named(folder):
+    store = ImageStore([folder])
+    assert "c.jpg" not in store
+    with pytest.raises(DataError, match=r"c\.jpg: not found"):
+        store.read("c.jpg")
+
+
+def test_two_photos_of_one_name_need_their_folders(folder):
+    (folder / "val").mkdir()
+    (folder / "val" / "a.jpg").write_bytes(b"another")
+    store = ImageStore([folder])
+    with pytest.raises(DataError, match=r"a\.jpg: several files have this name"):
+        store.read("a.jpg")
+    assert store.read("val/a.jpg").tobytes() == b"another"
+    assert store.read("data/val/a.jpg").tobytes() == b"another"
+
+
+def test_the_first_path_wins(folder, tmp_path_factory):
+    other = tmp_path_factory.mktemp("other")
+    (other / "b.jpg").write_bytes(b"another")
+    assert ImageStore([other, folder]).read("b.jpg").tobytes() == b"another"
+
+
+def test_many_threads_read_what_one_would(archive):
+    store = ImageStore([archive])
+    names = [f"{number % 50}.jpg" for number in range(2000)]
+    with ThreadPoolExecutor(8) as pool:
+        contents = list(pool.map(lambda name: store.read(name).tobytes(), names))
+    assert contents == [f"photo {name.removesuffix('.jpg')}".encode() * 500 for name in names]
+
+
+def _read(store, name):
+    return store.read(name).tobytes()
+
+
+def test_other_processes_can_read(archive):
+    store = ImageStore([archive])
+    store.read("1.jpg")
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        contents = pool.starmap(_read, [(store, f"{number}.jpg") for number in range(50)])
+    assert contents == [f"photo {number}".encode() * 500 for number in range(50)]
+    assert _read(pickle.loads(pickle.dumps(store)), "5.jpg") == b"photo 5" * 500
+
+
+def test_a_fingerprint_changes_with_the_file(folder, archive):
+    store = ImageStore([folder, archive])
+    before = store.fingerprint("b.jpg")
+    assert ImageStore([folder]).fingerprint("b.jpg") == before
+    (folder / "b.jpg").write_bytes(b"photo B")
+    os.utime(folder / "b.jpg", ns=(1, 1))
+    assert ImageStore([folder]).fingerprint("b.jpg") != before
+    assert store.fingerprint("1.jpg") != store.fingerprint("2.jpg")
+
+
+def test_a_path_that_is_no_store_is_named(tmp_path):
+    with pytest.raises(DataError, match="nowhere: no such folder or zip file"):
+        ImageStore([tmp_path / "nowhere"])
+    (tmp_path / "cut.zip").write_bytes(b"PK not really")
+    with pytest.raises(DataError, match=r"cut\.zip: neither a folder nor a zip file"):
+        ImageStore([tmp_path / "cut.zip"])
+
+
+def test_damage_inside_a_zip_file_is_reported_for_its_photo(archive):
+    content = bytearray(archive.read_bytes())
+    content[60] ^= 255  # in the first photo's compressed bytes
+    archive.write_bytes(content)
+    store = ImageStore([archive])
+    with pytest.raises(ImageError, match=r"photos\.zip: val/0\.jpg cannot be read"):
+        store.read("0.jpg")
+    assert store.read("1.jpg").tobytes() == b"photo 1" * 500
+
+
+def test_a_photo_deleted_meanwhile_is_reported(folder):
+    store = ImageStore([folder])
+    (folder / "b.jpg").unlink()
+    with pytest.raises(ImageError, match=r"b\.jpg: cannot be read"):
+        store.read("b.jpg")
