@@ -13,7 +13,7 @@ from captioner.errors import UsageError
 from captioner.vision.images import MAX_PIXELS, SUFFIXES
 
 from .caption_outputs import CocoResults, Sidecars, TerminalTable
-from .inputs import find_inputs, identity
+from .inputs import find_inputs, identity, shown
 from .outputs import CsvRows, JsonRows, JsonStream, Outputs, Record, Writer, writer_of
 from .progress import Meter, Summary
 from .row_file import WriteError
@@ -93,6 +93,7 @@ def _caption(todo: Sequence[str], outputs: Outputs, options: Options, meter: Met
         batch_size=options.batch_size,
         workers=options.workers or min(8, os.cpu_count() or 1),
         max_pixels=options.max_pixels,
+        pictures=any(path.lower().endswith(".html") for path in options.outputs),
     )
 
 
@@ -109,6 +110,7 @@ def _writers(options: Options, paths: Sequence[str], console: Console) -> list[W
             ".jsonl": lambda: JsonRows(path, overwrite=options.overwrite),
             ".csv": lambda: CsvRows(path, ["path", *columns], overwrite=options.overwrite),
             ".json": lambda: CocoResults(path, paths, options.annotations, overwrite=options.overwrite),
+            ".html": lambda: _gallery(path, options),
         }
 
     writers = [writer_of(path, choices(path)) for path in options.outputs]
@@ -117,6 +119,13 @@ def _writers(options: Options, paths: Sequence[str], console: Console) -> list[W
     if not writers:
         writers.append(JsonStream() if console.stderr else TerminalTable(console, paths))
     return writers
+
+
+def _gallery(path: str, options: Options) -> Writer:
+    from .gallery import Gallery  # imports torch, which other outputs do not need so early
+
+    title = ", ".join(shown(os.path.basename(os.path.abspath(name))) for name in options.inputs if name != "-")
+    return Gallery(path, title or "Captions", overwrite=options.overwrite)
 
 
 @contextmanager

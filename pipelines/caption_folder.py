@@ -14,6 +14,7 @@ from captioner.models.caption import Caption, Captioner
 from captioner.vision.encoder import Features
 from captioner.vision.images import MAX_PIXELS, Pixels, Transform, read
 
+from .gallery import Picture, Thumbnail, thumbnail
 from .outputs import Outputs, Record
 from .progress import Meter, Summary
 from .stages import ahead, in_threads
@@ -33,6 +34,7 @@ def caption_folder(
     batch_size: int | None = None,
     workers: int = 2,
     max_pixels: int = MAX_PIXELS,
+    pictures: bool = False,
 ) -> None:
     """Caption images and write a record of each, in order.
 
@@ -46,21 +48,22 @@ def caption_folder(
         batch_size: images at a time; by default the model's device decides.
         workers: threads that decode.
         max_pixels: larger images are refused.
+        pictures: add to the records what a gallery shows besides: thumbnails, and where the model looked.
 
     Raises:
         WriteError: an output can no longer be written.
     """
     started = time.monotonic()
     size = batch_size or (CPU_BATCH if model.device.type == "cpu" else GPU_BATCH)
-    load = partial(load_image, transform=model.transform, max_pixels=max_pixels)
+    load = partial(load_image, transform=model.transform, max_pixels=max_pixels, pictures=pictures)
     loaded = in_threads(load, paths, workers=workers, waiting=2 * size)
     try:
         for batch, features in ahead(_encode(_batches(loaded, size), model)):
-            captions = iter(model.generate(features, search) if features is not None else [])
+            captions = iter(model.generate(features, search, attention=pictures) if features is not None else [])
             records = [
-                Record(one.path, error=one.error)
-                if one.pixels is None
-                else Record(one.path, caption_fields(next(captions), search.num_captions), warning=one.warning)
+                _record(one, next(captions), search.num_captions)
+                if one.error is None
+                else Record(one.path, error=one.error)
                 for one in batch
             ]
             outputs.write(records)
@@ -77,9 +80,10 @@ class Loaded:
     pixels: Pixels | None = None
     error: str | None = None
     warning: str | None = None
+    thumbnail: Thumbnail | None = None
 
 
-def load_image(path: str, transform: Transform, max_pixels: int) -> Loaded:
+def load_image(path: str, transform: Transform, max_pixels: int, pictures: bool) -> Loaded:
     """Read, decode and resize one image; what is wrong with it becomes part of the result."""
     try:
         decoded = read(path, at_least=transform.at_least, max_pixels=max_pixels)
@@ -87,13 +91,16 @@ def load_image(path: str, transform: Transform, max_pixels: int) -> Loaded:
         return Loaded(path, error=str(error).removeprefix(f"{path}: "))
     except MemoryError:
         return Loaded(path, error="too large for this machine's memory")
-    return Loaded(path, transform(decoded.pixels), warning=decoded.warning)
+    small = thumbnail(decoded.pixels, transform.window(*decoded.pixels.shape[:2])) if pictures else None
+    return Loaded(path, transform(decoded.pixels), warning=decoded.warning, thumbnail=small)
 
 
-def caption_fields(captions: Sequence[Caption], wanted: int) -> dict[str, Any]:
-    """What a record says of an image: its caption, or a list if several are wanted."""
+def _record(loaded: Loaded, captions: Sequence[Caption], wanted: int) -> Record:
+    """One caption, or a list if several are wanted."""
     rows = [{"caption": caption.text, "score": round(caption.score, 4)} for caption in captions]
-    return rows[0] if wanted == 1 else {"captions": rows}
+    fields: dict[str, Any] = rows[0] if wanted == 1 else {"captions": rows}
+    picture = None if loaded.thumbnail is None else Picture(loaded.thumbnail, captions)
+    return Record(loaded.path, fields, warning=loaded.warning, picture=picture)
 
 
 def _batches(loaded: Iterable[Loaded], size: int) -> Iterator[list[Loaded]]:

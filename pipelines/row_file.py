@@ -40,6 +40,11 @@ class RowFile:
             raise UsageError(f"{shown(path)}: cannot be written ({reason(error)}).") from error
         _lock(self._file, path)
 
+    @property
+    def size(self) -> int:
+        """Bytes of the file as it stands."""
+        return self._end + len(self.tail)
+
     def lines(self) -> Iterator[bytes]:
         """What the file holds, line by line."""
         with open(self.path, "rb") as file:
@@ -71,7 +76,8 @@ class RowFile:
     def is_tail(self, rest: bytes) -> bool:
         """Whether what follows the last row is a tail or an unfinished row, so that it may be dropped."""
         first, newline, _ = rest.strip(b"\0").removeprefix(self.between).lstrip(b"\n").partition(b"\n")
-        unfinished = not newline and (not first or first[:1] in b'{"')
+        # behind an unfinished row something of the tail that it was to replace may be left
+        unfinished = (not newline or len(self.tail) > 1) and (not first or first[:1] == b"{")
         return unfinished or self.tail.strip(b"\n").split(b"\n")[0].startswith(first)
 
     def close(self) -> None:

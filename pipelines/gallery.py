@@ -1,0 +1,191 @@
+"""The HTML gallery: photos, captions, and where the model looked for each word, in files that open offline.
+
+A page holds its photos as rows of JSON between a head and a tail, so that it is a whole page after every write and can
+be continued like any other output. Everything that is shown is made from those rows by the script in `gallery.html`.
+"""
+
+import base64
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from captioner.models.caption import Caption
+from captioner.vision.images import Pixels, resize
+
+from .caption_outputs import captions_of
+from .inputs import identity
+from .outputs import JsonRows, Record, Writer, to_json
+
+PAGE_BYTES = 100_000_000
+"""A page that would pass this size is followed by another."""
+
+THUMBNAIL = 320  # pixels of the longer side
+_HEAD, _, _TAIL = files("captioner.pipelines").joinpath("gallery.html").read_bytes().partition(b"<!--ROWS-->")
+_HEAD = _HEAD.rstrip(b"\n") + b"\n"
+_QUALITY = 74  # of the thumbnails' JPEG, some 12 kB each
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small copy of a photo.
+
+    Attributes:
+        jpeg: the file.
+        size: (height, width) of the photo itself.
+        window: top, left, bottom, right of the part that the model saw, as shares of the photo.
+    """
+
+    jpeg: bytes
+    size: tuple[int, int]
+    window: tuple[float, float, float, float]
+
+
+def thumbnail(pixels: Pixels, window: tuple[float, float, float, float]) -> Thumbnail:
+    """A thumbnail of RGB pixels (height, width, 3)."""
+    height, width = pixels.shape[:2]
+    scale = min(1.0, THUMBNAIL / max(height, width))
+    small = resize(pixels, max(1, round(height * scale)), max(1, round(width * scale)))
+    _, jpeg = cv2.imencode(".jpg", small[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    return Thumbnail(jpeg.tobytes(), (height, width), window)
+
+
+def word_spans(text: str, tokens: Sequence[str]) -> list[tuple[int, int] | None]:
+    """Where each token stands in the sentence made of them; None for one that is written otherwise, such as `-lrb-`."""
+    spans: list[tuple[int, int] | None] = []
+    lower, position = text.lower(), 0
+    for token in tokens:
+        start = lower.find(token.lower(), position)
+        if start < 0:
+            spans.append(None)
+        else:
+            position = start + len(token)
+            spans.append((start, position))
+    return spans
+
+
+def attention_bytes(attention: NDArray[np.float32]) -> str:
+    """Attention (tokens, rows, columns) as base64 of one byte a cell, 255 for the greatest of each token."""
+    scaled = attention / np.maximum(attention.max(axis=(1, 2), keepdims=True), 1e-12)
+    return base64.b64encode((scaled * 255).round().astype(np.uint8).tobytes()).decode()
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What a gallery shows of a photo besides its record: a thumbnail, and the captions with their attention."""
+
+    thumbnail: Thumbnail
+    captions: Sequence[Caption]
+
+
+class Gallery(Writer):
+    """Writes `name.html`, and `name-2.html` and so on when a page would grow too large.
+
+    Args:
+        path: of the first page.
+        title: its heading.
+        overwrite: start afresh.
+        page_bytes: the most a page may hold.
+
+    Raises:
+        UsageError: a page cannot be written, or is no gallery of this version.
+    """
+
+    def __init__(self, path: str, title: str, *, overwrite: bool, page_bytes: int = PAGE_BYTES) -> None:
+        super().__init__()
+        self.path, self.title, self.page_bytes = path, title, page_bytes
+        self.pages: list[_Page] = []
+        if overwrite:
+            self._remove_later_pages()
+        while not self.pages or os.path.exists(self._name(len(self.pages))):
+            self._add(overwrite)
+        self._say_pages()
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Append records."""
+        batch: list[tuple[Record, bytes]] = []
+        size = self.pages[-1].file.size
+        for record in records:
+            row = _encode(record)
+            if size + len(row) > self.page_bytes and (batch or self.pages[-1].file.rows):
+                self._append(batch)
+                self._add(overwrite=True)
+                self._say_pages()
+                batch, size = [], self.pages[-1].file.size
+            batch.append((record, row))
+            size += len(row) + 2
+        self._append(batch)
+
+    def close(self) -> None:
+        """Write through to the disk."""
+        for page in self.pages:
+            page.close()
+
+    def _append(self, batch: Sequence[tuple[Record, bytes]]) -> None:
+        self.pages[-1].file.append([row for _, row in batch])
+        self.done.update({identity(record.path): record.error is not None for record, _ in batch})
+
+    def _add(self, overwrite: bool) -> None:
+        page = _Page(self._name(len(self.pages)), overwrite=overwrite)
+        self.pages.append(page)
+        self.done.update(page.done)
+
+    def _name(self, place: int) -> str:
+        stem, suffix = os.path.splitext(self.path)
+        return f"{stem}-{place + 1}{suffix}" if place else self.path
+
+    def _say_pages(self) -> None:
+        """Tell every page of all the others."""
+        names = [os.path.basename(self._name(place)) for place in range(len(self.pages))]
+        for place, page in enumerate(self.pages, 1):
+            about = {"title": self.title, "page": place, "pages": names}
+            page.file.change_tail(_TAIL.replace(b"<!--ABOUT-->", _escaped(to_json(about))))
+
+    def _remove_later_pages(self) -> None:
+        place = 1
+        while os.path.exists(name := self._name(place)):
+            with open(name, "rb") as file:
+                if file.read(len(_HEAD)) != _HEAD:
+                    break
+            os.unlink(name)
+            place += 1
+
+
+class _Page(JsonRows):
+    def __init__(self, path: str, *, overwrite: bool) -> None:
+        super().__init__(path, overwrite=overwrite, head=_HEAD, between=b",\n", tail=_TAIL)
+
+
+def _encode(record: Record) -> bytes:
+    row = record.as_json()
+    if record.picture is not None:
+        picture: Picture = record.picture
+        row |= {
+            "captions": [
+                {**shown_fields, **_words(caption)}
+                for shown_fields, caption in zip(captions_of(record), picture.captions, strict=True)
+            ],
+            "height": picture.thumbnail.size[0],
+            "width": picture.thumbnail.size[1],
+            "window": [round(edge, 4) for edge in picture.thumbnail.window],
+            "image": base64.b64encode(picture.thumbnail.jpeg).decode(),
+        }
+        attention = picture.captions[0].attention
+        if attention is not None:
+            row["grid"] = attention.shape[1:]
+    return _escaped(to_json(row))
+
+
+def _words(caption: Caption) -> dict[str, Any]:
+    spans = {"spans": word_spans(caption.text, caption.tokens)}
+    return spans if caption.attention is None else {**spans, "attention": attention_bytes(caption.attention)}
+
+
+def _escaped(row: bytes) -> bytes:
+    """JSON that cannot close the element it stands in."""
+    return row.replace(b"<", b"\\u003c")
