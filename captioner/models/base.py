@@ -62,8 +62,8 @@ def find(model: str | Path) -> Path:
         missing = [file for file in FILES if not (here / file).is_file()]
         if missing:
             raise ModelError(
-                f"{here}: a model folder holds {', '.join(FILES)}; here {', '.join(missing)} is missing. Copy the whole "
-                "folder again."
+                f"{here}: a model folder holds {', '.join(FILES)}; here {', '.join(missing)} is missing. Copy "
+                "the whole folder again."
             )
         return here
     known = ", ".join(shipped()) or "none"
@@ -134,7 +134,7 @@ def check_fit(found: Weights, expected: Weights, path: Path) -> None:
         if found[name].shape != expected[name].shape:
             raise ModelError(
                 f"{path}: tensor {name} has shape {tuple(found[name].shape)}, but config.json makes it "
-                f"{tuple(expected[name].shape)}; the two come from different trainings. Copy the whole model folder again."
+                f"{tuple(expected[name].shape)}; the two come from different trainings."
             )
     spare = found.keys() - expected.keys()
     if spare:

@@ -287,7 +287,7 @@ class Captioner:
         Raises:
             ImageError: an image cannot be read.
         """
-        wanted = {"beam_size": beam_size, "max_length": max_length}
+        wanted: dict[str, Any] = {"beam_size": beam_size, "max_length": max_length}
         options = replace(self.config.search, **{key: value for key, value in wanted.items() if value is not None})
         captions = []
         for first in range(0, len(images), BATCH):

@@ -41,4 +41,4 @@ class GridAttention(nn.Module):
 
     def _split(self, tensor: Tensor) -> Tensor:
         """(batch, length, hidden_size) as (batch, heads, length, hidden_size / heads)."""
-        return tensor.unflatten(2, (self.heads, -1)).transpose(1, 2)
+        return tensor.view(*tensor.shape[:2], self.heads, -1).transpose(1, 2)

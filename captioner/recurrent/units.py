@@ -4,6 +4,7 @@ The units are PyTorch's fused `nn.RNN`, `nn.LSTM` and `nn.GRU`; a whole sequence
 time. Padding never reaches a state: either lengths are given, or padding comes after everything that is read.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from captioner.errors import ConfigError
 Unit = Literal["tanh", "lstm", "gru"]
 State = dict[str, Tensor]
 
-UNITS: dict[str, type[nn.RNNBase]] = {"tanh": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+UNITS: dict[str, Callable[..., nn.RNNBase]] = {"tanh": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
 class LockedDropout(nn.Module):
@@ -66,7 +67,7 @@ class Recurrent(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Orthogonal recurrent weights keep early gradients from vanishing; so does an LSTM that starts by remembering."""
+        """Orthogonal recurrent weights keep early gradients alive, and so does an LSTM that begins by remembering."""
         for name, value in self.network.named_parameters():
             if name.startswith("weight_hh"):
                 for gate in value.split(self.hidden_size):

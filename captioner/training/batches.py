@@ -35,8 +35,8 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
-        moved = [None if each is None else each.to(device, non_blocking=True) for each in (self.grid, self.pixels)]
-        return Batch(self.tokens.to(device), *moved, names=self.names)
+        grid, pixels = (None if each is None else each.to(device) for each in (self.grid, self.pixels))
+        return Batch(self.tokens.to(device), grid, pixels, self.names)
 
     @property
     def features(self) -> Features | None:
@@ -88,7 +88,7 @@ class TextItems(Dataset[list[int]]):
     def __len__(self) -> int:
         return len(self.captions)
 
-    def __getitem__(self, key: tuple[int, int]) -> list[int]:  # type: ignore[override]
+    def __getitem__(self, key: tuple[int, int]) -> list[int]:
         return self.captions[key[0]]
 
     def collate(self, items: list[list[int]]) -> Batch:
@@ -127,7 +127,7 @@ class PhotoItems(Dataset[Item]):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, key: tuple[int, int]) -> Item:  # type: ignore[override]
+    def __getitem__(self, key: tuple[int, int]) -> Item:
         item, epoch = key
         draw = random.Random(f"{item}/{epoch}")
         captions, wanted = self.captions[item], self.captions_per_photo
@@ -181,7 +181,7 @@ def augmented(
 def make_loader(items: Any, batch_size: int, seed: int, workers: int = 0) -> DataLoader[Any]:
     """A loader of length-bucketed batches of `TextItems` or `PhotoItems`."""
     buckets = LengthBuckets(items.lengths, batch_size, seed)
-    # a generator of its own: starting an epoch must not draw from the one that dropout uses, or a resumed run would differ
+    # its own generator: starting an epoch must not draw from the one that dropout uses, or a resumed run would differ
     return DataLoader(
         items, batch_sampler=buckets, collate_fn=items.collate, num_workers=workers, generator=torch.Generator()
     )

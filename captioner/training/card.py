@@ -41,8 +41,8 @@ def write_card(
             f"| --- | {' | '.join('---' for _ in metrics)} |",
             *rows,
             "",
-            "Still to be written by whoever publishes this model: the licences of its data, what it is good and bad at, "
-            "and scores on a test split.",
+            "Still to be written by whoever publishes this model: the licences of its data, what it is good and bad "
+            "at, and scores on a test split.",
             "",
         ]
     )

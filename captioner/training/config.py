@@ -178,7 +178,7 @@ class TrainingConfig(_Strict):
     checkpoint_steps: Count = 200
     data: DataConfig
     encoder: EncoderChoice
-    decoder: DecoderConfig = DecoderConfig()
+    decoder: DecoderConfig = Field(default_factory=lambda: DecoderConfig.model_validate({}))
     search: Search = Search()
     stages: Stages
 

@@ -197,7 +197,7 @@ class Run:
         return int(values[0]), float(values[1])
 
     def _save(self, average: Average | None) -> None:
-        """Write a checkpoint; it counts once its last file, `progress.json`, is there, and only then the old one goes."""
+        """Write a checkpoint, which counts once its last file, `progress.json`, is there; then the old one goes."""
         target = self.folder / "checkpoints" / f"{self.progress.step:08d}-{self.progress.stages_done}"
         self.accelerator.save_state(str(target))
         if self.accelerator.is_main_process:

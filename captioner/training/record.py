@@ -1,4 +1,4 @@
-"""What a training run leaves behind to look at: a metrics file, TensorBoard, a picture of the curves, a progress bar."""
+"""What a training run leaves to look at: a metrics file, TensorBoard, a picture of the curves, a progress bar."""
 
 import json
 import time
@@ -31,7 +31,7 @@ class Record:
         temporary = self.path.with_suffix(".part")
         temporary.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
         temporary.replace(self.path)
-        self.board: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)  # type: ignore[no-untyped-call]
+        self.board: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def add(self, step: int, stage: str, epoch: int, **values: Any) -> None:
         """Write one line; numbers go to TensorBoard too."""

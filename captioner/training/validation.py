@@ -1,7 +1,7 @@
 """Scores of a captioner in training: CIDEr-D and BLEU-4 of its captions, or its perplexity before it sees pictures."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 import torch
 
@@ -33,7 +33,7 @@ def caption_scores(
     scores: Scores = {}
     total = count = 0.0
     for name, images in sets.items():
-        hypotheses: dict[str, str] = {}
+        hypotheses: dict[Hashable, str] = {}
         for first in range(0, len(images), BATCH):
             names = [image.file_name for image in images[first : first + BATCH]]
             found = model.generate(read(names))

@@ -141,12 +141,12 @@ def default_transform(name: str, size: int | None = None, crop: Literal["squash"
         size: another square image size, in pixels.
         crop: `squash` keeps the whole picture, which a caption is about; `center` is timm's evaluation crop.
     """
-    from timm.data import resolve_data_config
+    from timm.data.config import resolve_data_config
 
-    data = resolve_data_config(model=_create(name, pretrained=False))
+    data: dict[str, Any] = resolve_data_config(model=_create(name, pretrained=False))
     height, width = (size, size) if size else data["input_size"][1:]
     crop_pct = float(data["crop_pct"]) if crop == "center" else 1.0
-    interpolation = data["interpolation"] if data["interpolation"] != "random" else "bilinear"
+    interpolation: Any = data["interpolation"] if data["interpolation"] != "random" else "bilinear"
     return Transform((height, width), tuple(data["mean"]), tuple(data["std"]), interpolation, crop, crop_pct)
 
 
@@ -166,8 +166,8 @@ def load_encoder_weights(encoder: Encoder, path: Path) -> None:
     for keys, what in ((missing, "lacks"), (wrong, "has another shape for"), (spare, "has the unknown")):
         if keys:
             raise ModelError(
-                f"{path}: {what} {keys[0]} ({len(keys)} such tensors), so it does not belong to {encoder.name}; name the "
-                "weights of that network."
+                f"{path}: {what} {keys[0]} ({len(keys)} such tensors), so it does not belong to {encoder.name}; name "
+                "the weights of that network."
             )
     encoder.cnn.load_state_dict({key: value for key, value in tensors.items() if key in expected}, strict=False)
 
