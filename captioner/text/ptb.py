@@ -35,7 +35,13 @@ def tokenize(caption: str) -> list[str]:
 
 def tokenize_lines(captions: Sequence[str]) -> list[str]:
     """Tokenise captions as the scorer does, one after the other in one file; see `tokenize_line`."""
-    return [tokenize_line(*pair) for pair in zip(captions, [*captions[1:], ""], strict=True)]
+    lines: list[str] = []
+    following = ""
+    for caption in reversed(captions):
+        lines.append(tokenize_line(caption, following))
+        if caption and not caption.isspace():
+            following = caption
+    return lines[::-1]
 
 
 def tokenize_line(caption: str, following: str = "") -> str:
@@ -59,7 +65,7 @@ def tokenize_line(caption: str, following: str = "") -> str:
     return " ".join(tokens)
 
 
-_LAST_LETTER = re.compile(r"(?<![^\W_])(?<![A-Za-z]\.)[A-Za-z]\.$")
+_LAST_LETTER = re.compile(r"(?<![^\W_])(?<!(?<![^\W_])[A-Za-z]\.)[A-Za-z]\.$")
 _BEFORE_NUMBER = re.compile(rf"(?<![^\W_])(?i:{any_of(NUMBER_ABBREVIATIONS)})\.$")
 _NEEDS_CONTEXT = re.compile(rf"[0-9<>]|{_LAST_LETTER.pattern}|{_BEFORE_NUMBER.pattern}")
 _STARTERS = frozenset(_SENTENCE_STARTERS.split())

@@ -35,6 +35,8 @@ _ADDRESS_END = r"[^\s\"<>|().!?,;:-]"
 _PREFIXED = rf"(?:[dDlLoO]{_APOS_OR_GRAVE}{_WORD}{{2,}}|{_WORD}+)"  # d'oeuvre
 _DOTTED = rf"{_LETTER}{_WORD}*(?:[.!?]{_LETTER}{_WORD}*)*"  # captions forget the space after a full stop: "road.A"
 
+_INITIALS = r"[A-Z]+(?:(?:&|&amp;|\+)[A-Z]+)+"  # A&M
+
 
 def any_of(words: str) -> str:
     """A pattern for any of some words, separated by white space."""
@@ -47,7 +49,8 @@ _RULES = [
     for pattern in (
         # entities, tags, addresses
         r"&(?i:lt|gt|amp|quot|apos|nbsp);|&#\d+;",
-        r"</?[A-Za-z][A-Za-z0-9_:.-]*(?: +[A-Za-z][A-Za-z0-9_:.-]*)* */?>|<!--.*?-->|<[A-Za-z]\w*(?: +[A-Za-z]+=\"[^\"]*\")+ ?/?>",
+        r"</?[A-Za-z][A-Za-z0-9_:.-]*(?: +[A-Za-z][A-Za-z0-9_:.-]*)* */?>|<!--.*?-->",
+        r"<[A-Za-z]\w*(?: +[A-Za-z]+=\"[^\"]*\")+ ?/?>",
         rf"(?i:https?)://{_ADDRESS}+\.{_ADDRESS}*{_ADDRESS_END}",
         rf"www\.(?:[^\s\"<>|.!?(){{}},]+\.)+[a-zA-Z]{{2,4}}(?:/{_ADDRESS}+{_ADDRESS_END})?",
         rf"(?:[^\s\"`'<>|.!?(){{}},-_$]+\.)+(?:com|net|org|edu)(?:/{_ADDRESS}+{_ADDRESS_END})?",
@@ -81,17 +84,17 @@ _RULES = [
         rf"(?i:{any_of(_TITLES)})\.|[Mm][ft]g\.|[Pp]?pt[ey]s?\.|Pt[ey]s?\.",
         rf"((?i:{any_of(NUMBER_ABBREVIATIONS)})\.) ?\d",
         rf"(?:{_WORD}(?:{_WORD}|[.,])*(?:-{_WORD}+)*-(?:[A-Za-z]\.))?(?:[A-Za-z]\.)+",
-        rf"((?:{_DOTTED}|{_WORD}+)(?:-{_WORD}+)*\.)[,;:]",
+        rf"((?:{_DOTTED}|{_WORD}+|{_INITIALS})(?:-{_WORD}+)*\.)[,;:]",
         # words
         _DOTTED,
         rf"{_WORD}(?:{_WORD}|[.,])*(?:-{_WORD}+)+",
         rf"{_PREFIXED}(?:[_-]{_PREFIXED})*",
         rf"{_WORD}+(?:-{_LETTER}+){{0,2}}(?:/{_WORD}+(?:-{_LETTER}+){{0,2}}){{1,2}}",
-        r"[A-Z]+(?:(?:&|&amp;|\+)[A-Z]+)+",
+        _INITIALS,
         r"[cC]\+\+|[cCfF]#|[A-Z]+\$",
         # faces and marks
         rf"[<>]?[:;=]'?[-o]?[()DdPpO|@{{\[\]]{_END}|\^_\^|-_-|>_<",
-        r"[!?]+|--+|\.{3,}|\*+|<+|>+|`+|#+|@+|_+|''",
+        r"-(?i:[lr][rcs]b)-|[!?]+|--+|\.{3,}|\*+|<+|>+|`+|#+|@+|_+|''",
         r".",
     )
 ]  # fmt: skip
@@ -118,7 +121,9 @@ class _Characters(dict[int, str]):
 
     def __missing__(self, code: int) -> str:
         character, category = chr(code), unicodedata.category(chr(code))
-        if code in _WINDOWS_1252:
+        if code < 0x80:
+            new = character
+        elif code in _WINDOWS_1252:
             new = _WINDOWS_1252[code]
         elif code == _SOFT_HYPHEN:
             new = ""
