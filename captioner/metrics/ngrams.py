@@ -1,6 +1,6 @@
 """N-gram counts of tokenised captions as NumPy arrays: counted once, shared by BLEU and CIDEr-D."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, KeysView, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -118,6 +118,11 @@ class References:
     def __len__(self) -> int:
         """Number of images."""
         return len(self._rows)
+
+    @property
+    def ids(self) -> KeysView[Hashable]:
+        """The images, in order."""
+        return self._rows.keys()
 
     def rows(self, ids: Iterable[Hashable]) -> Ints:
         """Numbers of images by their ids.

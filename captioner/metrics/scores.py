@@ -1,9 +1,10 @@
 """All scores of a set of captions at once, as the official COCO scorer gives them."""
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from captioner.errors import DataError, UsageError
+from captioner.metrics import java
 from captioner.metrics.bleu import Bleu, bleu
 from captioner.metrics.cider import CiderD
 from captioner.metrics.ngrams import MAX_ORDER, Floats, References
@@ -11,6 +12,8 @@ from captioner.metrics.rouge import rouge_l
 from captioner.text import ptb
 
 METRICS = ("bleu", "rouge", "cider")
+JAVA_METRICS = ("meteor", "spice")
+_BLEU = [f"Bleu_{order + 1}" for order in range(MAX_ORDER)]
 
 
 @dataclass(frozen=True)
@@ -18,16 +21,82 @@ class Scores:
     """Scores of N images.
 
     Attributes:
-        ids: the images, in the order of all arrays.
-        totals: the scores of the whole set, by the official names: Bleu_1 to Bleu_4, ROUGE_L, CIDEr.
+        ids: the images, in the order of all sequences here.
+        lines: the tokens of each caption, as one line.
+        totals: scores of the whole set by their official names: Bleu_1 to Bleu_4, ROUGE_L, CIDEr, METEOR, SPICE.
         per_image: (N,) scores by the same names.
-        bleu_statistics: (N, 10), or None without BLEU; see `Bleu.statistics`.
+        bleu_statistics: (N, 10), what BLEU is computed from, or None without BLEU; see `Bleu.statistics`.
     """
 
     ids: list[Hashable]
-    totals: dict[str, float] = field(default_factory=dict)
-    per_image: dict[str, Floats] = field(default_factory=dict)
-    bleu_statistics: Floats | None = None
+    lines: list[str]
+    totals: dict[str, float]
+    per_image: dict[str, Floats]
+    bleu_statistics: Floats | None
+
+
+class Scorer:
+    """Scores captions against references, which are tokenised and counted once.
+
+    Args:
+        references: the references of each image, as text. Their order is that of the official scorer's file, on which
+            a few tokens depend (see `ptb.tokenize_line`).
+        metrics: any of bleu, rouge, cider, and, with Java, meteor and spice.
+
+    Raises:
+        DataError: there are no images, or an image has no reference.
+        UsageError: an unknown metric, or one that needs what is not installed.
+    """
+
+    def __init__(self, references: Mapping[Hashable, Sequence[str]], metrics: Sequence[str] = METRICS) -> None:
+        for name in metrics:
+            if name not in METRICS + JAVA_METRICS:
+                raise UsageError(f"unknown metric {name!r}; choose from {', '.join(METRICS + JAVA_METRICS)}.")
+            if name in JAVA_METRICS:
+                java.check(name)
+        self.metrics = metrics
+        self.ids = list(references)
+        lines = iter(ptb.tokenize_lines([text for texts in references.values() for text in texts]))
+        self._lines = [[next(lines) for _ in texts] for texts in references.values()]
+        words = [[line.split() for line in texts] for texts in self._lines]
+        self.references = References(dict(zip(self.ids, words, strict=True)))
+        self._cider = CiderD(self.references) if "cider" in metrics else None
+
+    def score(self, hypotheses: Mapping[Hashable, str]) -> Scores:
+        """Score one caption an image.
+
+        Args:
+            hypotheses: the caption of each image, as text, in any order.
+
+        Raises:
+            DataError: the images are not those of the references; none is ever passed over in silence.
+        """
+        strangers = self.references.ids ^ hypotheses.keys()
+        if strangers:
+            odd = ", ".join(map(str, list(strangers)[:3]))
+            raise DataError(f"{len(strangers)} images have either no caption or no references (first: {odd}).")
+        lines = ptb.tokenize_lines([hypotheses[image] for image in self.ids])
+        words = [line.split() for line in lines]
+        totals: dict[str, float] = {}
+        per_image: dict[str, Floats] = {}
+        statistics = None
+        if "bleu" in self.metrics:
+            statistics = Bleu(self.references).statistics(self.ids, words)
+            totals.update(zip(_BLEU, bleu(statistics.sum(axis=0)).tolist(), strict=True))
+            per_image.update(zip(_BLEU, bleu(statistics).T, strict=True))
+        if "rouge" in self.metrics:
+            # its official words are cut at single spaces: an empty line has one word, "1 1/2" with a fixed space too
+            references = [[line.split(" ") for line in texts] for texts in self._lines]
+            per_image["ROUGE_L"] = rouge_l([line.split(" ") for line in lines], references)
+            totals["ROUGE_L"] = float(per_image["ROUGE_L"].mean())
+        if self._cider is not None:
+            per_image["CIDEr"] = self._cider.scores(self.ids, words)
+            totals["CIDEr"] = float(per_image["CIDEr"].mean())
+        for name in JAVA_METRICS:
+            if name in self.metrics:
+                total, scores = java.score(name, lines, self._lines)
+                totals[name.upper()], per_image[name.upper()] = total, scores
+        return Scores(self.ids, lines, totals, per_image, statistics)
 
 
 def score(
@@ -35,46 +104,5 @@ def score(
     references: Mapping[Hashable, Sequence[str]],
     metrics: Sequence[str] = METRICS,
 ) -> Scores:
-    """Score one caption an image against its references.
-
-    Args:
-        hypotheses: the caption of each image, ordinary text.
-        references: the references of the same images; images without a hypothesis are an error, never skipped.
-        metrics: any of "bleu", "rouge", "cider".
-
-    Raises:
-        DataError: the two mappings hold different images.
-        UsageError: an unknown metric.
-    """
-    unknown = [name for name in metrics if name not in METRICS]
-    if unknown:
-        raise UsageError(f"unknown metric {unknown[0]!r}; choose from {', '.join(METRICS)}.")
-    if hypotheses.keys() != references.keys():
-        odd = sorted(map(str, hypotheses.keys() ^ references.keys()))
-        raise DataError(f"{len(odd)} images have either no caption or no references (first: {', '.join(odd[:3])}).")
-    ids = list(references)
-    lines = [ptb.tokenize_line(hypotheses[image]) for image in ids]
-    reference_lines = [[ptb.tokenize_line(text) for text in references[image]] for image in ids]
-    words = [line.split() for line in lines]
-    scores = Scores(ids)
-    if "bleu" in metrics or "cider" in metrics:
-        prepared = References(
-            {image: [line.split() for line in texts] for image, texts in zip(ids, reference_lines, strict=True)}
-        )
-    if "bleu" in metrics:
-        statistics = Bleu(prepared).statistics(ids, words)
-        scores = Scores(ids, bleu_statistics=statistics)
-        names = [f"Bleu_{order + 1}" for order in range(MAX_ORDER)]
-        scores.totals.update(zip(names, bleu(statistics.sum(axis=0)).tolist(), strict=True))
-        scores.per_image.update(zip(names, bleu(statistics).T, strict=True))
-    # ROUGE-L's official words are split at single spaces only: an empty line has one, "1 1/2" with a fixed space too
-    if "rouge" in metrics:
-        scores.per_image["ROUGE_L"] = rouge_l(
-            [line.split(" ") for line in lines], [[line.split(" ") for line in texts] for texts in reference_lines]
-        )
-    if "cider" in metrics:
-        scores.per_image["CIDEr"] = CiderD(prepared).scores(ids, words)
-    for name in ("ROUGE_L", "CIDEr"):
-        if name in scores.per_image:
-            scores.totals[name] = float(scores.per_image[name].mean())
-    return scores
+    """Score one caption an image against its references; see `Scorer`, which keeps the references for more."""
+    return Scorer(references, metrics).score(hypotheses)
