@@ -13,6 +13,7 @@ from captioner.errors import UsageError
 from captioner.vision.images import MAX_PIXELS, SUFFIXES
 
 from .caption_outputs import CocoResults, Sidecars, TerminalTable
+from .gallery import Gallery
 from .inputs import find_inputs, identity, shown
 from .outputs import CsvRows, JsonRows, JsonStream, Outputs, Record, Writer, writer_of
 from .progress import Meter, Summary
@@ -122,8 +123,6 @@ def _writers(options: Options, paths: Sequence[str], console: Console) -> list[W
 
 
 def _gallery(path: str, options: Options) -> Writer:
-    from .gallery import Gallery  # imports torch, which other outputs do not need so early
-
     title = ", ".join(shown(os.path.basename(os.path.abspath(name))) for name in options.inputs if name != "-")
     return Gallery(path, title or "Captions", overwrite=options.overwrite)
 

@@ -110,11 +110,9 @@ def coco_ids(images: Sequence[str], annotations: str | None) -> dict[str, int]:
             ids[identity(image)] = number
             owners[number] = image
     if unknown:
-        remedy = (
-            "give --annotations FILE.json, which has ids" if annotations is None else f"{annotations} lacks this name"
-        )
+        remedy = "--annotations FILE.json gives ids" if annotations is None else f"{shown(annotations)} lacks this name"
         raise UsageError(
-            f"{unknown[0]}: no COCO image id ({len(unknown)} of {len(images)} images); {remedy}, .jsonl needs none."
+            f"{unknown[0]}: no COCO image id ({len(unknown)} of {len(images)} images); {remedy}, and .jsonl needs none."
         )
     return ids
 

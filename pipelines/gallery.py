@@ -9,18 +9,20 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from captioner.models.caption import Caption
 from captioner.vision.images import Pixels, resize
 
 from .caption_outputs import captions_of
 from .inputs import identity
 from .outputs import JsonRows, Record, Writer, to_json
+
+if TYPE_CHECKING:  # importing it takes seconds
+    from captioner.models.caption import Caption
 
 PAGE_BYTES = 100_000_000
 """A page that would pass this size is followed by another."""
@@ -80,7 +82,7 @@ class Picture:
     """What a gallery shows of a photo besides its record: a thumbnail, and the captions with their attention."""
 
     thumbnail: Thumbnail
-    captions: Sequence[Caption]
+    captions: "Sequence[Caption]"
 
 
 class Gallery(Writer):
@@ -181,7 +183,7 @@ def _encode(record: Record) -> bytes:
     return _escaped(to_json(row))
 
 
-def _words(caption: Caption) -> dict[str, Any]:
+def _words(caption: "Caption") -> dict[str, Any]:
     spans = {"spans": word_spans(caption.text, caption.tokens)}
     return spans if caption.attention is None else {**spans, "attention": attention_bytes(caption.attention)}
 

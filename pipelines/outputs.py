@@ -261,5 +261,5 @@ def _parse(line: bytes) -> Mapping[str, Any] | None:
 
 def _csv_line(cells: Sequence[Any]) -> bytes:
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(cells)
-    return line.getvalue().encode("utf-8", "surrogateescape")
+    csv.writer(line).writerow(cells)  # its own line end, because cells that hold one of its characters are quoted
+    return line.getvalue().removesuffix("\r\n").encode("utf-8", "surrogateescape")

@@ -5,6 +5,7 @@ import random
 import struct
 import warnings
 import zlib
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -278,9 +279,10 @@ def test_max_pixels_is_the_callers_choice():
 
 
 def test_large_but_allowed_photos_raise_no_warning_of_pillow():
-    with warnings.catch_warnings(), pytest.raises(ImageError, match="damaged|ends too soon"):
+    with warnings.catch_warnings():
         warnings.simplefilter("error")
-        decode(claiming(12_000, 10_000), "x")
+        with pytest.raises(ImageError, match=r"damaged|ends too soon"):
+            decode(claiming(12_000, 10_000), "x")
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64, np.bool_])
@@ -379,23 +381,21 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
     return bytes(mutated)
 
 
+def outcome(data: bytes) -> str:
+    """Decode what may be damaged; anything but an image or one clear sentence is an error of ours."""
+    try:
+        pixels = decode(data, "x", at_least=(8, 8), max_pixels=1_000_000).pixels
+    except ImageError as error:
+        return "error" if str(error).startswith("x: ") and "\n" not in str(error) else f"unclear: {error}"
+    return "image" if pixels.ndim == 3 and pixels.shape[2] == 3 and pixels.size else f"no image: {pixels.shape}"
+
+
 def test_thousands_of_damaged_files_give_pixels_or_one_clear_error():
     rng = random.Random(5)
-    images = errors = 0
+    counts = Counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for _ in range(200):
-            for seed in SEEDS:
-                try:
-                    decoded = decode(mutate(seed, rng), "x", at_least=(8, 8), max_pixels=1_000_000)
-                except ImageError as error:
-                    assert str(error).startswith("x: ")
-                    assert "\n" not in str(error)
-                    errors += 1
-                else:
-                    assert decoded.pixels.ndim == 3
-                    assert decoded.pixels.shape[2] == 3
-                    assert decoded.pixels.size > 0
-                    images += 1
-    assert images > 300
-    assert errors > 300
+            counts.update(outcome(mutate(seed, rng)) for seed in SEEDS)
+    assert set(counts) == {"image", "error"}
+    assert min(counts.values()) > 300

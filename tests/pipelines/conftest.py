@@ -1,0 +1,51 @@
+"""A small real model folder with random weights, and small photos."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from captioner.decoding.steps import Search
+from captioner.models.caption import CaptionConfig, Captioner, DecoderConfig, EncoderConfig
+from captioner.text.vocabulary import SPECIALS, Vocabulary
+from captioner.vision.images import Transform
+
+WORDS = ["a", "dog", "cat", "man", "runs", "sits", "on", "the", "grass", "'s", "hat", "and", "two", "men", "red", "big"]
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory) -> Path:
+    config = CaptionConfig(
+        encoder=EncoderConfig(name="test_resnet", transform=Transform(size=(64, 64))),
+        decoder=DecoderConfig(hidden_size=16, embedding_size=12, heads=4),
+        search=Search(beam_size=4, max_length=8),
+    )
+    torch.manual_seed(0)
+    model = Captioner.build(config, Vocabulary([*SPECIALS, *WORDS]))
+    with torch.no_grad():  # else an untrained network says the same of every picture
+        model.decoder.embedding.weight *= 4
+        model.decoder.bias.normal_()
+    folder = tmp_path_factory.mktemp("model") / "tiny"
+    model.save(folder, "A model with random weights, for tests.")
+    return folder
+
+
+def draw(seed: int, width: int = 96, height: int = 80) -> np.ndarray:
+    """A smooth random picture, BGR."""
+    small = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), np.uint8)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.fixture
+def make_photos(tmp_path):
+    """Makes a folder of photos; returns it."""
+
+    def make(count: int, folder: str = "photos", name: str = "photo{:04}.jpg") -> Path:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for number in range(count):
+            cv2.imwrite(str(tmp_path / folder / name.format(number)), draw(number))
+        return tmp_path / folder
+
+    return make

@@ -1,0 +1,89 @@
+"""Stages overlap, keep the order, stay within their bounds, and pass errors on."""
+
+import threading
+import time
+
+import pytest
+
+from captioner.pipelines.stages import ahead, in_threads
+
+
+def test_results_keep_the_order_of_the_items():
+    def slow_first(item):
+        time.sleep(0.02 if item % 4 == 0 else 0)
+        return item * 2
+
+    assert list(in_threads(slow_first, range(20), workers=4, waiting=6)) == [2 * item for item in range(20)]
+
+
+def test_threads_work_at_the_same_time():
+    meeting = threading.Barrier(3, timeout=5)
+    assert len(list(in_threads(lambda _: meeting.wait(), range(3), workers=3, waiting=3))) == 3
+
+
+def test_no_more_items_are_taken_than_may_wait():
+    taken = []
+
+    def items():
+        for item in range(100):
+            taken.append(item)
+            yield item
+
+    results = in_threads(lambda item: item, items(), workers=2, waiting=5)
+    next(results)
+    assert len(taken) <= 7
+    results.close()
+
+
+def test_an_error_in_a_thread_is_raised_where_the_result_is_wanted():
+    def work(item):
+        if item == 2:
+            raise ValueError("two")
+        return item
+
+    results = in_threads(work, range(5), workers=2, waiting=2)
+    assert [next(results), next(results)] == [0, 1]
+    with pytest.raises(ValueError, match="two"):
+        next(results)
+
+
+def test_items_are_computed_ahead_but_not_far():
+    made = []
+
+    def items():
+        for item in range(10):
+            made.append(item)
+            yield item
+
+    results = ahead(items())
+    assert next(results) == 0
+    time.sleep(0.1)
+    assert made == [0, 1, 2]
+    assert list(results) == list(range(1, 10))
+
+
+def test_an_error_ahead_comes_after_the_items_before_it():
+    def items():
+        yield 1
+        raise ValueError("then")
+
+    results = ahead(items())
+    assert next(results) == 1
+    with pytest.raises(ValueError, match="then"):
+        next(results)
+
+
+def test_giving_up_stops_the_thread_ahead():
+    stopped = threading.Event()
+
+    def items():
+        try:
+            while True:
+                yield 0
+        finally:
+            stopped.set()
+
+    results = ahead(items())
+    next(results)
+    results.close()
+    assert stopped.wait(5)
