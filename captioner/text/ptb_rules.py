@@ -20,8 +20,11 @@ _TITLES = """
 """
 # Words in their own right unless they begin with a capital.
 _CAPITAL_ABBREVIATIONS = "ark az del ill la mass miss ore pa tex wash"
+_COMPANIES = "mfg mtg ppte pptes ppty pptys pte ptes pty ptys"  # not in all capitals
 # "no. 5", but "no ."
 NUMBER_ABBREVIATIONS = "art ca fig figs no nos op pp prop"
+_FUSED = [("can", "not"), ("gon", "na"), ("got", "ta"), ("wan", "na"), ("gim", "me"), ("lem", "me")]
+
 _QUOTES = "‘’‛‹›“”«»"
 _OTHER_MARKS = "–—―…€£¢¤₠"
 _LETTER = rf"[^\x00-@\[-`{{-\x7f{_QUOTES}{_OTHER_MARKS}]"
@@ -34,7 +37,6 @@ _ADDRESS = r"[^\s\"<>|()]"
 _ADDRESS_END = r"[^\s\"<>|().!?,;:-]"
 _PREFIXED = rf"(?:[dDlLoO]{_APOS_OR_GRAVE}{_WORD}{{2,}}|{_WORD}+)"  # d'oeuvre
 _DOTTED = rf"{_LETTER}{_WORD}*(?:[.!?]{_LETTER}{_WORD}*)*"  # captions forget the space after a full stop: "road.A"
-
 _INITIALS = r"[A-Z]+(?:(?:&|&amp;|\+)[A-Z]+)+"  # A&M
 
 
@@ -63,8 +65,7 @@ _RULES = [
         r"\d{1,2}[-/]\d{1,2}[-/]\d{2,4}",
         r"(?:\+?\d{2}[- ])?(?:\(\d{2,3}\)[- ]?|\d{2,4}[- ])\d{3,4}[- ]?\d{3,5}",
         # two tokens written as one
-        *(rf"((?i:{head}))(?i:{tail}){_END}" for head, tail in
-          [("can", "not"), ("gon", "na"), ("got", "ta"), ("wan", "na"), ("gim", "me"), ("lem", "me")]),
+        *(rf"((?i:{head}))(?i:{tail}){_END}" for head, tail in _FUSED),
         rf"('[tT])(?i:is|was)(?!{_LETTER})",
         rf"([A-Za-z]*[A-MO-Za-mo-z])[nN]{_APOS_OR_GRAVE}[tT]",
         rf"[nN]{_APOS_OR_GRAVE}[tT]",
@@ -81,7 +82,7 @@ _RULES = [
         rf"{_LETTER}+[aeiouyAEIOUY]{_APOS_OR_GRAVE}[aeiouA-Z]{_LETTER}*",
         # words with a full stop
         rf"((?i:{any_of(_ABBREVIATIONS)})\.).?|((?=[A-Z])(?i:{any_of(_CAPITAL_ABBREVIATIONS)})\.).?",
-        rf"(?i:{any_of(_TITLES)})\.|[Mm][ft]g\.|[Pp]?pt[ey]s?\.|Pt[ey]s?\.",
+        rf"(?i:{any_of(_TITLES)})\.|(?=[A-Z]?[a-zP]+\.)(?i:{any_of(_COMPANIES)})\.",
         rf"((?i:{any_of(NUMBER_ABBREVIATIONS)})\.) ?\d",
         rf"(?:{_WORD}(?:{_WORD}|[.,])*(?:-{_WORD}+)*-(?:[A-Za-z]\.))?(?:[A-Za-z]\.)+",
         rf"((?:{_DOTTED}|{_WORD}+|{_INITIALS})(?:-{_WORD}+)*\.)[,;:]",
@@ -138,8 +139,17 @@ class _Characters(dict[int, str]):
 CHARACTERS = _Characters()
 
 
+# Words of ASCII letters are their own tokens unless they are these, and nine words in ten are: they need no rules.
+_UNUSUAL = frozenset(
+    f"{_ABBREVIATIONS} {_TITLES} {_CAPITAL_ABBREVIATIONS} {_COMPANIES} {NUMBER_ABBREVIATIONS}".split()
+) | {head + tail for head, tail in _FUSED}
+
+
 def lex(text: str) -> list[str]:
     """Cut text, its characters translated by `CHARACTERS`, into lower-case tokens, punctuation included."""
+    word = text[:-1].lower() if text[-1:] in (".", ",") else text.lower()
+    if len(word) > 1 and word.isalpha() and word.isascii() and word not in _UNUSUAL:
+        return [word, text[-1]] if len(word) < len(text) else [word]
     tokens = []
     place = 0
     while place < len(text):
