@@ -17,7 +17,7 @@ from captioner.data.photos import ImageStore
 from captioner.errors import DataError
 from captioner.text.ptb import tokenize
 
-__all__ = ["CaptionSet", "CaptionedImage", "ImageStore", "Split", "read_coco", "read_json"]
+__all__ = ["CaptionSet", "CaptionedImage", "ImageStore", "Split", "read_coco", "read_json", "read_karpathy"]
 
 Split = Literal["train", "val", "test"]
 _log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class CaptionSet:
         content = read_json(path)
         images = content.get("images") if isinstance(content, dict) else None
         if isinstance(images, list) and images and isinstance(images[0], dict) and "sentences" in images[0]:
-            return _assemble(_read_karpathy(images, path), path)
+            return _assemble(read_karpathy(images, path), path)
         return _assemble(_read_coco(content, path, split), path)
 
     @classmethod
@@ -214,7 +214,12 @@ def _read_coco(content: Any, path: Path, split: Split) -> Iterator[tuple[int, st
         yield image_id, image["file_name"], split, [entry["caption"] for entry in coco.imgToAnns[image_id]]
 
 
-def _read_karpathy(images: list[Any], path: Path) -> Iterator[tuple[int, str, Split, list[str]]]:
+def read_karpathy(images: list[Any], path: Path) -> Iterator[tuple[int, str, Split, list[str]]]:
+    """Read the images of Karpathy's JSON: id, file name, split and captions as written.
+
+    Raises:
+        DataError: an image is not such an entry.
+    """
     for number, image in enumerate(images):
         try:
             name = image["filename"]
