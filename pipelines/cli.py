@@ -110,6 +110,58 @@ def caption(
     raise typer.Exit(run(options))
 
 
+@app.command()
+def evaluate(
+    annotations: Annotated[
+        Path, typer.Option("--annotations", "-a", help="COCO captions or Karpathy's dataset_*.json, plain or zipped.")
+    ],
+    results: Annotated[
+        Path | None, typer.Option("--results", "-r", help="COCO results: a list of image_id and caption.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the photos, to caption first; with --results to show in the report.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE.jsonl", help="Where --images keeps its captions.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="A shipped model, a model folder, or hf-hub:owner/name.")] = "photos",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    split: Annotated[str | None, typer.Option(help="Part of a Karpathy file.  [default: test]")] = None,
+    metrics: Annotated[str, typer.Option(help="Any of bleu,rouge,cider; meteor,spice with Java.")] = "bleu,rouge,cider",
+    json: Annotated[
+        str | None, typer.Option(metavar="FILE|-", help="Write scores as JSON; - prints only that.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a report with the best and worst images.")] = None,
+    compare: Annotated[Path | None, typer.Option(help="Other results for the same images, for a paired test.")] = None,
+    training: Annotated[Path | None, typer.Option(help="Captions the model was trained on, to count copies.")] = None,
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Score what is there; the signature says so.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table.")] = False,
+) -> None:
+    """Score captions by BLEU, ROUGE-L and CIDEr-D, equal to the official COCO scorer, without Java."""
+    from .evaluate_coco import Options
+    from .evaluate_coco import evaluate as run
+
+    options = Options(
+        annotations=annotations,
+        results=results,
+        images=images,
+        output=output,
+        model=model,
+        device=device,
+        split=split,
+        metrics=[name.strip().lower() for name in metrics.split(",")],
+        json=json,
+        html=html,
+        compare=compare,
+        training=training,
+        allow_missing=allow_missing,
+        quiet=quiet,
+    )
+    raise typer.Exit(run(options))
+
+
 def main() -> None:
     """Run the command line; errors meant for people become one sentence on standard error and status 2."""
     try:

@@ -5,6 +5,7 @@ n-grams, where nltk counts one. The reference length is the closest one, ties to
 """
 
 from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ class Bleu:
         references: for each image id, its tokenised references; or these prepared as `References`.
     """
 
-    def __init__(self, references: Mapping[Hashable, Sequence[Sequence[str]]] | References) -> None:
+    def __init__(self, references: Mapping[Any, Sequence[Sequence[str]]] | References) -> None:
         self.references = references if isinstance(references, References) else References(references)
 
     def statistics(self, ids: Sequence[Hashable], hypotheses: Sequence[Sequence[str]]) -> Floats:

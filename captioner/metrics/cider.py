@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ class CiderD:
         references: for each image id, its tokenised references; or these prepared as `References`.
     """
 
-    def __init__(self, references: Mapping[Hashable, Sequence[Sequence[str]]] | References) -> None:
+    def __init__(self, references: Mapping[Any, Sequence[Sequence[str]]] | References) -> None:
         self.references = references if isinstance(references, References) else References(references)
         self._most = math.log(len(self.references))
         self._idf = [self._most - np.log(np.maximum(groups.document_frequency, 1)) for groups in self.references.groups]

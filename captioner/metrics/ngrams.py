@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Iterable, KeysView, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,7 +101,7 @@ class References:
         DataError: there are no images, or an image has no reference.
     """
 
-    def __init__(self, references: Mapping[Hashable, Sequence[Sequence[str]]]) -> None:
+    def __init__(self, references: Mapping[Any, Sequence[Sequence[str]]]) -> None:
         if not references:
             raise DataError("no images with references to score against; pass at least one.")
         bare = [image for image, texts in references.items() if not texts]

@@ -1,7 +1,8 @@
 """All scores of a set of captions at once, as the official COCO scorer gives them."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from captioner.errors import DataError, UsageError
 from captioner.metrics import java
@@ -28,7 +29,7 @@ class Scores:
         bleu_statistics: (N, 10), what BLEU is computed from, or None without BLEU; see `Bleu.statistics`.
     """
 
-    ids: list[Hashable]
+    ids: list[Any]
     lines: list[str]
     totals: dict[str, float]
     per_image: dict[str, Floats]
@@ -48,7 +49,7 @@ class Scorer:
         UsageError: an unknown metric, or one that needs what is not installed.
     """
 
-    def __init__(self, references: Mapping[Hashable, Sequence[str]], metrics: Sequence[str] = METRICS) -> None:
+    def __init__(self, references: Mapping[Any, Sequence[str]], metrics: Sequence[str] = METRICS) -> None:
         for name in metrics:
             if name not in METRICS + JAVA_METRICS:
                 raise UsageError(f"unknown metric {name!r}; choose from {', '.join(METRICS + JAVA_METRICS)}.")
@@ -62,7 +63,7 @@ class Scorer:
         self.references = References(dict(zip(self.ids, words, strict=True)))
         self._cider = CiderD(self.references) if "cider" in metrics else None
 
-    def score(self, hypotheses: Mapping[Hashable, str]) -> Scores:
+    def score(self, hypotheses: Mapping[Any, str]) -> Scores:
         """Score one caption an image.
 
         Args:
@@ -100,8 +101,8 @@ class Scorer:
 
 
 def score(
-    hypotheses: Mapping[Hashable, str],
-    references: Mapping[Hashable, Sequence[str]],
+    hypotheses: Mapping[Any, str],
+    references: Mapping[Any, Sequence[str]],
     metrics: Sequence[str] = METRICS,
 ) -> Scores:
     """Score one caption an image against its references; see `Scorer`, which keeps the references for more."""

@@ -1,0 +1,167 @@
+"""What an evaluation reads: annotated references, and COCO results files, `[{"image_id": 42, "caption": "..."}, ...]`.
+
+Annotations stay as written and in the order of their file, as the official scorer takes them.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, get_args
+
+from captioner.data.captions import Split, read_coco, read_json, read_karpathy
+from captioner.errors import DataError, UsageError
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """The annotated images to be captioned.
+
+    Attributes:
+        source: the annotation file.
+        captions: the references of each image by its id, as written.
+        files: the file name of each image.
+        split: the part of a Karpathy file, or None.
+        missing: images left out because there is no caption for them.
+        training: the captions of a Karpathy file's training part, or None.
+    """
+
+    source: Path
+    captions: Mapping[int, Sequence[str]]
+    files: Mapping[int, str]
+    split: str | None = None
+    missing: int = 0
+    training: Sequence[str] | None = field(default=None, repr=False)
+
+    def matched(self, results: Mapping[int, str], source: object, *, allow_missing: bool = False) -> "Annotations":
+        """The references of the images in `results`.
+
+        Args:
+            results: the caption of each image.
+            source: where they come from, for messages.
+            allow_missing: go on without the annotated images that have no caption.
+
+        Raises:
+            DataError: results name images that are not annotated, or lack some that are and `allow_missing` is off.
+        """
+        part = f"the {self.split} split of {self.source}" if self.split else str(self.source)
+        strangers = [image for image in results if image not in self.captions]
+        if strangers:
+            raise DataError(
+                f"{source}: {some(strangers)} not annotated in {part}; give the annotations that these results are of."
+            )
+        missing = [image for image in self.captions if image not in results]
+        if not missing:
+            return self
+        if not allow_missing:
+            raise DataError(
+                f"{source}: no caption for {some(missing)} of {len(self.captions)} in {part}; caption them too, or "
+                "score what is there with --allow-missing, which the signature will say."
+            )
+        kept = {image: texts for image, texts in self.captions.items() if image in results}
+        return replace(self, captions=kept, missing=len(missing))
+
+
+def read_annotations(path: Path, split: str | None = None) -> Annotations:
+    """Read annotations.
+
+    Args:
+        path: COCO captions or Karpathy's `dataset_*.json`, plain or zipped.
+        split: the part of a Karpathy file, test by default; COCO files have none.
+
+    Raises:
+        DataError: the file is missing, cut short, or holds something else than captions.
+        UsageError: there is no such split.
+    """
+    content = read_json(path)
+    if _is_karpathy(content):
+        return _karpathy(content["images"], path, split or "test")
+    if split is not None:
+        raise UsageError(f"{path}: COCO captions have no splits; leave --split {split} out.")
+    coco = read_coco(content, path)
+    captions = {image: [entry["caption"] for entry in coco.imgToAnns[image]] for image in coco.imgs}
+    captions = {image: texts for image, texts in captions.items() if texts}
+    if not captions:
+        raise DataError(f"{path}: no image has a caption; there is nothing to score against.")
+    return Annotations(path, captions, {image: entry["file_name"] for image, entry in coco.imgs.items()})
+
+
+def read_training(path: Path) -> list[str]:
+    """The captions of a COCO file, or of the training part of a Karpathy file.
+
+    Raises:
+        DataError: the file is missing, cut short, or holds something else than captions.
+    """
+    content = read_json(path)
+    if _is_karpathy(content):
+        return _training(read_karpathy(content["images"], path))
+    return [entry["caption"] for entry in read_coco(content, path).anns.values()]
+
+
+def _is_karpathy(content: Any) -> bool:
+    images = content.get("images") if isinstance(content, dict) else None
+    return isinstance(images, list) and bool(images) and isinstance(images[0], dict) and "sentences" in images[0]
+
+
+def _training(entries: Iterable[tuple[int, str, Split, list[str]]]) -> list[str]:
+    return [text for _, _, part, texts in entries if part == "train" for text in texts]
+
+
+def _karpathy(images: Sequence[Any], path: Path, split: str) -> Annotations:
+    if split not in get_args(Split):
+        raise UsageError(f"--split {split}: choose {', '.join(get_args(Split))}.")
+    entries = list(read_karpathy(list(images), path))
+    chosen = [(image, name, texts) for image, name, part, texts in entries if part == split and texts]
+    if not chosen:
+        sizes = Counter(part for _, _, part, _ in entries)
+        there = ", ".join(f"{count} in {part}" for part, count in sizes.items())
+        raise DataError(f"{path}: no captioned image in the {split} split ({there}); choose another --split.")
+    twice = _twice(image for image, _, _ in chosen)
+    if twice:
+        raise DataError(f"{path}: {some(twice)} listed more than once; keep one entry each.")
+    training = _training(entries)
+    return Annotations(
+        path,
+        {image: texts for image, _, texts in chosen},
+        {image: name for image, name, _ in chosen},
+        split,
+        training=training if split != "train" and training else None,
+    )
+
+
+def read_results(path: Path) -> dict[int, str]:
+    """Read a COCO results file: the caption of each image id.
+
+    Raises:
+        DataError: it is missing, cut short, empty, or holds something else or an image twice.
+    """
+    content = read_json(path)
+    if isinstance(content, dict) and "annotations" in content:
+        raise DataError(f"{path}: annotations, not results, which are a list of image_id and caption.")
+    if not isinstance(content, list):
+        raise DataError(f"{path}: not COCO results, which are a list of image_id and caption.")
+    if not content:
+        raise DataError(f"{path}: an empty list; there is no caption to score.")
+    for number, entry in enumerate(content):
+        if not isinstance(entry, dict) or "image_id" not in entry or "caption" not in entry:
+            keys = ", ".join(entry) if isinstance(entry, dict) else type(entry).__name__
+            raise DataError(f"{path}: entry {number} has no image_id and caption, but {keys}; these are other results.")
+        image, caption = entry["image_id"], entry["caption"]
+        if not isinstance(image, int) or isinstance(image, bool):
+            raise DataError(f"{path}: entry {number} has image_id {image!r}, which is not an integer.")
+        if not isinstance(caption, str):
+            raise DataError(f"{path}: the caption of image {image} is {caption!r}, which is not a text.")
+    twice = _twice(entry["image_id"] for entry in content)
+    if twice:
+        raise DataError(f"{path}: {some(twice)} captioned more than once; keep one caption each.")
+    return {entry["image_id"]: entry["caption"] for entry in content}
+
+
+def some(images: Sequence[int]) -> str:
+    """`3 images (1, 2, 3)`, or the first three of more."""
+    shown = ", ".join(map(str, images[:3])) + (", ..." if len(images) > 3 else "")
+    return f"{len(images)} image{'s' if len(images) > 1 else ''} ({shown})"
+
+
+def _twice(images: Iterable[int]) -> list[int]:
+    return [image for image, count in Counter(images).items() if count > 1]

@@ -1,0 +1,200 @@
+"""`captioner evaluate`: caption annotated photos if asked to, score captions, compare systems, and report."""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from captioner.data.results import Annotations, read_annotations, read_results, read_training, some
+from captioner.errors import DataError, ImageError, UsageError
+from captioner.metrics.diversity import diversity
+from captioner.metrics.scores import METRICS, Scorer
+from captioner.metrics.significance import bootstrap, compare, interval
+from captioner.text import ptb
+
+from .evaluation_report import Comparison, Report, signature
+from .inputs import find_inputs, identity
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of `captioner evaluate`, as its help describes them."""
+
+    annotations: Path
+    results: Path | None = None
+    images: Path | None = None
+    output: Path | None = None
+    model: str = "photos"
+    device: str = "auto"
+    split: str | None = None
+    metrics: Sequence[str] = METRICS
+    json: str | None = None
+    html: Path | None = None
+    compare: Path | None = None
+    training: Path | None = None
+    allow_missing: bool = False
+    quiet: bool = False
+
+
+def evaluate(options: Options) -> int:
+    """Run the command; returns the exit status.
+
+    Raises:
+        UsageError: something is wrong that can be said before any work is done.
+        DataError: annotations or results cannot be used.
+    """
+    _check(options)
+    references = read_annotations(options.annotations, options.split)
+    photos = _find_photos(options.images, references) if options.images else {}
+    source = options.results or options.output or Path(_default_output(options, references))
+    if options.results:
+        hypotheses = read_results(options.results)
+    else:
+        status = _caption(photos, references, source, options)
+        if status == 130:
+            return status
+        hypotheses = _captions_in(source, photos)
+    report = _report(hypotheses, source, references, options)
+    if options.html:
+        _write(options.html, report.as_html(_thumbnails(report, photos)))
+    if options.json == "-":
+        print(json.dumps(report.as_json(), indent=2))
+        return 0
+    if options.json:
+        _write(Path(options.json), json.dumps(report.as_json(), indent=2) + "\n")
+    if not options.quiet:
+        console = Console(highlight=False)
+        console.print(report.as_table())
+        console.print(report.signature, style="dim", soft_wrap=True)
+    return 0
+
+
+def _check(options: Options) -> None:
+    if options.results is None and options.images is None:
+        raise UsageError("give --results FILE to score captions, or --images FOLDER to caption the photos first.")
+    if options.results is not None and options.output is not None:
+        raise UsageError("--output keeps the captions of --images; with --results there are none to keep.")
+    for path in filter(None, [options.html, Path(options.json) if options.json not in (None, "-") else None]):
+        if not path.absolute().parent.is_dir():
+            raise UsageError(f"{path}: there is no folder {path.parent} to write to.")
+
+
+def _report(hypotheses: Mapping[int, str], source: Path, references: Annotations, options: Options) -> Report:
+    """Score captions, and those of the other system on the same images."""
+    chosen = references.matched(hypotheses, source, allow_missing=options.allow_missing)
+    other: Mapping[int, str] = {}
+    if options.compare:
+        other = read_results(options.compare)
+        theirs = references.matched(other, options.compare, allow_missing=options.allow_missing)
+        common = {image: caption for image, caption in hypotheses.items() if image in theirs.captions}
+        if not common:
+            raise DataError(f"{source} and {options.compare} have no image in common; there is nothing to compare.")
+        hypotheses, other = common, {image: other[image] for image in common}
+        chosen = references.matched(common, source, allow_missing=True)
+    scorer = Scorer(chosen.captions, options.metrics)
+    scores = scorer.score(hypotheses)
+    resampled = bootstrap(scores)
+    comparison = None
+    if options.compare:
+        other_scores = scorer.score(other)
+        comparison = Comparison(str(options.compare), other_scores.totals, compare(scores, other_scores))
+    training = read_training(options.training) if options.training else references.training
+    return Report(
+        source=str(source),
+        captions=hypotheses,
+        references=chosen,
+        scores=scores,
+        intervals={name: interval(resampled[name]) for name in scores.totals if name in resampled},
+        diversity=diversity(scores.lines, None if training is None else set(ptb.tokenize_lines(training))),
+        signature=signature(scores, chosen),
+        comparison=comparison,
+    )
+
+
+def _find_photos(folder: Path, references: Annotations) -> dict[int, str]:
+    """The annotated photos in a folder, by id: under the annotation's own path, or by name anywhere below.
+
+    Raises:
+        UsageError: there is no such folder, or none of the photos.
+    """
+    from captioner.vision.images import SUFFIXES
+
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: there is no such folder of images.")
+    wanted = {image: references.files[image] for image in references.captions}
+    found = {image: str(folder / name) for image, name in wanted.items() if (folder / name).is_file()}
+    if len(found) < len(wanted):
+        by_name = {os.path.basename(path): path for path in find_inputs([str(folder)], SUFFIXES).paths}
+        for image in wanted.keys() - found.keys():
+            path = by_name.get(os.path.basename(wanted[image]))
+            if path is not None:
+                found[image] = path
+    if not found:
+        first = next(iter(wanted.values()))
+        raise UsageError(f"{folder}: none of the {len(wanted)} annotated photos is here, such as {first}.")
+    return {image: found[image] for image in wanted if image in found}
+
+
+def _caption(photos: Mapping[int, str], references: Annotations, output: Path, options: Options) -> int:
+    """Caption photos into a JSON Lines file, which an interrupted run continues; returns the exit status."""
+    from .caption_command import Options as CaptionOptions
+    from .caption_command import caption
+
+    absent = [image for image in references.captions if image not in photos]
+    if absent and not options.allow_missing:
+        raise DataError(
+            f"{options.images}: {some(absent)} of {len(references.captions)} not found, such as "
+            f"{references.files[absent[0]]}; add them, or score what is there with --allow-missing."
+        )
+    return caption(
+        CaptionOptions(
+            inputs=list(photos.values()),
+            outputs=[str(output)],
+            model=options.model,
+            device=options.device,
+            quiet=options.quiet,
+        )
+    )
+
+
+def _default_output(options: Options, references: Annotations) -> str:
+    """Names annotations, split and model: captions of another model are never taken for this one's."""
+    from captioner.models.base import find
+
+    weights = hashlib.sha256((find(options.model) / "model.safetensors").read_bytes()).hexdigest()[:8]
+    parts = [options.annotations.name.partition(".")[0], references.split, Path(options.model).name, weights]
+    return "-".join(filter(None, parts)) + ".jsonl"
+
+
+def _captions_in(path: Path, photos: Mapping[int, str]) -> dict[int, str]:
+    rows = (json.loads(line) for line in path.read_bytes().splitlines())
+    captions = {identity(row["path"]): row["caption"] for row in rows if "caption" in row}
+    return {image: captions[identity(photo)] for image, photo in photos.items() if identity(photo) in captions}
+
+
+def _thumbnails(report: Report, photos: Mapping[int, str]) -> dict[int, bytes]:
+    """Small copies of the photos that the report shows."""
+    from captioner.vision.images import read
+
+    from .gallery import THUMBNAIL, thumbnail
+
+    pictures = {}
+    for place in (*report.remarkable[0], *report.remarkable[1]):
+        image = report.scores.ids[place]
+        if image in photos:
+            with contextlib.suppress(ImageError):  # a photo that cannot be read is shown without a picture
+                pixels = read(photos[image], at_least=(THUMBNAIL, THUMBNAIL)).pixels
+                pictures[image] = thumbnail(pixels, (0, 0, 1, 1)).jpeg
+    return pictures
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written ({error.strerror}).") from error
