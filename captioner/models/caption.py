@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
-from captioner.decoding.beam import beam_search
-from captioner.decoding.sampling import sample_search
-from captioner.decoding.steps import Hypothesis, Search
+from captioner.decoding.search import Hypothesis, Search, search
 from captioner.errors import ModelError
 from captioner.models.base import Weights, check_fit, read_config, read_tensors, write_model
 from captioner.recurrent.attention import GridAttention
@@ -46,7 +44,7 @@ class DecoderConfig(BaseModel):
 
     @model_validator(mode="after")
     def _heads_divide(self) -> "DecoderConfig":
-        if self.hidden_size % self.heads:
+        if self.attention and self.hidden_size % self.heads:
             raise ValueError(f"heads ({self.heads}) must divide hidden_size ({self.hidden_size})")
         return self
 
@@ -316,10 +314,9 @@ class Captioner:
             for each image its captions, best first.
         """
         options = options or self.config.search
-        find = beam_search if options.method == "beam" else sample_search
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "cpu"):
             state, context = self.decoder.start(features.to(self.device))
-            found = find(self.decoder, state, context, options, return_attention=attention)
+            found = search(self.decoder, state, context, options, return_attention=attention)
         return [[self._caption(hypothesis) for hypothesis in hypotheses] for hypotheses in found]
 
     @torch.inference_mode()

@@ -39,8 +39,10 @@ class Average:
         """Put the averaged weights into the network for a while."""
         trained = {name: value.clone() for name, value in self._trained().items()}
         self._set(self.weights)
-        yield
-        self._set(trained)
+        try:
+            yield
+        finally:
+            self._set(trained)
 
     @torch.no_grad()
     def _set(self, weights: dict[str, Tensor]) -> None:

@@ -172,7 +172,7 @@ def augmented(
             decoded = decode_image(photos.read(image.file_name), image.file_name)
             with torch.random.fork_rng(devices=[]):  # its own draws, so that a resumed run repeats them
                 torch.manual_seed(draw.getrandbits(32))
-                pixels.append(change(torch.from_numpy(decoded).permute(2, 0, 1)).permute(1, 2, 0))
+                pixels.append(change(torch.tensor(decoded).permute(2, 0, 1)).permute(1, 2, 0))
         return {"pixels": torch.stack(pixels)}
 
     return fetch

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -208,11 +208,16 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainingConfig:
         key, sign, value = override.partition("=")
         if not sign or not key:
             raise UsageError(f"{override!r} is no override; write dotted.key=value, such as data.root=photos.")
-        _set(values, key.split("."), yaml.safe_load(value), path)
+        try:
+            _set(values, key.split("."), yaml.safe_load(value), path)
+        except yaml.YAMLError:
+            raise UsageError(f"{override!r}: {value!r} is not a YAML value; quote it.") from None
     try:
         return TrainingConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(_explain(error, path)) from None
+    except UsageError as error:  # from Search, which command-line options make too
+        raise ConfigError(f"{path}: search: {error}") from None
 
 
 def _set(values: dict[str, Any], keys: list[str], value: Any, path: Path) -> None:
@@ -231,7 +236,7 @@ def _set(values: dict[str, Any], keys: list[str], value: Any, path: Path) -> Non
 def _explain(error: ValidationError, path: Path) -> str:
     first = error.errors()[0]
     key = ".".join(map(str, first["loc"]))
-    if first["type"] == "extra_forbidden":
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         choices = _choices(first["loc"][:-1])
         close = get_close_matches(str(first["loc"][-1]), choices, n=1)
         hint = f" Did you mean {close[0]}?" if close else ""
@@ -243,13 +248,17 @@ def _explain(error: ValidationError, path: Path) -> str:
 
 def _choices(location: tuple[int | str, ...]) -> list[str]:
     """The keys that exist at a place in the configuration."""
-    schema: Any = TrainingConfig
+    annotation: Any = TrainingConfig
     for part in location:
-        annotation = schema.model_fields[part].annotation if hasattr(schema, "model_fields") else schema
-        candidates = [annotation, *getattr(annotation, "__args__", ())]
-        schema = next((each for each in candidates if hasattr(each, "model_fields")), _fields_of(candidates))
-    return sorted(schema.model_fields if hasattr(schema, "model_fields") else schema.__dataclass_fields__)
+        mapping = get_origin(annotation) is dict
+        annotation = get_args(annotation)[1] if mapping else _fields(annotation)[part].annotation
+    return sorted(_fields(annotation))
 
 
-def _fields_of(candidates: list[Any]) -> Any:
-    return next(each for each in candidates if hasattr(each, "__dataclass_fields__"))
+def _fields(annotation: Any) -> Any:
+    """The fields of a model or dataclass, also where it is optional."""
+    for each in (annotation, *get_args(annotation)):
+        fields = getattr(each, "model_fields", None) or getattr(each, "__dataclass_fields__", None)
+        if fields:
+            return fields
+    raise TypeError(f"{annotation} has no keys")

@@ -7,6 +7,7 @@ never read; stop while it is filled and the next run goes on where it stopped.
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -94,7 +95,8 @@ class FeatureCache:
             "transform": describe(encoder.transform),
             "precision": engine.precision if engine.device.type == "cpu" else "bfloat16",
             "views": views,
-            "photos": {name: photos.fingerprint(name) for name in names},
+            # a list, because rows follow this order
+            "photos": [[name, photos.fingerprint(name)] for name in names],
         }
         text = json.dumps(key, sort_keys=True)
         folder = root / hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -131,6 +133,7 @@ def _open(path: Path, dtype: Any, shape: tuple[int, ...]) -> Any:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
         try:
+            np.load(path, mmap_mode="r")  # refuses a cut file, which "r+" would fill up with zeros
             array = np.load(path, mmap_mode="r+")
         except (ValueError, EOFError, OSError) as error:
             raise DataError(f"{path}: not a complete feature cache ({error}); delete its folder.") from error
@@ -140,13 +143,19 @@ def _open(path: Path, dtype: Any, shape: tuple[int, ...]) -> Any:
                 f"{shape}; the file comes from another cache. Delete its folder."
             )
         return array
-    return np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    # whole under its name or not there at all, so that a run killed here can go on too
+    part = path.with_name(path.name + ".part")
+    np.lib.format.open_memmap(part, mode="w+", dtype=dtype, shape=shape).flush()
+    os.replace(part, path)
+    return np.load(path, mmap_mode="r+")
 
 
 def _check_key(path: Path, text: str) -> None:
     if path.exists() and path.read_text() != text:
         raise DataError(f"{path}: describes another encoder, transform or list of photos; delete its folder.")
-    path.write_text(text)
+    part = path.with_name(path.name + ".part")
+    part.write_text(text)
+    os.replace(part, path)
 
 
 def _load(photos: Photos, names: Sequence[str], rows: Iterable[int], transform: Any) -> Iterator[tuple[Any, Pixels]]:

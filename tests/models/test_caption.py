@@ -151,6 +151,10 @@ def test_without_attention_there_is_no_map(build):
     assert model.generate(features(model, 1), attention=True)[0][0].attention is None
 
 
+def test_without_attention_the_number_of_heads_does_not_matter(build):
+    assert build(attention=False, hidden_size=18, heads=4).generate(features(build(), 1))
+
+
 def test_the_unknown_word_is_never_said(build):
     model = build()
     with torch.no_grad():

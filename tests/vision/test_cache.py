@@ -137,6 +137,13 @@ def test_a_changed_photo_is_computed_afresh(tmp_path, photos):
     assert np.allclose(cache.grid("3.png"), expected(photos, "4.png"), rtol=1e-3)
 
 
+def test_photos_in_another_order_keep_their_own_features(tmp_path, photos):
+    fill(tmp_path, photos)
+    cache, _ = fill(tmp_path, photos, names=photos.names[::-1])
+    for name in photos.names:
+        assert np.allclose(cache.grid(name), expected(photos, name), rtol=1e-3)
+
+
 def test_a_photo_named_twice_is_stored_once(tmp_path, photos):
     cache, engine = fill(tmp_path, photos, names=["3.png", "4.png", "3.png"])
     assert engine.seen == len(cache.grids) == 2
@@ -145,6 +152,14 @@ def test_a_photo_named_twice_is_stored_once(tmp_path, photos):
 def test_a_photo_that_is_no_image_is_named(tmp_path, photos):
     photos.files["3.png"] = np.zeros(10, np.uint8)
     with pytest.raises(DataError, match=r"3\.png"):
+        fill(tmp_path, photos)
+
+
+def test_a_cut_cache_file_is_named(tmp_path, photos):
+    cache, _ = fill(tmp_path, photos)
+    path = cache.folder / "grids.npy"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DataError, match=r"grids\.npy"):
         fill(tmp_path, photos)
 
 

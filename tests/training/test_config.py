@@ -1,0 +1,64 @@
+import pytest
+
+from captioner.errors import ConfigError, UsageError
+from captioner.training.config import load_config
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("decoder.hiden_size=5", r"unknown key decoder.hiden_size; choose from .*Did you mean hidden_size"),
+        ("stages.cross_entropy.epoch=5", r"unknown key stages.cross_entropy.epoch; choose from .*epochs"),
+        ("encodr.name=resnet50", r"unknown key encodr; choose from .*encoder"),
+        ("search.beams=5", r"unknown key search.beams; choose from .*beam_size"),
+        ("data.sets.squares.photo=x", r"unknown key data.sets.squares.photo; choose from .*photos"),
+        ("decoder.unit=lstn", r"decoder.unit is 'lstn': .*'tanh', 'lstm' or 'gru'"),
+        ("decoder.layers=0", r"decoder.layers is 0: .*greater than or equal to 1"),
+        ("decoder.heads=5", r"decoder is .*heads \(5\) must divide hidden_size"),
+        ("stages.self_critical.samples=1", r"stages.self_critical.samples is 1"),
+        ("data.root.deeper=1", r"data.root holds a value"),
+        ("search.beam_size=0", r"beam_size"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named_with_its_file(write_config, override, message):
+    config = write_config()
+    with pytest.raises((ConfigError, UsageError), match=message) as error:
+        load_config(config, [override])
+    assert str(config) in str(error.value)
+
+
+def test_a_missing_key_is_named(write_config, settings):
+    del settings["encoder"]["name"]
+    with pytest.raises(ConfigError, match=r"encoder.name is missing"):
+        load_config(write_config())
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1", "", "just words"])
+def test_what_is_no_mapping_is_refused(tmp_path, text):
+    (tmp_path / "odd.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"odd.yaml: not"):
+        load_config(tmp_path / "odd.yaml")
+
+
+def test_a_missing_file_is_said(tmp_path):
+    with pytest.raises(ConfigError, match=r"none.yaml: cannot be read"):
+        load_config(tmp_path / "none.yaml")
+
+
+def test_overrides_are_yaml_values_at_dotted_keys(write_config):
+    config = load_config(write_config(), ["stages.language=null", "decoder.unit=gru", "data.text=[a.json, b.json]"])
+    assert config.stages.language is None
+    assert config.decoder.unit == "gru"
+    assert [path.name for path in config.data.text] == ["a.json", "b.json"]
+
+
+def test_an_override_without_equals_is_refused(write_config):
+    with pytest.raises(UsageError, match=r"dotted.key=value"):
+        load_config(write_config(), ["data.root"])
+
+
+@pytest.mark.parametrize("name", ["photos", "flickr8k"])
+def test_the_configurations_in_the_repository_are_valid(name):
+    from pathlib import Path
+
+    assert load_config(Path(__file__).parents[2] / f"configs/{name}.yaml").kind == "caption"

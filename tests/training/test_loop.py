@@ -1,0 +1,137 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from captioner.errors import ConfigError, DataError, ModelError
+from captioner.models.base import load
+from captioner.pipelines.train import train
+
+
+def run(config, folder, *overrides, resume=False):
+    return train(config, overrides, folder, resume=resume, device="cpu")
+
+
+def losses(folder):
+    lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return [(line["step"], line["stage"], line["loss"]) for line in lines if "loss" in line]
+
+
+def start(config, folder, *more):
+    command = [
+        sys.executable,
+        "-m",
+        "captioner.pipelines.cli",
+        "train",
+        str(config),
+        "--device",
+        "cpu",
+        "-o",
+        str(folder),
+    ]
+    return subprocess.Popen([*command, *more], env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
+
+
+@pytest.mark.slow
+def test_a_killed_run_continues_with_exactly_the_losses_of_an_uninterrupted_one(write_config, tmp_path):
+    config = write_config()
+    assert start(config, tmp_path / "whole").wait() == 0
+    expected = losses(tmp_path / "whole")
+    assert {stage for _, stage, _ in expected} == {"language", "cross_entropy", "fine_tune", "self_critical"}
+    killed = tmp_path / "killed"
+    metrics = killed / "metrics.jsonl"
+    # in the middle of an epoch of each of the last three stages, between two checkpoints
+    for stop in (8, 17, 22):
+        process = start(config, killed, *(["--resume"] if metrics.exists() else []))
+        while process.poll() is None and not (metrics.exists() and len(losses_so_far(metrics)) >= stop):
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    finished = start(config, killed, "--resume")
+    assert finished.wait() == 0, finished.stderr.read().decode()
+    assert losses(killed) == expected
+
+
+def losses_so_far(metrics):
+    return [line for line in metrics.read_text().splitlines() if '"loss"' in line]
+
+
+def test_a_run_leaves_a_model_its_card_metrics_and_curves(write_config, tmp_path):
+    folder = tmp_path / "run"
+    config = write_config()
+    model = run(config, folder)
+    assert model == folder / "model"
+    for name in ("model/README.md", "curves.png", "config.yaml", "language/config.json", "self_critical/config.json"):
+        assert (folder / name).stat().st_size > 0
+    assert list((folder / "tensorboard").iterdir())
+    trained = load(model, "cpu")
+    assert set(trained.config.scores) == {"held out val"}
+    assert f"captioner train {config}" in (model / "README.md").read_text()
+
+
+def test_training_learns_to_tell_colours_and_sides(write_config, tmp_path, squares):
+    stages = {"cross_entropy": {"epochs": 30, "batch_size": 8, "learning_rate": 0.01, "average": 0.9, "patience": 30}}
+    config = write_config(stages=stages, decoder__dropout=0.0)
+    model = load(run(config, tmp_path / "run"), "cpu")
+    names = ["val-red-left-0.png", "val-blue-right-0.png"]
+    captions = model.caption([squares / "photos" / name for name in names])
+    assert [("red" in c.tokens, "left" in c.tokens) for c in captions] == [(True, True), (False, False)]
+
+
+def test_a_second_run_in_the_same_folder_is_refused(write_config, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/config.yaml").write_text("seed: 99\n")
+    with pytest.raises(ConfigError, match="--resume"):
+        run(write_config(), tmp_path / "run")
+    with pytest.raises(ConfigError, match="another configuration"):
+        run(write_config(), tmp_path / "run", resume=True)
+
+
+def test_missing_photos_are_counted_and_named_or_left_out(write_config, tmp_path, squares, caplog):
+    content = json.loads((squares / "train.json").read_text())
+    content["images"].append({"id": 999, "file_name": "gone.png"})
+    content["annotations"].append({"id": 999, "image_id": 999, "caption": "a square that is gone"})
+    (squares / "more.json").write_text(json.dumps(content))
+    config = write_config(
+        data__sets__squares__captions="more.json", stages={"language": {"epochs": 1, "learning_rate": 0.01}}
+    )
+    with pytest.raises(DataError, match=r"1 photo \(gone.png\) of 37 .*data.allow_missing"):
+        run(config, tmp_path / "refused")
+    run(config, tmp_path / "allowed", "data.allow_missing=true")
+    assert "gone.png" in caplog.text
+
+
+def test_an_empty_training_split_is_said(write_config, tmp_path):
+    config = write_config(data__sets__squares__split="val")
+    with pytest.raises(DataError, match="no photo in the train split"):
+        run(config, tmp_path / "run")
+
+
+def test_without_validation_photos_the_remedy_is_named(write_config, tmp_path):
+    config = write_config()
+    with pytest.raises(ConfigError, match="hold_out"):
+        run(config, tmp_path / "run", "data.sets={only: {captions: train.json, photos: [photos]}}")
+
+
+def test_no_stage_is_an_error(write_config, tmp_path):
+    with pytest.raises(ConfigError, match="language, cross_entropy, fine_tune, self_critical"):
+        run(write_config(stages={}), tmp_path / "run")
+
+
+def test_weights_of_another_network_are_refused(write_config, tmp_path, squares):
+    import timm
+    from safetensors.torch import save_file
+
+    save_file(timm.create_model("test_efficientnet").state_dict(), squares / "other.safetensors")
+    with pytest.raises(ModelError, match=r"other.safetensors: .*test_resnet"):
+        run(write_config(encoder__weights="other.safetensors"), tmp_path / "run")
+
+
+def test_a_loss_that_is_no_number_stops_the_run_with_a_remedy(write_config, tmp_path):
+    config = write_config(stages={"language": {"epochs": 60, "learning_rate": 1e30, "clip_norm": 1e30, "warmup": 0.0}})
+    with pytest.raises(DataError, match=r"stages.language.learning_rate"):
+        run(config, tmp_path / "run")
