@@ -4,58 +4,44 @@ Against nltk: precisions are (matches + 1e-15) / (n-grams + 1e-9), and a hypothe
 n-grams, where nltk counts one. The reference length is the closest one, ties to the shorter.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
-
 import numpy as np
 
-from captioner.metrics.ngrams import MAX_ORDER, Floats, Ints, References, sentence_lengths
+from captioner.metrics.ngrams import MAX_ORDER, Floats, Hypotheses, Ints, References
 
 _TINY, _SMALL = 1e-15, 1e-9  # the official scorer's constants, which keep an empty hypothesis at 0
 
 
-class Bleu:
-    """BLEU of hypotheses against prepared references.
+def statistics(references: References, hypotheses: Hypotheses) -> Floats:
+    """What BLEU is computed from; sums of rows are the statistics of a corpus.
 
     Args:
-        references: for each image id, its tokenised references; or these prepared as `References`.
+        references: of the images.
+        hypotheses: N captions, counted by these references.
+
+    Returns:
+        (N, 10): matches for n = 1 to 4, n-grams for n = 1 to 4, caption length, closest reference length.
     """
+    rows, lengths = hypotheses.rows, hypotheses.lengths
+    table = np.zeros((len(rows), 2 * MAX_ORDER + 2))
+    for order, counts in enumerate(hypotheses.counts):
+        groups = references.groups[order]
+        group, found = groups.find(rows[counts.sentence], counts.gram)
+        most = np.maximum.reduceat(groups.count, groups.starts[:-1])[group[found]] if found.any() else 0
+        table[:, order] = np.bincount(counts.sentence[found], np.minimum(counts.count[found], most), len(rows))
+        table[:, MAX_ORDER + order] = np.maximum(lengths - order, 0)
+    table[:, -2] = lengths
+    table[:, -1] = _closest_lengths(references, rows, lengths)
+    return table
 
-    def __init__(self, references: Mapping[Any, Sequence[Sequence[str]]] | References) -> None:
-        self.references = references if isinstance(references, References) else References(references)
 
-    def statistics(self, ids: Sequence[Hashable], hypotheses: Sequence[Sequence[str]]) -> Floats:
-        """What BLEU is computed from; sums of rows are the statistics of a corpus.
-
-        Args:
-            ids: the image of each hypothesis.
-            hypotheses: N tokenised hypotheses.
-
-        Returns:
-            (N, 10): matches for n = 1 to 4, n-grams for n = 1 to 4, hypothesis length, closest reference length.
-        """
-        rows, lengths = self.references.rows(ids), sentence_lengths(hypotheses)
-        statistics = np.zeros((len(rows), 2 * MAX_ORDER + 2))
-        for order, counts in enumerate(self.references.index.count(hypotheses)):
-            groups = self.references.groups[order]
-            group, found = groups.find(rows[counts.sentence], counts.gram)
-            most = np.maximum.reduceat(groups.count, groups.starts[:-1])[group[found]] if found.any() else 0
-            matches = np.minimum(counts.count[found], most)
-            statistics[:, order] = np.bincount(counts.sentence[found], matches, len(rows))
-            statistics[:, MAX_ORDER + order] = np.maximum(lengths - order, 0)
-        statistics[:, -2] = lengths
-        statistics[:, -1] = self._closest_lengths(rows, lengths)
-        return statistics
-
-    def _closest_lengths(self, rows: Ints, lengths: Ints) -> Ints:
-        references = self.references
-        number = references.number_of_references[rows]
-        first = np.cumsum(number) - number
-        within = np.arange(number.sum()) - np.repeat(first, number)
-        length = references.lengths[np.repeat(references.first_reference[rows], number) + within]
-        # one number orders by distance first, then by length
-        ranked = np.abs(length - np.repeat(lengths, number)) << 32 | length
-        return np.minimum.reduceat(ranked, first) & 0xFFFFFFFF if len(rows) else lengths
+def _closest_lengths(references: References, rows: Ints, lengths: Ints) -> Ints:
+    number = references.number_of_references[rows]
+    first = np.cumsum(number) - number
+    within = np.arange(number.sum()) - np.repeat(first, number)
+    length = references.lengths[np.repeat(references.first_reference[rows], number) + within]
+    # one number orders by distance first, then by length
+    ranked = np.abs(length - np.repeat(lengths, number)) << 32 | length
+    return np.minimum.reduceat(ranked, first) & 0xFFFFFFFF if len(rows) else lengths
 
 
 def bleu(statistics: Floats) -> Floats:

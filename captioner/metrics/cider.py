@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from captioner.metrics.ngrams import MAX_ORDER, Counts, Floats, Ints, References
+from captioner.metrics.ngrams import MAX_ORDER, Counts, Floats, Hypotheses, Ints, References
 
 _SIGMA = 6.0  # of the Gaussian length penalty
 
@@ -46,20 +46,24 @@ class CiderD:
         Raises:
             DataError: an id without references.
         """
-        references, rows = self.references, self.references.rows(ids)
+        return self.scores_of(self.references.count(ids, hypotheses))
+
+    def scores_of(self, hypotheses: Hypotheses) -> Floats:
+        """Score captions that these references have counted; see `scores`."""
+        references, rows = self.references, hypotheses.rows
         # pairs of a hypothesis and a reference: those of hypothesis i begin at pair first[i]
         number = references.number_of_references[rows]
         first = np.cumsum(number) - number
         hypothesis = np.repeat(np.arange(len(rows)), number)
         reference = np.arange(len(hypothesis)) + (references.first_reference[rows] - first)[hypothesis]
         similarity = np.zeros(len(hypothesis))
-        for order, counts in enumerate(references.index.count(hypotheses)):
+        for order, counts in enumerate(hypotheses.counts):
             norms, products = self._products(order, rows, counts, first, len(hypothesis))
             scale = norms[hypothesis] * self._norms[order][reference]
             similarity += products / np.where(scale > 0, scale, 1)
         # the official scorer's length of a caption is its number of bigrams
-        lengths = np.fromiter((max(len(words) - 1, 0) for words in hypotheses), np.int64, len(rows))
-        difference = lengths[hypothesis] - self._bigrams[reference]
+        bigrams = np.maximum(hypotheses.lengths - 1, 0)
+        difference = bigrams[hypothesis] - self._bigrams[reference]
         similarity *= np.exp(-(difference**2) / (2 * _SIGMA**2))
         return 10 / MAX_ORDER * np.bincount(hypothesis, similarity, len(rows)) / np.maximum(number, 1)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Hashable, Iterable, KeysView, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,21 @@ class Counts:
     sentence: Ints
     gram: Ints
     count: Ints
+
+
+@dataclass(frozen=True)
+class Hypotheses:
+    """Captions to be scored against `References`, made by `References.count`.
+
+    Attributes:
+        rows: (N,) number of each caption's image.
+        lengths: (N,) words.
+        counts: n-gram counts, one `Counts` for each order.
+    """
+
+    rows: Ints
+    lengths: Ints
+    counts: list[Counts]
 
 
 class NGramIndex:
@@ -74,7 +89,7 @@ class NGramIndex:
 
     def _number_words(self, sentences: Sequence[Sequence[str]]) -> Ints:
         flat = list(chain.from_iterable(sentences))
-        numbers = np.fromiter((self._words.get(word, -1) for word in flat), np.int64, len(flat))
+        numbers = np.fromiter(map(self._words.get, flat, repeat(-1)), np.int64, len(flat))
         new: dict[str, int] = {}
         for place in np.flatnonzero(numbers < 0):
             numbers[place] = new.setdefault(flat[place], len(self._words) + len(new))
@@ -125,16 +140,21 @@ class References:
         """The images, in order."""
         return self._rows.keys()
 
-    def rows(self, ids: Iterable[Hashable]) -> Ints:
-        """Numbers of images by their ids.
+    def count(self, ids: Iterable[Hashable], hypotheses: Sequence[Sequence[str]]) -> Hypotheses:
+        """Count the n-grams of captions, for any of the metrics.
+
+        Args:
+            ids: the image of each caption; may repeat.
+            hypotheses: N tokenised captions.
 
         Raises:
             DataError: an id without references.
         """
         try:
-            return np.array([self._rows[image] for image in ids], np.int64)
+            rows = np.array([self._rows[image] for image in ids], np.int64)
         except KeyError as error:
             raise DataError(f"image {error.args[0]} has no references to be scored against.") from None
+        return Hypotheses(rows, sentence_lengths(hypotheses), self.index.count(hypotheses))
 
 
 class Groups:
@@ -150,10 +170,12 @@ class Groups:
 
     def __init__(self, image: Ints, counts: Counts, size: int) -> None:
         keys = image[counts.sentence] * size + counts.gram
-        order = np.argsort(keys, kind="stable")
+        order = np.argsort(keys)
         self.sentence, self.gram, self.count = counts.sentence[order], counts.gram[order], counts.count[order]
         self._size = size
-        self._keys, starts = np.unique(keys[order], return_index=True)
+        keys = keys[order]
+        starts = np.flatnonzero(np.diff(keys, prepend=-1))
+        self._keys = keys[starts]
         self.starts = np.append(starts, len(keys))
         self.document_frequency = np.bincount(self._keys % max(size, 1), minlength=size)
 

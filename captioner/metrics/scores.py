@@ -6,7 +6,7 @@ from typing import Any
 
 from captioner.errors import DataError, UsageError
 from captioner.metrics import java
-from captioner.metrics.bleu import Bleu, bleu
+from captioner.metrics.bleu import bleu, statistics
 from captioner.metrics.cider import CiderD
 from captioner.metrics.ngrams import MAX_ORDER, Floats, References
 from captioner.metrics.rouge import rouge_l
@@ -26,7 +26,7 @@ class Scores:
         lines: the tokens of each caption, as one line.
         totals: scores of the whole set by their official names: Bleu_1 to Bleu_4, ROUGE_L, CIDEr, METEOR, SPICE.
         per_image: (N,) scores by the same names.
-        bleu_statistics: (N, 10), what BLEU is computed from, or None without BLEU; see `Bleu.statistics`.
+        bleu_statistics: (N, 10), what BLEU is computed from, or None without BLEU; see `bleu.statistics`.
     """
 
     ids: list[Any]
@@ -77,27 +77,27 @@ class Scorer:
             odd = ", ".join(map(str, list(strangers)[:3]))
             raise DataError(f"{len(strangers)} images have either no caption or no references (first: {odd}).")
         lines = ptb.tokenize_lines([hypotheses[image] for image in self.ids])
-        words = [line.split() for line in lines]
+        counted = self.references.count(self.ids, [line.split() for line in lines])
         totals: dict[str, float] = {}
         per_image: dict[str, Floats] = {}
-        statistics = None
+        table = None
         if "bleu" in self.metrics:
-            statistics = Bleu(self.references).statistics(self.ids, words)
-            totals.update(zip(_BLEU, bleu(statistics.sum(axis=0)).tolist(), strict=True))
-            per_image.update(zip(_BLEU, bleu(statistics).T, strict=True))
+            table = statistics(self.references, counted)
+            totals.update(zip(_BLEU, bleu(table.sum(axis=0)).tolist(), strict=True))
+            per_image.update(zip(_BLEU, bleu(table).T, strict=True))
         if "rouge" in self.metrics:
             # its official words are cut at single spaces: an empty line has one word, "1 1/2" with a fixed space too
             references = [[line.split(" ") for line in texts] for texts in self._lines]
             per_image["ROUGE_L"] = rouge_l([line.split(" ") for line in lines], references)
             totals["ROUGE_L"] = float(per_image["ROUGE_L"].mean())
         if self._cider is not None:
-            per_image["CIDEr"] = self._cider.scores(self.ids, words)
+            per_image["CIDEr"] = self._cider.scores_of(counted)
             totals["CIDEr"] = float(per_image["CIDEr"].mean())
         for name in JAVA_METRICS:
             if name in self.metrics:
                 total, scores = java.score(name, lines, self._lines)
                 totals[name.upper()], per_image[name.upper()] = total, scores
-        return Scores(self.ids, lines, totals, per_image, statistics)
+        return Scores(self.ids, lines, totals, per_image, table)
 
 
 def score(

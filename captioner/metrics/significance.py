@@ -15,7 +15,7 @@ from captioner.metrics.scores import Scores
 
 RESAMPLES = 1000
 _SEED = 12345  # fixed, so that a report can be made again
-_BLOCK = 50  # resamples at a time, to bound memory
+_BLOCK = 50_000  # images drawn at a time, which caches hold
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,11 @@ def bootstrap(scores: Scores, resamples: int = RESAMPLES) -> dict[str, Floats]:
     table = np.concatenate(columns, axis=1)
     random = np.random.default_rng(_SEED)
     sums = np.empty((resamples, table.shape[1]))
-    for first in range(0, resamples, _BLOCK):
-        size = min(_BLOCK, resamples - first)
-        drawn = random.integers(0, number, (size, number), np.int32)
-        drawn += np.arange(size, dtype=np.int32)[:, None] * number
+    block = max(1, _BLOCK // number)
+    for first in range(0, resamples, block):
+        size = min(block, resamples - first)
+        drawn = random.integers(0, number, (size, number))
+        drawn += np.arange(size)[:, None] * number
         counts = np.bincount(drawn.ravel(), minlength=size * number).reshape(size, number)
         sums[first : first + size] = counts @ table
     totals = {name: sums[:, place] / number for place, name in enumerate(means)}
