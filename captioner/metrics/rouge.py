@@ -1,6 +1,6 @@
 """ROUGE-L (Lin, 2004) as the COCO scorer computes it: beta 1.2, best precision and best recall taken separately."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from captioner.metrics.ngrams import Floats
 _BETA = 1.2
 
 
-def rouge_l(hypotheses: Sequence[Sequence[str]], references: Sequence[Sequence[Sequence[str]]]) -> Floats:
+def rouge_l(hypotheses: Iterable[Sequence[str]], references: Iterable[Sequence[Sequence[str]]]) -> Floats:
     """Score each hypothesis against its references.
 
     Args:

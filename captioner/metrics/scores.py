@@ -59,8 +59,8 @@ class Scorer:
         self.ids = list(references)
         lines = iter(ptb.tokenize_lines([text for texts in references.values() for text in texts]))
         self._lines = [[next(lines) for _ in texts] for texts in references.values()]
-        words = [[line.split() for line in texts] for texts in self._lines]
-        self.references = References(dict(zip(self.ids, words, strict=True)))
+        self._words = [[line.split() for line in texts] for texts in self._lines]
+        self.references = References(dict(zip(self.ids, self._words, strict=True)))
         self._cider = CiderD(self.references) if "cider" in metrics else None
 
     def score(self, hypotheses: Mapping[Any, str]) -> Scores:
@@ -77,7 +77,8 @@ class Scorer:
             odd = ", ".join(map(str, list(strangers)[:3]))
             raise DataError(f"{len(strangers)} images have either no caption or no references (first: {odd}).")
         lines = ptb.tokenize_lines([hypotheses[image] for image in self.ids])
-        counted = self.references.count(self.ids, [line.split() for line in lines])
+        words = [line.split() for line in lines]
+        counted = self.references.count(self.ids, words)
         totals: dict[str, float] = {}
         per_image: dict[str, Floats] = {}
         table = None
@@ -86,9 +87,8 @@ class Scorer:
             totals.update(zip(_BLEU, bleu(table.sum(axis=0)).tolist(), strict=True))
             per_image.update(zip(_BLEU, bleu(table).T, strict=True))
         if "rouge" in self.metrics:
-            # its official words are cut at single spaces: an empty line has one word, "1 1/2" with a fixed space too
-            references = [[line.split(" ") for line in texts] for texts in self._lines]
-            per_image["ROUGE_L"] = rouge_l([line.split(" ") for line in lines], references)
+            references = map(_cut, self._lines, self._words)
+            per_image["ROUGE_L"] = rouge_l(_cut(lines, words), references)
             totals["ROUGE_L"] = float(per_image["ROUGE_L"].mean())
         if self._cider is not None:
             per_image["CIDEr"] = self._cider.scores_of(counted)
@@ -98,6 +98,13 @@ class Scorer:
                 total, scores = java.score(name, lines, self._lines)
                 totals[name.upper()], per_image[name.upper()] = total, scores
         return Scores(self.ids, lines, totals, per_image, table)
+
+
+def _cut(lines: Sequence[str], words: Sequence[list[str]]) -> list[list[str]]:
+    """Words as the official ROUGE-L has them, cut at single spaces: an empty line has one, and so has "1 1/2"."""
+    return [
+        found if line and "\u00a0" not in line else line.split(" ") for line, found in zip(lines, words, strict=True)
+    ]
 
 
 def score(
