@@ -1,9 +1,14 @@
+import gzip
+import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from captioner.data.captions import read_json, read_karpathy
 from captioner.text import ptb
 
 GOLDEN = Path(__file__).parent / "ptb_golden.tsv"  # made with the official scorer's own tokenizer, as one file
@@ -68,3 +73,35 @@ def test_no_captions_give_no_lines() -> None:
 def test_plain_tokens_are_tokens_again(words: list[str]) -> None:
     tokens = ptb.tokenize(" ".join(words))
     assert ptb.tokenize(" ".join(tokens)) == tokens
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_no_real_caption_has_other_tokens_than_the_official_ones() -> None:
+    official = pytest.importorskip("pycocoevalcap.tokenizer.ptbtokenizer", reason="needs the extra captioner[java]")
+    if shutil.which("java") is None:
+        pytest.skip("needs Java")
+    captions = list(real_captions())
+    lines = official.PTBTokenizer().tokenize(
+        {number: [{"caption": caption}] for number, caption in enumerate(captions)}
+    )
+    different = [
+        (caption, line, ours)
+        for caption, (line,), ours in zip(captions, lines.values(), ptb.tokenize_lines(captions), strict=True)
+        if ours != line
+    ]
+    assert len(captions) > 300_000
+    assert not different
+
+
+def real_captions() -> Iterator[str]:
+    """The English captions of Multi30k, COCO and Flickr8k."""
+    data = Path(os.environ.get("CAPTIONER_SHARED", Path(__file__).parents[3] / "shared")) / "data"
+    if not data.is_dir():
+        pytest.skip("needs ../shared, or the folder in CAPTIONER_SHARED")
+    for path in sorted((data / "multi30k" / "captions").glob("*.?.en.gz")):
+        yield from gzip.decompress(path.read_bytes()).decode().splitlines()
+    for path in sorted((data / "coco").glob("captions_*.zip")):
+        yield from (entry["caption"] for entry in read_json(path)["annotations"])
+    for _, _, _, captions in read_karpathy(read_json(data / "flickr8k" / "dataset_flickr8k.json.zip")["images"], data):
+        yield from captions
