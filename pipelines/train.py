@@ -216,7 +216,7 @@ class CaptionTraining:
                 self.photos,
                 names,
                 weights_digest=digest,
-                mirror=True,
+                mirror=self.config.data.mirror,
                 progress=lambda done, total: status.update(f"Computing features: {done} of {total} photos"),
             )
 

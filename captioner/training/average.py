@@ -51,7 +51,8 @@ class Average:
 
     def save(self, path: Path) -> None:
         """Write as safetensors."""
-        save_file(self.weights, path, metadata={"updates": str(self.updates)})
+        whole = {name: value.contiguous() for name, value in self.weights.items()}  # a CNN's are channels last
+        save_file(whole, path, metadata={"updates": str(self.updates)})
 
     def load(self, path: Path) -> None:
         """Read what `save` wrote."""

@@ -49,6 +49,7 @@ class DataConfig(_Strict):
         min_count: rarer words become `<unk>`.
         max_caption_length: words after which a training caption is cut.
         allow_missing: go on without the photos that are not there.
+        mirror: cache the features of each photo's mirror image too, and train on either.
         cache: folder for the photos' features; `features` in the run folder by default.
     """
 
@@ -58,6 +59,7 @@ class DataConfig(_Strict):
     min_count: Count = 5
     max_caption_length: Count = 30
     allow_missing: bool = False
+    mirror: bool = True
     cache: Path | None = None
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from captioner.decoding.sampling import sample_tokens
 from captioner.metrics.cider import CiderD
 from captioner.models.caption import CaptionDecoder
+from captioner.recurrent.units import LockedDropout
 from captioner.text.vocabulary import Vocabulary
 from captioner.training.batches import Batch
 from captioner.vision.encoder import Encoder, Features
@@ -49,6 +50,7 @@ class SelfCritical(nn.Module):
 
     Each photo's samples are one another's baseline: a sample's advantage is its reward less the others' mean (Luo,
     2020, arXiv:2003.09971). The end counts as a word of samples and references, or captions would learn to break off.
+    There is no dropout: the policy whose gradient is taken must be the one that was sampled.
 
     Args:
         decoder: the network that writes.
@@ -71,6 +73,11 @@ class SelfCritical(nn.Module):
         self.vocabulary = vocabulary
         self.samples = samples
         self.max_length = max_length
+        for module in decoder.modules():
+            if isinstance(module, LockedDropout):
+                module.probability = 0.0
+            elif isinstance(module, nn.RNNBase):
+                module.dropout = 0.0
         end = vocabulary.tokens[vocabulary.end]
         self.reward = CiderD({name: [[*words, end] for words in several] for name, several in references.items()})
 
@@ -90,13 +97,11 @@ class SelfCritical(nn.Module):
         return loss, {"words": int(real.sum()), "reward": float(rewards.mean())}
 
     def _draw(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Samples (photos, samples, steps) from the network without dropout, and their rewards (photos, samples)."""
+        """Samples (photos, samples, steps) and their rewards (photos, samples)."""
         features: Any = batch.features
-        self.decoder.eval()
         with torch.no_grad():
             state, context = self.decoder.start(features)
             drawn = sample_tokens(self.decoder, state, context, self.samples, self.max_length)
-        self.decoder.train()
         words = [self._words(ids) for several in drawn.tolist() for ids in several]
         names = [name for name in batch.names for _ in range(self.samples)]
         rewards = torch.from_numpy(self.reward.scores(names, words)).to(drawn.device)

@@ -57,7 +57,7 @@ def test_an_override_without_equals_is_refused(write_config):
         load_config(write_config(), ["data.root"])
 
 
-@pytest.mark.parametrize("name", ["photos", "flickr8k"])
+@pytest.mark.parametrize("name", ["photos", "flickr8k", "coco"])
 def test_the_configurations_in_the_repository_are_valid(name):
     from pathlib import Path
 

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -22,17 +23,7 @@ def losses(folder):
 
 
 def start(config, folder, *more):
-    command = [
-        sys.executable,
-        "-m",
-        "captioner.pipelines.cli",
-        "train",
-        str(config),
-        "--device",
-        "cpu",
-        "-o",
-        str(folder),
-    ]
+    command = [Path(sys.executable).with_name("captioner"), "train", config, "--device", "cpu", "-o", folder]
     return subprocess.Popen([*command, *more], env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
 
 
