@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from captioner.text import ptb
 
 from .evaluation_report import Comparison, Report, signature
 from .inputs import find_inputs, identity
+
+_PIPE_WIDTH = 200  # so that a table in a file keeps its columns
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def evaluate(options: Options) -> int:
     if options.json:
         _write(Path(options.json), json.dumps(report.as_json(), indent=2) + "\n")
     if not options.quiet:
-        console = Console(highlight=False)
+        console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
         console.print(report.as_table())
         console.print(report.signature, style="dim", soft_wrap=True)
     return 0

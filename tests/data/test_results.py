@@ -1,0 +1,144 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from captioner.data.results import read_annotations, read_results, read_training
+from captioner.errors import DataError, UsageError
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write(content: Any, name: str = "file.json") -> Path:
+        (tmp_path / name).write_text(content if isinstance(content, str) else json.dumps(content))
+        return tmp_path / name
+
+    return write
+
+
+def coco(*images: int) -> dict[str, Any]:
+    return {
+        "images": [{"id": image, "file_name": f"{image}.jpg"} for image in images],
+        "annotations": [
+            {"id": 10 * image + number, "image_id": image, "caption": text}
+            for image in images
+            for number, text in enumerate(["A dog.", "."])
+        ],
+    }
+
+
+def karpathy(**splits: str) -> dict[str, Any]:
+    return {
+        "images": [
+            {"filename": f"{name}.jpg", "imgid": number, "split": split, "sentences": [{"raw": f"{split} {name}"}]}
+            for number, (name, split) in enumerate(splits.items())
+        ]
+    }
+
+
+def results(*images: Any, caption: Any = "a dog") -> list[dict[str, Any]]:
+    return [{"image_id": image, "caption": caption} for image in images]
+
+
+def test_coco_references_keep_their_order_and_their_wordless_captions(write: Write) -> None:
+    found = read_annotations(write(coco(5, 3)))
+    assert dict(found.captions) == {5: ["A dog.", "."], 3: ["A dog.", "."]}
+    assert list(found.captions) == [5, 3]
+    assert found.files == {5: "5.jpg", 3: "3.jpg"}
+    assert found.training is None
+
+
+def test_images_without_any_reference_are_not_scored(write: Write) -> None:
+    content = coco(1, 2)
+    content["annotations"] = content["annotations"][:2]
+    assert list(read_annotations(write(content)).captions) == [1]
+
+
+def test_karpathy_files_give_their_test_split_unless_told_and_their_training_captions(write: Write) -> None:
+    path = write(karpathy(a="train", b="restval", c="val", d="test"))
+    found = read_annotations(path)
+    assert (dict(found.captions), found.split) == ({3: ["test d"]}, "test")
+    assert found.training == ["train a", "restval b"]
+    assert list(read_annotations(path, "val").captions) == [2]
+
+
+def test_training_captions_come_from_either_kind_of_file(write: Write) -> None:
+    assert read_training(write(coco(1))) == ["A dog.", "."]
+    assert read_training(write(karpathy(a="train", b="test"))) == ["train a"]
+
+
+def test_results_are_captions_by_image(write: Write) -> None:
+    assert read_results(write(results(4, 2))) == {4: "a dog", 2: "a dog"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ([], "an empty list; there is no caption to score"),
+        ("[{", "not JSON, or cut short"),
+        ("", "not JSON, or cut short"),
+        ({"annotations": []}, "annotations, not results"),
+        ({"a": 1}, "not COCO results"),
+        ([1], "entry 0 has no image_id and caption, but int"),
+        ([{"image_id": 1, "bbox": [0, 0, 1, 1]}], "entry 0 has no image_id and caption, but image_id, bbox"),
+        (results("1"), "image_id '1', which is not an integer"),
+        (results(True), "image_id True, which is not an integer"),
+        (results(1, caption=None), "the caption of image 1 is None, which is not a text"),
+        (results(1, 2, 1, 2), r"2 images \(1, 2\) captioned more than once"),
+    ],
+)
+def test_bad_results_are_named(write: Write, content: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_results(write(content))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not JSON, or cut short"),
+        (results(1), "a list, as COCO results are"),
+        ({"images": [], "annotations": []}, "no image has a caption"),
+        (
+            {"images": [{"id": 1, "file_name": "a"}], "annotations": [{"id": 1, "image_id": 1, "bbox": []}]},
+            "annotation 1 has no caption but bbox, id, image_id; this is another kind",
+        ),
+        ({"images": [{"id": 1, "file_name": "a"}] * 2, "annotations": []}, "some image ids occur twice"),
+    ],
+)
+def test_bad_annotations_are_named(write: Write, content: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_annotations(write(content))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nothing\.json: cannot be read"):
+        read_results(tmp_path / "nothing.json")
+
+
+def test_splits_that_are_not_there_are_named_with_those_that_are(write: Write) -> None:
+    with pytest.raises(UsageError, match="COCO captions have no splits; leave --split val out"):
+        read_annotations(write(coco(1)), "val")
+    path = write(karpathy(a="train", b="test"))
+    with pytest.raises(DataError, match=r"no captioned image in the val split \(1 in train, 1 in test\)"):
+        read_annotations(path, "val")
+    with pytest.raises(UsageError, match="--split dev: choose train, val, test"):
+        read_annotations(path, "dev")
+
+
+def test_images_that_are_not_annotated_are_an_error(write: Write) -> None:
+    found = read_annotations(write(coco(1, 2)))
+    with pytest.raises(DataError, match=r"r.json: 1 image \(7\) not annotated in .*file.json"):
+        found.matched({1: "", 2: "", 7: ""}, "r.json")
+
+
+def test_images_without_caption_are_counted_and_left_out_only_when_allowed(write: Write) -> None:
+    found = read_annotations(write(coco(1, 2, 3, 4, 5)))
+    with pytest.raises(DataError, match=r"no caption for 4 images \(1, 3, 4, ...\) of 5 in .*--allow-missing"):
+        found.matched({2: "a"}, "r.json")
+    left = found.matched({2: "a"}, "r.json", allow_missing=True)
+    assert (list(left.captions), left.missing) == ([2], 4)
+    assert found.matched(dict.fromkeys(range(1, 6), "a"), "r.json", allow_missing=True).missing == 0

@@ -1,0 +1,217 @@
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from captioner.metrics.scores import score
+from captioner.pipelines import cli
+
+CAPTIONS = {
+    1: ["A brown dog runs across the grass.", "A dog is running on a lawn."],
+    2: ["A man in a red hat rides a bike.", "The man's hat is red.", "A cyclist."],
+    3: ["A cat sleeps <b>here</b>.", "The cat & the sun."],
+    4: ["Two children by a pool.", "Children play near water."],
+}
+FOUND = {1: "A dog runs on the grass.", 2: "A man rides a bike.", 3: "A cat sleeps.", 4: "A dog runs on the grass."}
+
+
+@dataclass
+class Result:
+    """How a command ended."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs `captioner evaluate` in a folder with annotations and results."""
+    monkeypatch.chdir(tmp_path)
+    write("annotations.json", annotations())
+    write("results.json", results(FOUND))
+
+    def run(*arguments: str) -> Result:
+        options = [] if "-a" in arguments else ["-a", "annotations.json"]
+        monkeypatch.setattr("sys.argv", ["captioner", "evaluate", *options, *arguments])
+        with pytest.raises(SystemExit) as found:
+            cli.main()
+        return Result(int(found.value.code or 0), *capsys.readouterr())
+
+    return run
+
+
+def write(name: str, content: Any) -> None:
+    Path(name).write_text(content if isinstance(content, str) else json.dumps(content), encoding="utf-8")
+
+
+def annotations() -> dict[str, Any]:
+    return {
+        "images": [{"id": image, "file_name": f"photo{image:04}.jpg"} for image in CAPTIONS],
+        "annotations": [
+            {"id": 10 * image + number, "image_id": image, "caption": text}
+            for image, texts in CAPTIONS.items()
+            for number, text in enumerate(texts)
+        ],
+    }
+
+
+def results(captions: dict[int, str]) -> list[dict[str, Any]]:
+    return [{"image_id": image, "caption": text} for image, text in captions.items()]
+
+
+def test_json_to_standard_output_is_only_json_and_equals_the_metrics(run: Run) -> None:
+    found = run("-r", "results.json", "--json", "-")
+    assert found.exit_code == 0
+    report = json.loads(found.stdout)
+    totals = score(FOUND, CAPTIONS).totals
+    assert list(report)[:8] == ["Bleu_1", "Bleu_2", "Bleu_3", "Bleu_4", "ROUGE_L", "CIDEr", "images", "signature"]
+    assert {name: report[name] for name in totals} == totals
+    assert report["images"] == 4
+    assert re.fullmatch(
+        r"BLEU-4\+ROUGE_L\+CIDEr\|tok:ptb-3\.4\.1\|ref:closest\|images:4\|refs:2\.2\|v:[\d.]+", report["signature"]
+    )
+    for name, (low, high) in report["intervals"].items():
+        assert low <= report[name] <= high
+    assert report["diversity"]["distinct_captions"] == 0.75
+
+
+def test_the_table_has_every_score_its_interval_and_the_signature(run: Run) -> None:
+    found = run("-r", "results.json")
+    assert found.exit_code == 0
+    for word in ("Bleu_1", "ROUGE_L", "CIDEr", " to ", "different words", "|images:4|"):
+        assert word in found.stdout
+
+
+def test_json_goes_to_a_file_and_quiet_leaves_the_table_out(run: Run) -> None:
+    found = run("-r", "results.json", "--json", "scores.json", "-q", "--metrics", "rouge")
+    assert found.stdout == ""
+    assert [name for name in json.loads(Path("scores.json").read_text()) if name[0].isupper()] == ["ROUGE_L"]
+
+
+def test_another_system_is_compared_on_the_same_images(run: Run) -> None:
+    write("other.json", results({**FOUND, 1: "A car.", 2: "A tree."}))
+    report = json.loads(run("-r", "results.json", "--compare", "other.json", "--json", "-").stdout)["compare"]
+    assert report["results"] == "other.json"
+    for name, found in report["differences"].items():
+        assert found["difference"] > 0
+        assert 0 < found["p_value"] <= 1
+        assert found["interval"][0] <= found["interval"][1]
+        assert name in report["totals"]
+    assert "difference" in run("-r", "results.json", "--compare", "other.json").stdout
+
+
+def test_missing_images_are_an_error_and_when_allowed_part_of_the_signature(run: Run) -> None:
+    write("results.json", results({2: FOUND[2], 3: FOUND[3]}))
+    found = run("-r", "results.json")
+    assert found.exit_code == 2
+    assert "no caption for 2 images (1, 4) of 4" in found.stderr
+    report = json.loads(run("-r", "results.json", "--allow-missing", "--json", "-").stdout)
+    assert "|images:2|refs:2.5|missing:2|" in report["signature"]
+    assert (report["images"], report["missing"]) == (2, 2)
+    assert report["CIDEr"] == score({2: FOUND[2], 3: FOUND[3]}, {k: CAPTIONS[k] for k in (2, 3)}).totals["CIDEr"]
+
+
+def test_comparison_with_missing_images_is_over_the_common_ones(run: Run) -> None:
+    write("results.json", results({1: FOUND[1], 2: FOUND[2]}))
+    write("other.json", results({2: FOUND[2], 3: FOUND[3]}))
+    report = json.loads(run("-r", "results.json", "--compare", "other.json", "--allow-missing", "--json", "-").stdout)
+    assert (report["images"], report["missing"]) == (1, 3)
+    assert report["compare"]["differences"]["ROUGE_L"] == {"difference": 0, "interval": [0, 0], "p_value": 1}
+
+
+def test_karpathy_files_are_scored_by_split_with_copies_of_training_captions_counted(run: Run) -> None:
+    entries = [
+        {"filename": f"{image}.jpg", "cocoid": image, "split": "test" if image < 3 else "train"}
+        | {"sentences": [{"raw": text} for text in texts]}
+        for image, texts in CAPTIONS.items()
+    ]
+    write("karpathy.json", {"images": entries})
+    write("results.json", results({1: CAPTIONS[3][1], 2: FOUND[2]}))
+    report = json.loads(run("-a", "karpathy.json", "-r", "results.json", "--json", "-").stdout)
+    assert "|split:test|" in report["signature"]
+    assert report["diversity"]["in_training"] == 0.5
+
+
+def test_training_captions_may_be_given_apart(run: Run) -> None:
+    write("training.json", {**annotations(), "annotations": [{"id": 1, "image_id": 1, "caption": "a cat sleeps"}]})
+    report = json.loads(run("-r", "results.json", "--training", "training.json", "--json", "-").stdout)
+    assert report["diversity"]["in_training"] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give --results FILE to score captions, or --images FOLDER"),
+        (["-r", "nothing.json"], "nothing.json: cannot be read"),
+        (["-r", "annotations.json"], "annotations, not results"),
+        (["-r", "results.json", "-o", "x.jsonl"], "--output keeps the captions of --images"),
+        (["-r", "results.json", "--metrics", "bleu,ciderr"], "unknown metric 'ciderr'"),
+        (["-r", "results.json", "--html", "none/report.html"], "there is no folder none to write to"),
+        (["-r", "results.json", "--images", "none"], "none: there is no such folder of images"),
+        (["-r", "results.json", "--split", "test"], "COCO captions have no splits"),
+        (["-a", "results.json", "-r", "results.json"], "a list, as COCO results are"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_status_2(run: Run, arguments: list[str], message: str) -> None:
+    found = run(*arguments)
+    assert found.exit_code == 2
+    assert message in found.stderr
+    assert found.stderr.count("\n") == 1
+    assert found.stdout == ""
+
+
+def test_cut_annotations_are_one_sentence(run: Run) -> None:
+    write("annotations.json", json.dumps(annotations())[:200])
+    found = run("-r", "results.json")
+    assert found.exit_code == 2
+    assert "annotations.json: not JSON, or cut short" in found.stderr
+
+
+def test_photos_are_captioned_scored_and_not_captioned_again(
+    run: Run, make_photos: Callable[..., Path], model_folder: Path
+) -> None:
+    make_photos(5)  # photo0001 to photo0004 are annotated
+    arguments = ["--images", "photos", "--model", str(model_folder), "-o", "captions.jsonl", "--json", "-"]
+    report = json.loads(run(*arguments).stdout)
+    rows = [json.loads(line) for line in Path("captions.jsonl").read_text().splitlines()]
+    captions = {int(row["path"][-8:-4]): row["caption"] for row in rows}
+    assert report["Bleu_1"] == score(captions, CAPTIONS).totals["Bleu_1"]
+    write("captions.jsonl", "".join(json.dumps({**row, "caption": "a dog"}) + "\n" for row in rows))
+    again = json.loads(run(*arguments).stdout)
+    assert again["Bleu_1"] == score(dict.fromkeys(CAPTIONS, "a dog"), CAPTIONS).totals["Bleu_1"]
+
+
+def test_captions_are_kept_by_model_when_no_output_is_named(
+    run: Run, make_photos: Callable[..., Path], model_folder: Path
+) -> None:
+    make_photos(5)
+    assert run("--images", "photos", "--model", str(model_folder), "-q").exit_code == 0
+    assert [path.name[: -len("-12345678.jsonl")] for path in Path().glob("*.jsonl")] == ["annotations-tiny"]
+
+
+def test_photos_that_are_not_there_are_named(run: Run, make_photos: Callable[..., Path], model_folder: Path) -> None:
+    make_photos(3)
+    found = run("--images", "photos", "--model", str(model_folder), "-o", "captions.jsonl")
+    assert found.exit_code == 2
+    assert "photos: 2 images (3, 4) of 4 not found, such as photo0003.jpg" in found.stderr
+    found = run("--images", "photos", "--model", str(model_folder), "-o", "captions.jsonl", "--allow-missing")
+    assert found.exit_code == 0
+    assert "|missing:2|" in found.stdout
+
+
+def test_the_report_is_one_page_with_pictures_of_the_best_and_worst(run: Run, make_photos: Callable[..., Path]) -> None:
+    make_photos(5)
+    found = run("-r", "results.json", "--images", "photos", "--html", "report.html")
+    assert found.exit_code == 0
+    page = Path("report.html").read_text(encoding="utf-8")
+    assert page.count('src="data:image/jpeg;base64,') == 4
+    assert 'src="http' not in page
+    assert "href=" not in page
