@@ -3,6 +3,7 @@
 import base64
 import html
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -109,7 +110,7 @@ class Report:
                 "totals": dict(self.comparison.totals),
                 "differences": {name: asdict(each) for name, each in self.comparison.differences.items()},
             }
-        return report
+        return _without_nan(report)
 
     def as_table(self) -> RenderableType:
         """The report for a terminal, but for its signature."""
@@ -234,4 +235,13 @@ def _histogram(name: str, values: Floats) -> str:
 
 def _json(value: Any) -> str:
     """JSON that cannot close the element it stands in."""
-    return json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
+    return json.dumps(_without_nan(value), ensure_ascii=False).replace("<", "\\u003c")
+
+
+def _without_nan(value: Any) -> Any:
+    """A value with null for NaN, which is no JSON: SPICE has none for a caption it finds nothing in."""
+    if isinstance(value, dict):
+        return {key: _without_nan(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
