@@ -85,10 +85,10 @@ def compare(scores: Scores, other: Scores, resamples: int = RESAMPLES) -> dict[s
     """
     if scores.ids != other.ids:
         raise DataError("two systems can be compared on the same images only.")
-    theirs = bootstrap(other, resamples)
+    ours, theirs = bootstrap(scores, resamples), bootstrap(other, resamples)
     differences = {}
-    for name, totals in bootstrap(scores, resamples).items():
-        drawn = totals - theirs[name]
+    for name in (name for name in scores.totals if name in ours):
+        drawn = ours[name] - theirs[name]
         observed = scores.totals[name] - other.totals[name]
         extreme = np.abs(drawn - drawn.mean()) >= abs(observed)
         differences[name] = Difference(observed, interval(drawn), float((extreme.sum() + 1) / (resamples + 1)))
