@@ -1,8 +1,8 @@
 """Scores of a captioner in training: CIDEr-D and BLEU-4 of its captions, or its perplexity before it sees pictures."""
 
-import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 
+import numpy as np
 import torch
 
 from captioner.data.captions import CaptionedImage
@@ -62,7 +62,7 @@ def language_scores(
             mean, numbers = objective(batch.to(model.device))
             loss += float(mean) * numbers["words"]
             words += numbers["words"]
-        scores[name] = {"perplexity": math.exp(loss / words)}
+        scores[name] = {"perplexity": float(np.exp(loss / words))}
         total += loss
         count += words
     return -total / count, scores

@@ -64,13 +64,11 @@ def test_a_run_leaves_a_model_its_card_metrics_and_curves(write_config, tmp_path
     assert f"captioner train {config}" in (model / "README.md").read_text()
 
 
-def test_training_learns_to_tell_colours_and_sides(write_config, tmp_path, squares):
-    stages = {"cross_entropy": {"epochs": 30, "batch_size": 8, "learning_rate": 0.01, "average": 0.9, "patience": 30}}
-    config = write_config(stages=stages, decoder__dropout=0.0)
-    model = load(run(config, tmp_path / "run"), "cpu")
-    names = ["val-red-left-0.png", "val-blue-right-0.png"]
-    captions = model.caption([squares / "photos" / name for name in names])
-    assert [("red" in c.tokens, "left" in c.tokens) for c in captions] == [(True, True), (False, False)]
+def test_training_learns_to_tell_colours_and_sides(write_config, tmp_path):
+    stages = {"cross_entropy": {"epochs": 16, "batch_size": 8, "learning_rate": 0.01, "average": 0.9, "patience": 16}}
+    model = load(run(write_config(stages=stages, decoder__dropout=0.0), tmp_path / "run"), "cpu")
+    # the same caption for all six squares would get at most about 2.8
+    assert model.config.scores["held out val"]["CIDEr"] > 4
 
 
 def test_a_second_run_in_the_same_folder_is_refused(write_config, tmp_path):
@@ -123,6 +121,8 @@ def test_weights_of_another_network_are_refused(write_config, tmp_path, squares)
 
 
 def test_a_loss_that_is_no_number_stops_the_run_with_a_remedy(write_config, tmp_path):
-    config = write_config(stages={"language": {"epochs": 60, "learning_rate": 1e30, "clip_norm": 1e30, "warmup": 0.0}})
+    config = write_config(
+        stages={"language": {"epochs": 60, "batch_size": 8, "learning_rate": 1e30, "clip_norm": 1e30, "warmup": 0.0}}
+    )
     with pytest.raises(DataError, match=r"stages.language.learning_rate"):
         run(config, tmp_path / "run")
