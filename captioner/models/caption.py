@@ -5,7 +5,7 @@ and Tell"); with attention each state after the recurrent step also looks at the
 Luong et al., 2015), so a whole teacher-forced caption is one recurrent call and one batched attention.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from captioner.recurrent.attention import GridAttention
 from captioner.recurrent.units import LockedDropout, Recurrent, State
 from captioner.text.english import to_sentence
 from captioner.text.vocabulary import Vocabulary
+from captioner.vision import compiled
 from captioner.vision.encoder import Encoder, Engine, Features, Precision
 from captioner.vision.images import Pixels, Transform, read_image, to_pixels
 
@@ -195,7 +196,7 @@ class Captioner:
     Args:
         config: as in `config.json`.
         vocabulary: the words it knows.
-        encoder: the CNN.
+        encoder: the CNN, or what makes it when it is first needed.
         decoder: the recurrent network.
         device: `cpu` or a CUDA device.
         name: for messages and signatures.
@@ -205,19 +206,32 @@ class Captioner:
         self,
         config: CaptionConfig,
         vocabulary: Vocabulary,
-        encoder: Encoder,
+        encoder: Encoder | Callable[[], Encoder],
         decoder: CaptionDecoder,
         device: str | torch.device = "cpu",
         name: str = "",
     ) -> None:
         self.config = config
         self.vocabulary = vocabulary
-        self.encoder = encoder
+        self._encoder = encoder
         self.device = torch.device(device)
         self.decoder = decoder.to(self.device).eval()
         self.name = name
         self.transform = config.encoder.transform
-        self._engine: Engine | None = None
+        self._run: Callable[[Pixels], Features] | None = None
+        self._network: compiled.Network | None = None
+        self._key: str | None = None
+
+    @property
+    def encoder(self) -> Encoder:
+        """The CNN."""
+        self._network = self._key = None  # whoever asks for it may change its weights
+        return self._built_encoder()
+
+    def _built_encoder(self) -> Encoder:
+        if not isinstance(self._encoder, Encoder):
+            self._encoder = self._encoder()
+        return self._encoder
 
     @classmethod
     def build(cls, config: CaptionConfig, vocabulary: Vocabulary, *, pretrained: bool = False) -> "Captioner":
@@ -234,7 +248,6 @@ class Captioner:
         """
         config = read_config(folder, CaptionConfig)
         vocabulary = Vocabulary.load(folder / "vocabulary.json")
-        model = cls.build(config, vocabulary)
         path = folder / "model.safetensors"
         weights = read_tensors(path)
         found = weights.get("decoder.embedding.weight")
@@ -243,10 +256,30 @@ class Captioner:
                 f"{folder}: model.safetensors has an embedding of {len(found)} words, but vocabulary.json has "
                 f"{len(vocabulary)}; the two come from different trainings. Copy the whole model folder again."
             )
-        check_fit(weights, model.weights(), path)
-        model.encoder.load_state_dict(_part(weights, "encoder."), strict=False)
-        model.decoder.load_state_dict(_part(weights, "decoder."))
-        return cls(config, vocabulary, model.encoder, model.decoder, device, name or folder.name)
+        of_encoder = _part(weights, "encoder.")
+
+        def build() -> Encoder:
+            encoder = Encoder(config.encoder.name, config.encoder.transform)
+            check_fit(_named("encoder", of_encoder), _named("encoder", encoder.state_dict()), path)
+            encoder.load_state_dict(of_encoder, strict=False)
+            return encoder
+
+        key = network = None
+        if torch.device(device).type == "cpu" and compiled.available():
+            key = compiled.digest(config.encoder.model_dump(mode="json"), of_encoder)
+            network = compiled.find(key)
+        encoder: Encoder | Callable[[], Encoder] = build
+        if network is None:
+            encoder = build()
+            channels = encoder.channels
+        else:  # converted before, so that neither PyTorch's form of it nor timm, which is slow to import, is needed
+            channels = network.channels
+        decoder = CaptionDecoder(config.decoder, channels, len(vocabulary))
+        check_fit(weights, _named("encoder", of_encoder) | _named("decoder", decoder.state_dict()), path)
+        decoder.load_state_dict(_part(weights, "decoder."))
+        model = cls(config, vocabulary, encoder, decoder, device, name or folder.name)
+        model._key, model._network = key, network
+        return model
 
     def save(self, folder: Path, card: str) -> None:
         """Write a model folder: configuration, weights as float16, vocabulary and the model card (`README.md`)."""
@@ -255,13 +288,7 @@ class Captioner:
 
     def weights(self) -> Weights:
         """All tensors, under the names they have in `model.safetensors`."""
-        parts = {"encoder": self.encoder, "decoder": self.decoder}
-        return {
-            f"{part}.{name}": value
-            for part, module in parts.items()
-            for name, value in module.state_dict().items()
-            if not name.endswith("num_batches_tracked")
-        }
+        return _named("encoder", self.encoder.state_dict()) | _named("decoder", self.decoder.state_dict())
 
     def caption(
         self,
@@ -295,9 +322,14 @@ class Captioner:
 
     def encode(self, pixels: Pixels) -> Features:
         """Features of transformed images, uint8 RGB (images, height, width, 3)."""
-        if self._engine is None:  # compiling takes a second, which a model that only decodes never needs
-            self._engine = Engine(self.encoder, self.device, self.config.encoder.precision)
-        return self._engine(pixels)
+        if self._run is None:  # compiling takes a second, which a model that only decodes never needs
+            precision = self.config.encoder.precision
+            if self._network is not None:
+                compiled_network = self._network.compile(precision)
+                self._run = lambda pixels: Features.of(compiled_network(pixels))
+            else:
+                self._run = Engine(self._built_encoder(), self.device, precision, self._key)
+        return self._run(pixels)
 
     @torch.inference_mode()
     def generate(
@@ -341,12 +373,20 @@ class Captioner:
             tokens=tokens,
             attention=None
             if weights is None
-            else weights.float().view(len(tokens), *self.encoder.grid_shape()).cpu().numpy(),
+            else weights.float().view(len(tokens), *self._grid_shape()).cpu().numpy(),
         )
+
+    def _grid_shape(self) -> tuple[int, int]:
+        return self._network.grid if self._network is not None else self._built_encoder().grid_shape()
 
 
 def _pixels(image: Any) -> Pixels:
     return read_image(Path(image)) if isinstance(image, str | Path) else to_pixels(image)
+
+
+def _named(part: str, weights: Weights) -> Weights:
+    """Tensors under the names they have in a model folder, but for the counters of batch normalisation."""
+    return {f"{part}.{name}": value for name, value in weights.items() if not name.endswith("num_batches_tracked")}
 
 
 def _part(weights: Weights, prefix: str) -> Weights:

@@ -4,20 +4,17 @@ The network itself is a plain `nn.Module`, which training fine-tunes. For infere
 fastest: OpenVINO on a CPU, PyTorch in bfloat16 and channels last on a GPU.
 """
 
-import logging
-import warnings
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from captioner.errors import ModelError
+from captioner.vision import compiled
 from captioner.vision.images import Pixels, Transform
-
-log = logging.getLogger(__name__)
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -179,40 +176,32 @@ class Engine:
         encoder: the network; its weights are read now, so make a new engine after changing them.
         device: `cpu` or a CUDA device.
         precision: of the arithmetic on a CPU; on a GPU it is always bfloat16.
+        key: under which the network is kept as OpenVINO runs it, see `compiled.digest`.
     """
 
-    def __init__(self, encoder: Encoder, device: str | torch.device = "cpu", precision: Precision = "float32") -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        device: str | torch.device = "cpu",
+        precision: Precision = "float32",
+        key: str | None = None,
+    ) -> None:
         self.encoder = encoder.eval()
         self.device = torch.device(device)
         self.precision = precision
-        self._compiled = _compile(encoder, precision) if self.device.type == "cpu" else None
+        self._compiled: Callable[[Pixels], Tensor] | None = None
         if self.device.type != "cpu":
             encoder.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        elif compiled.available():
+            self._compiled = compiled.convert(encoder.to("cpu", torch.float32), key).compile(precision)
 
     def __call__(self, pixels: Pixels) -> Features:
         """Features of uint8 RGB pixels (images, height, width, 3), float32 on the engine's device."""
         if self._compiled is not None:
-            return Features.of(torch.from_numpy(self._compiled(np.ascontiguousarray(pixels))[0]))
+            return Features.of(self._compiled(pixels))
         bfloat16 = self.device.type != "cpu" or self.precision == "bfloat16"
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
             return Features.of(self.encoder(torch.from_numpy(pixels).to(self.device, non_blocking=True)).float())
-
-
-def _compile(encoder: Encoder, precision: Precision) -> Any:
-    """The encoder compiled by OpenVINO for any batch size, or None (with a notice) where OpenVINO is missing."""
-    try:
-        import openvino
-    except ImportError:
-        log.warning("OpenVINO is not installed, so the CNN runs in PyTorch, several times slower: pip install openvino")
-        return None
-    height, width = encoder.transform.size
-    encoder = encoder.to("cpu", torch.float32)
-    example = torch.zeros(1, height, width, 3, dtype=torch.uint8)
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # OpenVINO still traces with torch.jit, which torch says is deprecated
-        model = openvino.convert_model(encoder, example_input=example, input=[-1, height, width, 3])
-    hints = {"INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32", "PERFORMANCE_HINT": "LATENCY"}
-    return openvino.compile_model(model, "CPU", hints)
 
 
 def describe(transform: Transform) -> dict[str, Any]:

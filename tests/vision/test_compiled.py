@@ -1,0 +1,70 @@
+"""Converted networks are kept on disk, found again, never stale, and made again when damaged."""
+
+import numpy as np
+import pytest
+import torch
+
+from captioner.vision import compiled
+from captioner.vision.encoder import Encoder, Engine
+from captioner.vision.images import Transform
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    torch.manual_seed(0)
+    return Encoder("test_resnet", Transform(size=(64, 64))).eval()
+
+
+@pytest.fixture
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "captioner"
+
+
+def test_a_kept_network_gives_the_same_features(encoder, pixels):
+    assert compiled.find("key") is None
+    expected = Engine(encoder, key="key")(pixels).grid
+    network = compiled.find("key")
+    assert (network.grid, network.channels) == (encoder.grid_shape(), encoder.channels)
+    torch.testing.assert_close(network.compile("float32")(pixels), expected)
+
+
+def test_damaged_files_are_made_again(encoder, folder):
+    compiled.convert(encoder, "key")
+    (folder / "key" / "cnn.xml").write_text("<net")
+    assert compiled.find("key") is None
+    compiled.convert(encoder, "key")
+    assert compiled.find("key") is not None
+
+
+def test_only_the_latest_used_are_kept(encoder, folder):
+    for number in range(10):
+        compiled.convert(encoder, f"key{number}")
+    assert len(list(folder.iterdir())) == 8
+    assert compiled.find("key9") is not None
+    assert compiled.find("key0") is None
+
+
+def test_the_digest_tells_weights_and_transforms_apart(encoder):
+    weights = encoder.state_dict()
+    first = next(iter(weights))
+    other = {**weights, first: weights[first] + 1}
+    keys = {
+        compiled.digest({"name": "a"}, weights),
+        compiled.digest({"name": "b"}, weights),
+        compiled.digest({"name": "a"}, other),
+    }
+    assert len(keys) == 3
+    assert compiled.digest({"name": "a"}, dict(reversed(weights.items()))) in keys
+
+
+def test_a_cache_that_cannot_be_written_costs_nothing_but_time(encoder, pixels, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert Engine(encoder, key="key")(pixels).grid.shape[0] == 3
+    assert compiled.find("key") is None
