@@ -1,12 +1,14 @@
 """Caption every image of a folder: decoding, the CNN and the search overlap, and memory stays bounded."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from itertools import chain
+from typing import Any, TypeVar
 
 import numpy as np
+import torch
 
 from captioner.decoding.search import Search
 from captioner.errors import ImageError
@@ -18,6 +20,8 @@ from .gallery import Picture, Thumbnail, thumbnail
 from .outputs import Outputs, Record
 from .progress import Meter, Summary
 from .stages import ahead, in_threads
+
+Result = TypeVar("Result")
 
 CPU_BATCH = 32  # larger ones gain nothing on a CPU and delay the first caption
 GPU_BATCH = 256  # halved for as long as the GPU's memory does not hold it
@@ -58,8 +62,10 @@ def caption_folder(
     load = partial(load_image, transform=model.transform, max_pixels=max_pixels, pictures=pictures)
     loaded = in_threads(load, paths, workers=workers, waiting=2 * size)
     try:
+        generate = partial(model.generate, options=search, attention=pictures)
         for batch, features in ahead(_encode(_batches(loaded, size), model)):
-            captions = iter(model.generate(features, search, attention=pictures) if features is not None else [])
+            parts = chain.from_iterable(fitting(generate, part) for part in features)
+            captions = chain.from_iterable(parts)
             records = [
                 _record(one, next(captions), search.num_captions)
                 if one.error is None
@@ -117,7 +123,19 @@ def _batches(loaded: Iterable[Loaded], size: int) -> Iterator[list[Loaded]]:
         yield batch
 
 
-def _encode(batches: Iterable[list[Loaded]], model: Captioner) -> Iterator[tuple[list[Loaded], Features | None]]:
+def _encode(batches: Iterable[list[Loaded]], model: Captioner) -> Iterator[tuple[list[Loaded], list[Features]]]:
     for batch in batches:
         pixels = [one.pixels for one in batch if one.pixels is not None]
-        yield batch, model.encode(np.stack(pixels)) if pixels else None
+        yield batch, fitting(model.encode, np.stack(pixels)) if pixels else []
+
+
+def fitting(work: Callable[[Any], Result], batch: Any) -> list[Result]:
+    """Results of `work` on a batch, or on its halves, quarters and so on where the GPU's memory does not hold it."""
+    try:
+        return [work(batch)]
+    except torch.cuda.OutOfMemoryError:
+        if len(batch) == 1:
+            raise
+    torch.cuda.empty_cache()
+    half = len(batch) // 2
+    return fitting(work, batch[:half]) + fitting(work, batch[half:])

@@ -1,0 +1,97 @@
+"""The pipeline's own behaviour: order, batches that fit, bad images in between, thumbnails."""
+
+import io
+from dataclasses import replace
+
+import pytest
+import torch
+from rich.console import Console
+
+from captioner.models.base import load
+from captioner.pipelines.caption_folder import caption_folder, fitting, load_image
+from captioner.pipelines.outputs import Outputs, Writer
+from captioner.pipelines.progress import Meter, Summary
+from captioner.vision.images import Transform
+
+
+class Kept(Writer):
+    """Keeps what it is given."""
+
+    def __init__(self):
+        super().__init__()
+        self.records = []
+        self.sizes = []
+
+    def write(self, records):
+        self.records += records
+        self.sizes.append(len(records))
+
+
+@pytest.fixture(scope="module")
+def model(model_folder):
+    return load(model_folder, "cpu")
+
+
+def run(model, paths, **options):
+    kept, summary = Kept(), Summary()
+    search = replace(model.config.search, num_captions=options.pop("num_captions", 1))
+    with Meter(len(paths), "images", Console(file=io.StringIO()), quiet=True) as meter:
+        caption_folder(paths, model, Outputs([kept]), search, meter, summary, **options)
+    return kept, summary, meter
+
+
+def test_bad_images_keep_their_place_among_the_good(model, make_photos):
+    photos = make_photos(5)
+    (photos / "photo0000.jpg").write_bytes(b"")
+    (photos / "photo0003.jpg").write_bytes(b"text")
+    paths = [str(path) for path in sorted(photos.iterdir())]
+    kept, summary, meter = run(model, paths, batch_size=2)
+    assert [record.path for record in kept.records] == paths
+    assert [record.error for record in kept.records] == ["empty file", None, None, "not an image", None]
+    expected = model.caption([paths[1], paths[2], paths[4]])
+    found = [record.fields["caption"] for record in kept.records if record.error is None]
+    assert found == [caption.text for caption in expected]
+    assert (summary.written, summary.failures.total(), meter.done, meter.failed) == (3, 2, 5, 2)
+
+
+def test_a_folder_of_bad_images_only_ends(model, make_photos):
+    photos = make_photos(9)
+    for path in photos.iterdir():
+        path.write_bytes(b"")
+    kept, summary, _ = run(model, [str(path) for path in photos.iterdir()], batch_size=2)
+    assert len(kept.records) == summary.failures.total() == 9
+
+
+def test_galleries_get_thumbnails_and_attention(model, make_photos):
+    paths = [str(path) for path in sorted(make_photos(2).iterdir())]
+    kept, _, _ = run(model, paths, pictures=True, num_captions=2)
+    for record in kept.records:
+        assert len(record.fields["captions"]) == len(record.picture.captions) == 2
+        assert record.picture.thumbnail.size == (80, 96)
+        assert record.picture.captions[0].attention.shape[0] == len(record.picture.captions[0].tokens)
+
+
+def test_other_outputs_get_no_pictures(model, make_photos):
+    kept, _, _ = run(model, [str(path) for path in make_photos(1).iterdir()])
+    assert kept.records[0].picture is None
+
+
+def test_an_image_too_large_for_memory_is_an_error_of_its_own(make_photos, monkeypatch):
+    def exhausted(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("captioner.pipelines.caption_folder.read", exhausted)
+    loaded = load_image(str(make_photos(1) / "photo0000.jpg"), Transform((8, 8)), 10**9, pictures=False)
+    assert loaded.error == "too large for this machine's memory"
+
+
+def test_a_batch_that_does_not_fit_is_halved_until_it_does():
+    def work(batch):
+        if len(batch) > 3:
+            raise torch.cuda.OutOfMemoryError("full")
+        return batch
+
+    assert fitting(work, list(range(10))) == [[0, 1], [2, 3, 4], [5, 6], [7, 8, 9]]
+    assert fitting(work, [1, 2]) == [[1, 2]]
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        fitting(lambda batch: work([0] * 9), [1, 2])
