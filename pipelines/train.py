@@ -192,6 +192,7 @@ class CaptionTraining:
             encoder=EncoderConfig(name=choice.name, transform=transform, precision=choice.precision),
             decoder=self.config.decoder,
             search=self.config.search,
+            search_precision=self.config.search_precision,
         )
         vocabulary = Vocabulary.build(self.text, self.config.data.min_count)
         torch.manual_seed(self.config.seed)

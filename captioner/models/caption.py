@@ -5,6 +5,7 @@ and Tell"); with attention each state after the recurrent step also looks at the
 Luong et al., 2015), so a whole teacher-forced caption is one recurrent call and one batched attention.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -168,6 +169,7 @@ class CaptionConfig(BaseModel):
     encoder: EncoderConfig
     decoder: DecoderConfig
     search: Search = Search()
+    search_precision: Precision = "float32"
 
 
 @dataclass(frozen=True)
@@ -221,6 +223,7 @@ class Captioner:
         self._run: Callable[[Pixels], Features] | None = None
         self._network: compiled.Network | None = None
         self._key: str | None = None
+        self._low_precision: tuple[tuple[int, ...], CaptionDecoder] | None = None
 
     @property
     def encoder(self) -> Encoder:
@@ -346,9 +349,11 @@ class Captioner:
             for each image its captions, best first.
         """
         options = options or self.config.search
+        decoder = self._searched()
+        features = features.to(self.device).to(decoder.bias.dtype)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "cpu"):
-            state, context = self.decoder.start(features.to(self.device))
-            found = search(self.decoder, state, context, options, return_attention=attention)
+            state, context = decoder.start(features)
+            found = search(decoder, state, context, options, return_attention=attention)
         return [[self._caption(hypothesis) for hypothesis in hypotheses] for hypotheses in found]
 
     @torch.inference_mode()
@@ -371,13 +376,26 @@ class Captioner:
             score=hypothesis.log_probability / (len(tokens) + 1),
             log_probability=hypothesis.log_probability,
             tokens=tokens,
-            attention=None
-            if weights is None
-            else weights.float().view(len(tokens), *self._grid_shape()).cpu().numpy(),
+            attention=None if weights is None else weights.float().view(len(tokens), *self._grid_shape()).cpu().numpy(),
         )
+
+    def _searched(self) -> CaptionDecoder:
+        """The decoder as searches step it: in bfloat16 where the configuration wants that and the CPU multiplies so."""
+        if self.config.search_precision == "float32" or self.device.type != "cpu" or not _multiplies_bfloat16():
+            return self.decoder
+        versions = tuple(value._version for value in self.decoder.parameters())
+        if self._low_precision is None or self._low_precision[0] != versions:  # training changes the weights
+            self._low_precision = versions, copy.deepcopy(self.decoder).bfloat16().eval()
+        return self._low_precision[1]
 
     def _grid_shape(self) -> tuple[int, int]:
         return self._network.grid if self._network is not None else self._built_encoder().grid_shape()
+
+
+def _multiplies_bfloat16() -> bool:
+    """Whether this CPU has instructions for bfloat16 products; without them they are slower than float32's."""
+    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def _pixels(image: Any) -> Pixels:

@@ -170,6 +170,7 @@ class TrainingConfig(_Strict):
         purpose: one line for `captioner models`.
         precision: of training's arithmetic; `bfloat16` keeps float32 weights and needs a GPU or a CPU with AMX to be
             faster.
+        search_precision: of the decoder when it captions, on a CPU that multiplies bfloat16; other CPUs use float32.
         checkpoint_steps: steps between checkpoints, besides one after every epoch.
     """
 
@@ -182,6 +183,7 @@ class TrainingConfig(_Strict):
     encoder: EncoderChoice
     decoder: DecoderConfig = Field(default_factory=lambda: DecoderConfig.model_validate({}))
     search: Search = Search()
+    search_precision: Precision = "float32"
     stages: Stages
 
 

@@ -42,9 +42,9 @@ class Features:
     def __getitem__(self, index: slice | Tensor | list[int]) -> "Features":
         return Features(self.grid[index], self.pooled[index])
 
-    def to(self, device: torch.device | str) -> "Features":
-        """The same features on another device."""
-        return Features(self.grid.to(device), self.pooled.to(device))
+    def to(self, target: torch.device | torch.dtype | str) -> "Features":
+        """The same features on another device, or in another type."""
+        return Features(self.grid.to(target), self.pooled.to(target))
 
 
 class Encoder(nn.Module):

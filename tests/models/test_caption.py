@@ -208,3 +208,17 @@ def test_a_saved_model_says_the_same(build, tmp_path, kind):
         assert before[0].score == pytest.approx(after[0].score, abs=0.01)  # weights are stored as float16
     assert loaded.config == model.config
     assert (tmp_path / "model" / "README.md").read_text() == "# A model card"
+
+
+def test_a_search_in_bfloat16_says_nearly_what_float32_does_and_follows_the_weights(build):
+    model, other = build(), build()
+    other.config = other.config.model_copy(update={"search_precision": "bfloat16"})
+    draw = np.random.default_rng(1)
+    features = model.encode(draw.integers(0, 256, (6, 64, 96, 3), np.uint8))
+    for _ in range(2):
+        exact, near = model.generate(features), other.generate(features)
+        for first, second in zip(exact, near, strict=True):
+            assert second[0].score == pytest.approx(first[0].score, abs=0.05)
+        with torch.no_grad():
+            for each in (model, other):
+                each.decoder.bias += torch.linspace(-2, 2, len(each.decoder.bias))
