@@ -1,0 +1,61 @@
+import json
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+COMMAND = Path(sys.executable).with_name("captioner")
+
+
+def captioner(*arguments):
+    return subprocess.run([COMMAND, *map(str, arguments)], capture_output=True, text=True, check=False)
+
+
+def test_the_version_is_the_packages():
+    assert captioner("--version").stdout.strip() == f"captioner {version('captioner')}"
+
+
+def test_help_answers_without_heavy_imports(tmp_path):
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        shown = captioner("--help").stdout
+        seconds.append(time.perf_counter() - started)
+    for command in ("caption", "train", "evaluate", "models"):
+        assert command in shown
+    assert min(seconds) < 0.5
+    code = (
+        "import sys, captioner.pipelines.cli; print([m for m in ('torch', 'cv2', 'numpy', 'timm') if m in sys.modules])"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert loaded.stdout.strip() == "[]"
+
+
+def test_what_ships_is_listed_with_size_purpose_and_scores():
+    models = {row["name"]: row for row in json.loads(captioner("models", "--json").stdout)}
+    photos = models["photos"]
+    assert 0 < photos["bytes"] <= 20e6
+    assert photos["purpose"]
+    assert photos["scores"]["flickr8k test"]["CIDEr"] > 0.5
+    table = captioner("models").stdout
+    assert "photos" in table
+    assert "CIDEr" in table
+
+
+def test_an_unknown_model_lists_what_exists(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"x")
+    result = captioner("caption", tmp_path / "a.png", "--model", "fotos")
+    assert result.returncode == 2
+    assert "fotos: no such model. In the package: photos" in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [("train", "none.yaml"), ("train",), ("caption",), ("nothing",)])
+def test_wrong_usage_is_one_message_and_status_2(arguments):
+    result = captioner(*arguments)
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert result.stderr.strip()
