@@ -152,6 +152,7 @@ def write_model(folder: Path, config: BaseModel, weights: Weights, card: str) ->
     }
     temporary = folder / "model.safetensors.part"
     save_file(half, temporary, metadata={"format": "pt"})
+    temporary.chmod(0o644)  # safetensors makes it unreadable to others, as a package's files must not be
     os.replace(temporary, folder / "model.safetensors")
     text = json.dumps(config.model_dump(mode="json"), indent=2) + "\n"
     (folder / "config.json").write_text(text, encoding="utf-8")

@@ -39,7 +39,7 @@ def test_what_ships_is_listed_with_size_purpose_and_scores():
     photos = models["photos"]
     assert 0 < photos["bytes"] <= 20e6
     assert photos["purpose"]
-    assert photos["scores"]["flickr8k test"]["CIDEr"] > 0.5
+    assert photos["scores"]["flickr8k val"]["CIDEr"] > 0.5
     table = captioner("models").stdout
     assert "photos" in table
     assert "CIDEr" in table
