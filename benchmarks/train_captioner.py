@@ -44,6 +44,7 @@ class Loop(nn.Module):
         self.cell = nn.LSTMCell(fused.input_size, fused.hidden_size)
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        """The mean cross-entropy of the batch's words, as `CrossEntropy` gives it."""
         decoder, features = self.decoder, batch.features
         assert features is not None
         words = decoder._embed(batch.tokens[..., :-1]).flatten(0, 1)
@@ -68,7 +69,7 @@ class Loop(nn.Module):
 
 def words_a_second(objective: nn.Module, batch: Batch, bfloat16: bool, seconds: float) -> float:
     """Training steps until the time is up, after two that do not count."""
-    optimizer = torch.optim.AdamW(objective.parameters(), lr=1e-4)
+    optimizer = torch.optim.AdamW(objective.parameters(), lr=1e-4, fused=True)
     words, started, steps = 0, 0.0, -2
     while steps < 3 or time.perf_counter() - started < seconds:
         if steps == 0:

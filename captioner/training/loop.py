@@ -114,7 +114,7 @@ class Run:
         set_seed(self.seed + number)
         sampler: Any = loader.batch_sampler
         rates = [group["lr"] for group in groups]
-        optimizer: Any = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=stage.weight_decay)
+        optimizer: Any = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=stage.weight_decay, fused=True)
         model, optimizer, batches = self.accelerator.prepare(objective, optimizer, loader)
         average = Average(objective, stage.average)
         self._restore(average)
