@@ -35,7 +35,7 @@ def diversity(lines: Sequence[str], training: Collection[str] | None = None) -> 
     """
     sentences = [line.split() for line in lines]
     words = [word for sentence in sentences for word in sentence]
-    pairs = [pair for sentence in sentences for pair in pairwise(sentence)]
+    pairs = [f"{first} {second}" for sentence in sentences for first, second in pairwise(sentence)]
     vocabulary = len(set(words))
     return Diversity(
         distinct_1=vocabulary / max(len(words), 1),

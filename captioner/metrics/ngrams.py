@@ -57,13 +57,13 @@ class NGramIndex:
         sentences: the tokenised sentences whose n-grams are to be known.
 
     Attributes:
-        counts: the counts of those sentences, one `Counts` for each order.
+        occurrences: for each order, the sentence and the number of every n-gram in those sentences.
     """
 
     def __init__(self, sentences: Sequence[Sequence[str]]) -> None:
         self._words = {word: number for number, word in enumerate(dict.fromkeys(chain.from_iterable(sentences)))}
         self._keys: list[Ints] = []
-        self.counts = self.count(sentences)
+        self.occurrences = self._occurrences(sentences)
 
     def size(self, order: int) -> int:
         """Number of known n-grams of `order` + 1 words."""
@@ -71,21 +71,27 @@ class NGramIndex:
 
     def count(self, sentences: Sequence[Sequence[str]]) -> list[Counts]:
         """Count the n-grams of tokenised sentences, one `Counts` for each order."""
+        counts = []
+        for sentence, gram in self._occurrences(sentences):
+            span = int(gram.max(initial=0)) + 1
+            entries, count = np.unique(sentence * span + gram, return_counts=True)
+            counts.append(Counts(entries // span, entries % span, count))
+        return counts
+
+    def _occurrences(self, sentences: Sequence[Sequence[str]]) -> list[tuple[Ints, Ints]]:
         words = self._number_words(sentences)
         lengths = sentence_lengths(sentences)
         sentence = np.repeat(np.arange(len(sentences)), lengths)
         # how many words follow, the word itself included: an n-gram starts where at least n do
         following = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(words))
         start, prefix = np.arange(len(words)), np.zeros(len(words), np.int64)
-        counts = []
+        found = []
         for order in range(MAX_ORDER):
             fits = following[start] > order
             start, prefix = start[fits], prefix[fits]
             prefix = self._number(order, prefix << 32 | words[start + order])
-            span = int(prefix.max(initial=0)) + 1
-            entries, count = np.unique(sentence[start] * span + prefix, return_counts=True)
-            counts.append(Counts(entries // span, entries % span, count))
-        return counts
+            found.append((sentence[start], prefix))
+        return found
 
     def _number_words(self, sentences: Sequence[Sequence[str]]) -> Ints:
         flat = list(chain.from_iterable(sentences))
@@ -128,8 +134,10 @@ class References:
         self.first_reference = np.cumsum(self.number_of_references) - self.number_of_references
         self.lengths = sentence_lengths(sentences)
         self.index = NGramIndex(sentences)
-        image = np.repeat(np.arange(len(references)), self.number_of_references)
-        self.groups = [Groups(image, counts, self.index.size(order)) for order, counts in enumerate(self.index.counts)]
+        self.groups = [
+            Groups(self.first_reference, self.number_of_references, *found, self.index.size(order))
+            for order, found in enumerate(self.index.occurrences)
+        ]
 
     def __len__(self) -> int:
         """Number of images."""
@@ -160,6 +168,13 @@ class References:
 class Groups:
     """The counts of one order grouped by (image, n-gram), for finding a hypothesis' n-grams in its references.
 
+    Args:
+        first: (images,) number of each image's first reference.
+        number: (images,) references of each image.
+        sentence: (occurrences,) the reference that each n-gram is in.
+        gram: (occurrences,) its number.
+        size: how many different n-grams there are.
+
     Attributes:
         starts: (groups + 1,) where each group's entries begin in `sentence` and `count`.
         sentence: (entries,) number of the reference.
@@ -168,16 +183,19 @@ class Groups:
         document_frequency: (n-grams,) images with the n-gram in any reference.
     """
 
-    def __init__(self, image: Ints, counts: Counts, size: int) -> None:
-        keys = image[counts.sentence] * size + counts.gram
-        order = np.argsort(keys)
-        self.sentence, self.gram, self.count = counts.sentence[order], counts.gram[order], counts.count[order]
+    def __init__(self, first: Ints, number: Ints, sentence: Ints, gram: Ints, size: int) -> None:
+        most = int(number.max())  # references of an image
+        image = np.repeat(np.arange(len(number)), number)[sentence]
+        # one sort groups by image, n-gram and reference, and counts
+        entries, self.count = np.unique((image * size + gram) * most + sentence - first[image], return_counts=True)
+        groups = entries // most
+        self.gram = groups % max(size, 1)
+        self.sentence = first[groups // max(size, 1)] + entries - groups * most
         self._size = size
-        keys = keys[order]
-        starts = np.flatnonzero(np.diff(keys, prepend=-1))
-        self._keys = keys[starts]
-        self.starts = np.append(starts, len(keys))
-        self.document_frequency = np.bincount(self._keys % max(size, 1), minlength=size)
+        starts = np.flatnonzero(np.diff(groups, prepend=-1))
+        self._keys = groups[starts]
+        self.starts = np.append(starts, len(groups))
+        self.document_frequency = np.bincount(self.gram[starts], minlength=size)
 
     def find(self, rows: Ints, gram: Ints) -> tuple[Ints, Bools]:
         """Find the groups of n-grams `gram` in images `rows`; where the second array is false there is none."""

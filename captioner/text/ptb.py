@@ -56,13 +56,10 @@ def tokenize_line(caption: str, following: str = "") -> str:
     """
     if not caption.isascii():
         caption = caption.translate(CHARACTERS)
-    tokens: list[str] = []
-    for word in caption.split():
-        found = _tokens_alone(word)
-        if found is None:
-            return " ".join(chain.from_iterable(map(_tokens, _parts(caption, following))))
-        tokens += found
-    return " ".join(tokens)
+    try:
+        return " ".join(chain.from_iterable(map(_tokens_alone, caption.split())))
+    except _NeedsContext:
+        return " ".join(chain.from_iterable(map(_tokens, _parts(caption, following))))
 
 
 _LAST_LETTER = re.compile(r"(?<![^\W_])(?<!(?<![^\W_])[A-Za-z]\.)[A-Za-z]\.$")
@@ -71,10 +68,15 @@ _NEEDS_CONTEXT = re.compile(rf"[0-9<>]|{_LAST_LETTER.pattern}|{_BEFORE_NUMBER.pa
 _STARTERS = frozenset(_SENTENCE_STARTERS.split())
 
 
+class _NeedsContext(Exception):
+    """A word whose tokens depend on its neighbours."""
+
+
 @lru_cache(maxsize=1 << 17)
-def _tokens_alone(word: str) -> tuple[str, ...] | None:
-    """Tokens of a word, or None when its neighbours matter."""
-    return None if _NEEDS_CONTEXT.search(word) else _tokens(word)
+def _tokens_alone(word: str) -> tuple[str, ...]:
+    if _NEEDS_CONTEXT.search(word):
+        raise _NeedsContext
+    return _tokens(word)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -19,7 +19,7 @@ def test_counts_are_those_of_each_sentence_and_numbers_those_of_the_ngrams(
     index = NGramIndex(known)
     for order in range(MAX_ORDER):
         numbers: dict[tuple[str, ...], set[int]] = {}
-        for counts, texts in ((index.counts[order], known), (index.count(new)[order], new)):
+        for counts, texts in ((index.count(known)[order], known), (index.count(new)[order], new)):
             for number, sentence in enumerate(texts):
                 here = counts.sentence == number
                 expected = ngrams(sentence, order)
