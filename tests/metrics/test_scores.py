@@ -91,6 +91,7 @@ def test_an_unknown_metric_is_named_with_the_choices() -> None:
         score({1: "a"}, {1: ["a"]}, ["blue"])
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.integers(), st.text(max_size=40), min_size=1, max_size=4))
 def test_any_text_has_scores_within_bounds(captions: dict[int, str]) -> None:
     found = score(captions, {image: [text, "a dog"] for image, text in captions.items()})
