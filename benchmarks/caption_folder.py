@@ -17,19 +17,24 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # as the command does, before torch is imported
+
 import cv2
 import numpy as np
 import torch
 from rich.console import Console
 
+from captioner.decoding.search import Search
 from captioner.models.base import load
 from captioner.models.caption import Captioner
 from captioner.pipelines.caption_folder import CPU_BATCH, caption_folder
 from captioner.pipelines.outputs import JsonRows, Outputs
 from captioner.pipelines.progress import Meter, Summary
+from captioner.vision.encoder import Features
 from captioner.vision.images import read
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples" / "photos"
+CORES = os.cpu_count() or 1
 SMALL, LARGE = (640, 480), (4000, 3000)
 
 
@@ -65,7 +70,7 @@ def end_to_end(model: Captioner, paths: Sequence[str], folder: Path) -> None:
     outputs = Outputs([JsonRows(str(folder / "out.jsonl"), overwrite=True)])
     search = replace(model.config.search, beam_size=5)
     with Meter(len(paths), "images", Console(stderr=True), quiet=True) as meter:
-        caption_folder(paths, model, outputs, search, meter, Summary(), workers=os.cpu_count() or 1)
+        caption_folder(paths, model, outputs, search, meter, Summary(), workers=CORES, searches=CORES)
     outputs.close()
 
 
@@ -80,8 +85,13 @@ def reduced(model: Captioner, path: str) -> None:
 
 
 def in_threads(work: Callable[[Captioner, str], None], model: Captioner, paths: Sequence[str]) -> None:
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(CORES) as pool:
         list(pool.map(lambda path: work(model, path), paths))
+
+
+def searches(model: Captioner, search: Search, features: Sequence[Features]) -> None:
+    with ThreadPoolExecutor(CORES) as pool:
+        list(pool.map(lambda batch: model.generate(batch, search), features))
 
 
 def parts(model: Captioner, paths: Sequence[str]) -> dict[str, float]:
@@ -92,7 +102,7 @@ def parts(model: Captioner, paths: Sequence[str]) -> dict[str, float]:
     search = replace(model.config.search, beam_size=5)
     return {
         "CNN alone": speed(lambda: [model.encode(batch) for batch in batches], len(pixels)),
-        "search alone": speed(lambda: [model.generate(batch, search) for batch in features], len(pixels)),
+        "search alone": speed(lambda: searches(model, search, features), len(pixels)),
         "decoding alone": speed(lambda: in_threads(reduced, model, paths[:256]), len(pixels)),
     }
 
@@ -130,7 +140,7 @@ def main() -> None:
     def say(what: str, value: str) -> None:
         print(f"{what:<58} {value:>14}", flush=True)
 
-    print(f"{platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}, model {options.model}, beam 5")
+    print(f"{platform.machine()}, {CORES} cores, torch {torch.__version__}, model {options.model}, beam 5")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         small = make_photos(folder / "small", options.small, SMALL)
@@ -139,6 +149,7 @@ def main() -> None:
         say("first caption, from Enter", f"{min(first_caption(options.model, small[0]) for _ in range(3)):.1f} s")
 
         model = load(options.model, "cpu")
+        torch.set_num_threads(1)  # a search is one thread, and as many run as there are cores
         end_to_end(model, small[:CPU_BATCH], folder)
         alone = parts(model, small)
         whole = speed(lambda: end_to_end(model, small, folder), len(small))
@@ -155,7 +166,6 @@ def main() -> None:
         say("12 megapixels, decode at reduced scale, one thread", f"{ours:.1f} images/s")
         say("12 megapixels, reduced / full", f"{ours / full:.1f} x")
         say("12 megapixels, end to end", f"{speed(lambda: end_to_end(model, large, folder), len(large)):.1f} images/s")
-        del model
 
         memory = peak_memory(options.model, folder / "small")
         say(f"peak memory, {len(small)} photos", f"{memory:.0f} MB")

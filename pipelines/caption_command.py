@@ -78,11 +78,19 @@ def caption(options: Options) -> int:
 def _caption(todo: Sequence[str], outputs: Outputs, options: Options, meter: Meter, summary: Summary) -> None:
     if not todo:
         return
-    from captioner.models.base import load  # imports torch, which takes longer than all that is above
+    # every search has one thread, so nothing waits for anything; the idle ones are not to spin
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import torch  # takes longer than all that is above
+
+    from captioner.models.base import load
 
     from .caption_folder import caption_folder
 
     model = load(options.model, options.device)
+    threads = options.workers or min(8, os.cpu_count() or 1)
+    on_cpu = model.device.type == "cpu"
+    if on_cpu:
+        torch.set_num_threads(1)
     wanted = {"beam_size": options.beam_size, "num_captions": options.num_captions, "max_length": options.max_length}
     caption_folder(
         todo,
@@ -92,7 +100,8 @@ def _caption(todo: Sequence[str], outputs: Outputs, options: Options, meter: Met
         meter,
         summary,
         batch_size=options.batch_size,
-        workers=options.workers or min(8, os.cpu_count() or 1),
+        workers=threads,
+        searches=threads if on_cpu else 1,
         max_pixels=options.max_pixels,
         pictures=any(path.lower().endswith(".html") for path in options.outputs),
     )

@@ -37,6 +37,7 @@ def caption_folder(
     *,
     batch_size: int | None = None,
     workers: int = 2,
+    searches: int = 2,
     max_pixels: int = MAX_PIXELS,
     pictures: bool = False,
 ) -> None:
@@ -51,6 +52,7 @@ def caption_folder(
         summary: counts what has been written, also when this is interrupted.
         batch_size: images at a time; by default the model's device decides.
         workers: threads that decode.
+        searches: batches that are searched at the same time.
         max_pixels: larger images are refused.
         pictures: add to the records what a gallery shows besides: thumbnails, and where the model looked.
 
@@ -61,17 +63,10 @@ def caption_folder(
     size = batch_size or (CPU_BATCH if model.device.type == "cpu" else GPU_BATCH)
     load = partial(load_image, transform=model.transform, max_pixels=max_pixels, pictures=pictures)
     loaded = in_threads(load, paths, workers=workers, waiting=2 * size)
+    caption = partial(_caption, model=model, search=search, pictures=pictures)
+    encoded = ahead(_encode(_batches(loaded, size), model))
     try:
-        generate = partial(model.generate, options=search, attention=pictures)
-        for batch, features in ahead(_encode(_batches(loaded, size), model)):
-            parts = chain.from_iterable(fitting(generate, part) for part in features)
-            captions = chain.from_iterable(parts)
-            records = [
-                _record(one, next(captions), search.num_captions)
-                if one.error is None
-                else Record(one.path, error=one.error)
-                for one in batch
-            ]
+        for records in in_threads(caption, encoded, workers=searches, waiting=searches):
             outputs.write(records)
             meter.advance(len(records), summary.add(records))
     finally:
@@ -89,6 +84,9 @@ class Loaded:
     thumbnail: Thumbnail | None = None
 
 
+Encoded = tuple[list[Loaded], list[Features]]
+
+
 def load_image(path: str, transform: Transform, max_pixels: int, pictures: bool) -> Loaded:
     """Read, decode and resize one image; what is wrong with it becomes part of the result."""
     try:
@@ -99,6 +97,16 @@ def load_image(path: str, transform: Transform, max_pixels: int, pictures: bool)
         return Loaded(path, error="too large for this machine's memory")
     small = thumbnail(decoded.pixels, transform.window(*decoded.pixels.shape[:2])) if pictures else None
     return Loaded(path, transform(decoded.pixels), warning=decoded.warning, thumbnail=small)
+
+
+def _caption(encoded: Encoded, model: Captioner, search: Search, pictures: bool) -> list[Record]:
+    batch, features = encoded
+    generate = partial(model.generate, options=search, attention=pictures)
+    captions = chain.from_iterable(chain.from_iterable(fitting(generate, part) for part in features))
+    return [
+        _record(one, next(captions), search.num_captions) if one.error is None else Record(one.path, error=one.error)
+        for one in batch
+    ]
 
 
 def _record(loaded: Loaded, captions: Sequence[Caption], wanted: int) -> Record:
@@ -123,7 +131,7 @@ def _batches(loaded: Iterable[Loaded], size: int) -> Iterator[list[Loaded]]:
         yield batch
 
 
-def _encode(batches: Iterable[list[Loaded]], model: Captioner) -> Iterator[tuple[list[Loaded], list[Features]]]:
+def _encode(batches: Iterable[list[Loaded]], model: Captioner) -> Iterator[Encoded]:
     for batch in batches:
         pixels = [one.pixels for one in batch if one.pixels is not None]
         yield batch, fitting(model.encode, np.stack(pixels)) if pixels else []
