@@ -319,7 +319,7 @@ class Captioner:
         options = replace(self.config.search, **{key: value for key, value in wanted.items() if value is not None})
         captions = []
         for first in range(0, len(images), BATCH):
-            pixels = [self.transform(_pixels(image)) for image in images[first : first + BATCH]]
+            pixels = [self.transform(_pixels(image, self.transform)) for image in images[first : first + BATCH]]
             captions += self.generate(self.encode(np.stack(pixels)), options, attention=attention)
         return [best[0] for best in captions]
 
@@ -398,8 +398,10 @@ def _multiplies_bfloat16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def _pixels(image: Any) -> Pixels:
-    return read_image(Path(image)) if isinstance(image, str | Path) else to_pixels(image)
+def _pixels(image: Any, transform: Transform) -> Pixels:
+    if isinstance(image, str | Path):
+        return read_image(image, at_least=transform.at_least)
+    return to_pixels(image)
 
 
 def _named(part: str, weights: Weights) -> Weights:

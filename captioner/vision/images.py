@@ -85,9 +85,13 @@ class Transform:
 
     @property
     def at_least(self) -> tuple[int, int]:
-        """(height, width) that an image must keep when it is decoded at reduced scale."""
+        """(height, width) that an image must keep when it is decoded at reduced scale.
+
+        Twice what the CNN sees, so that the last step is still an average over several pixels; with less to spare
+        captions differ from those of the whole image.
+        """
         share = self.crop_pct if self.crop == "center" else 1.0
-        return math.ceil(self.size[0] / share), math.ceil(self.size[1] / share)
+        return math.ceil(2 * self.size[0] / share), math.ceil(2 * self.size[1] / share)
 
     def window(self, height: int, width: int) -> tuple[float, float, float, float]:
         """The part of a (height, width) image that the CNN sees: top, left, bottom, right as shares of the image."""
@@ -135,15 +139,19 @@ class Decoded:
     warning: str | None = None
 
 
-def read_image(path: Path | str) -> Pixels:
+def read_image(path: Path | str, *, at_least: tuple[int, int] | None = None) -> Pixels:
     """Read an image file as RGB (H, W, 3), turned as its EXIF orientation says.
 
     A file that ends too soon gives its upper part and a Python warning, if at least half of it is there.
 
+    Args:
+        path: of the file.
+        at_least: (height, width) that is enough; see `decode`.
+
     Raises:
         ImageError: the file is missing, unreadable, empty, too large, or not an image.
     """
-    decoded = read(path)
+    decoded = read(path, at_least=at_least)
     if decoded.warning:
         warnings.warn(f"{path}: {decoded.warning}.", stacklevel=2)
     return decoded.pixels
