@@ -109,7 +109,7 @@ def parts(model: Captioner, paths: Sequence[str]) -> dict[str, float]:
 
 def peak_memory(model: str, folder: Path) -> float:
     """Peak MB of `captioner caption` on a folder, in a process of its own."""
-    command = [sys.executable, "-m", "captioner.pipelines.cli", "caption", folder, "--model", model, "--quiet"]
+    command = [sys.executable, "-P", "-m", "captioner.pipelines.cli", "caption", folder, "--model", model, "--quiet"]
     code = (
         "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); "
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"
@@ -121,7 +121,7 @@ def peak_memory(model: str, folder: Path) -> float:
 
 def first_caption(model: str, photo: str) -> float:
     """Seconds from Enter to the first caption."""
-    command = [sys.executable, "-m", "captioner.pipelines.cli", "caption", photo, "--model", model, "--quiet"]
+    command = [sys.executable, "-P", "-m", "captioner.pipelines.cli", "caption", photo, "--model", model, "--quiet"]
     started = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None

@@ -78,11 +78,13 @@ def caption(
     ] = None,
     model: Annotated[str, typer.Option(help="A shipped model, a model folder, or hf-hub:owner/name.")] = "photos",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Images at a time.  [default: by device]")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Threads that decode.  [default: by processor]")] = None,
-    beam_size: Annotated[int | None, typer.Option(min=1, help="Hypotheses kept.  [default: the model's]")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Images at a time (default: by device).")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads that decode, and searches side by side (default: cores).")
+    ] = None,
+    beam_size: Annotated[int | None, typer.Option(min=1, help="Hypotheses kept (default: the model's).")] = None,
     num_captions: Annotated[int, typer.Option(min=1, help="Captions for each image.")] = 1,
-    max_length: Annotated[int | None, typer.Option(min=1, help="Most words.  [default: the model's]")] = None,
+    max_length: Annotated[int | None, typer.Option(min=1, help="Most words (default: the model's).")] = None,
     max_pixels: Annotated[int, typer.Option(min=1, help="Refuse larger images.")] = 200_000_000,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start outputs afresh.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,

@@ -229,16 +229,12 @@ def test_a_full_disk_leaves_a_valid_file_and_status_1(run, make_photos, tmp_path
     assert names == [str(photos / f"photo{number:04}.jpg") for number in range(30)]
 
 
+# -P: the tests run where the sources lie, which must not be imported for what is installed
+COMMAND = [sys.executable, "-P", "-m", "captioner.pipelines.cli", "caption"]
+
+
 def start(model_folder, *arguments) -> subprocess.Popen:
-    command = [
-        sys.executable,
-        "-m",
-        "captioner.pipelines.cli",
-        "caption",
-        *map(str, arguments),
-        "--model",
-        model_folder,
-    ]
+    command = [*COMMAND, *map(str, arguments), "--model", model_folder]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -287,7 +283,16 @@ def test_a_terminal_gets_a_table(make_photos, model_folder):
     import pty
 
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "captioner.pipelines.cli", "caption", make_photos(2), "--model", model_folder]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "captioner.pipelines.cli",
+        "caption",
+        make_photos(2),
+        "--model",
+        model_folder,
+    ]
     process = subprocess.Popen(command, stdout=theirs, stderr=theirs, env={**os.environ, "COLUMNS": "100"})
     os.close(theirs)
     text = ""

@@ -112,9 +112,9 @@ outputs.close()
 def test_killed_again_and_again_every_row_is_there_once(tmp_path):
     count, kills = 300, 0
     rng = random.Random(1)
-    command = [sys.executable, "-c", WRITER, str(tmp_path), str(count)]
+    command = [sys.executable, "-P", "-c", WRITER, str(tmp_path), str(count)]
     while kills < 12:
-        process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})
+        process = subprocess.Popen(command)
         before = size_of(tmp_path)
         while process.poll() is None and size_of(tmp_path) == before:
             time.sleep(0.001)
