@@ -88,7 +88,17 @@ def run(command: Sequence[str]) -> tuple[dict[str, float], float, float]:
 
 
 def compare_programs(annotations: Path, results: Path, repeats: int) -> None:
-    ours = [sys.executable, "-P", "-m", "captioner.pipelines.cli", "evaluate", "-a", str(annotations), "-r", str(results)]
+    ours = [
+        sys.executable,
+        "-P",
+        "-m",
+        "captioner.pipelines.cli",
+        "evaluate",
+        "-a",
+        str(annotations),
+        "-r",
+        str(results),
+    ]
     programs = {
         "captioner evaluate": [*ours, "--json", "-"],
         "pycocoevalcap, Java": [sys.executable, "-c", OFFICIAL, str(annotations), str(results)],

@@ -283,16 +283,7 @@ def test_a_terminal_gets_a_table(make_photos, model_folder):
     import pty
 
     ours, theirs = pty.openpty()
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "captioner.pipelines.cli",
-        "caption",
-        make_photos(2),
-        "--model",
-        model_folder,
-    ]
+    command = [*COMMAND, make_photos(2), "--model", model_folder]
     process = subprocess.Popen(command, stdout=theirs, stderr=theirs, env={**os.environ, "COLUMNS": "100"})
     os.close(theirs)
     text = ""
