@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from rich.console import Console
 
@@ -48,7 +49,7 @@ def caption(options: Options) -> int:
         ModelError: the model cannot be used.
     """
     found = find_inputs(options.inputs, SUFFIXES)
-    console = Console(stderr=options.outputs or options.sidecar or not sys.stdout.isatty())
+    console = Console(stderr=bool(options.outputs) or options.sidecar or not sys.stdout.isatty())
     outputs = Outputs(_writers(options, found.paths, console))
     before = {path: outputs.done(path) for path in found.paths}
     todo = [path for path, state in before.items() if state is None]
@@ -91,7 +92,11 @@ def _caption(todo: Sequence[str], outputs: Outputs, options: Options, meter: Met
     on_cpu = model.device.type == "cpu"
     if on_cpu:
         torch.set_num_threads(1)
-    wanted = {"beam_size": options.beam_size, "num_captions": options.num_captions, "max_length": options.max_length}
+    wanted: dict[str, Any] = {
+        "beam_size": options.beam_size,
+        "num_captions": options.num_captions,
+        "max_length": options.max_length,
+    }
     caption_folder(
         todo,
         model,
