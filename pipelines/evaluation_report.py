@@ -175,7 +175,7 @@ class Report:
             if self.comparison is not None:
                 row.append(f"{self.comparison.totals[name]:.4f}")
                 found = self.comparison.differences.get(name)
-                row += [f"{total - self.comparison.totals[name]:+.4f}", _interval(found and found.interval)]
+                row += [f"{total - self.comparison.totals[name]:+.4f}", _interval(found.interval if found else None)]
                 row.append("" if found is None else f"{found.p_value:.3f}")
             rows.append(row)
         return header, rows
