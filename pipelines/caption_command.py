@@ -84,10 +84,11 @@ def _caption(todo: Sequence[str], outputs: Outputs, options: Options, meter: Met
     import torch  # takes longer than all that is above
 
     from captioner.models.base import load
+    from captioner.models.caption import Captioner
 
     from .caption_folder import caption_folder
 
-    model = load(options.model, options.device)
+    model: Captioner = load(options.model, options.device, ("caption",))
     threads = options.workers or min(8, os.cpu_count() or 1)
     on_cpu = model.device.type == "cpu"
     if on_cpu:

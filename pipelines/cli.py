@@ -45,11 +45,13 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in this folder.")] = False,
     device: Annotated[str, typer.Option(help="auto takes a GPU if there is one; or cpu.")] = "auto",
 ) -> None:
-    """Train a captioner as a YAML file says; killed at any moment, --resume continues."""
+    """Train what a YAML file says; killed at any moment, --resume continues."""
+    from captioner.models.base import kind_of, use
+
     from .train import train as run
 
     folder = run(config, overrides or [], output, resume=resume, device=device)
-    typer.echo(f"The model is in {folder}; try: captioner caption PHOTOS --model {folder}")
+    typer.echo(f"The model is in {folder}; try: {use(kind_of(folder), folder)}")
 
 
 @app.command()

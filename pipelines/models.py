@@ -6,24 +6,25 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from captioner.models.base import DEFAULT, shipped
+from captioner.models.base import DEFAULT, shipped, use
 
 
 def list_models(as_json: bool) -> None:
-    """Print name, size, purpose and measured scores of every model in the package, as a table or as JSON."""
+    """Print name, kind, size, purpose and measured scores of every model in the package, as a table or as JSON."""
     rows: list[dict[str, Any]] = []
     for name, folder in shipped().items():
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         size = sum(file.stat().st_size for file in folder.iterdir())
-        rows.append({"name": name, "bytes": size, "purpose": config["purpose"], "scores": config["scores"]})
+        row = {"name": name, "kind": config["kind"], "bytes": size, "use": use(config["kind"], name)}
+        rows.append(row | {"purpose": config["purpose"], "scores": config["scores"]})
     if as_json:
         print(json.dumps(rows, indent=2))
         return
-    table = Table("model", "MB", "purpose", "measured", caption=f"{DEFAULT} is the default of every command")
+    table = Table("model", "kind", "MB", "purpose", "measured", caption=f"{DEFAULT} is what `captioner caption` uses")
     for row in rows:
         scores = "\n".join(
             f"{data}: " + ", ".join(f"{metric} {value:.3f}" for metric, value in each.items())
             for data, each in row["scores"].items()
         )
-        table.add_row(row["name"], f"{row['bytes'] / 1e6:.1f}", row["purpose"], scores)
+        table.add_row(row["name"], row["kind"], f"{row['bytes'] / 1e6:.1f}", row["purpose"], scores)
     Console().print(table)

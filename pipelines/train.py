@@ -1,42 +1,13 @@
-"""`captioner train`: from a configuration to a model folder, stage by stage."""
+"""`captioner train`: from a configuration to a model folder; `kind` says which training that is."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
 import yaml
-from rich.console import Console
-from torch import nn
-from torch.utils.data import DataLoader
 
-from captioner.data.captions import CaptionSet, ImageStore
-from captioner.data.corpora import held_out_photos, read_caption_text
 from captioner.errors import ConfigError
-from captioner.models.caption import CaptionConfig, Captioner, EncoderConfig
-from captioner.text.ptb import tokenize
-from captioner.text.vocabulary import Vocabulary
-from captioner.training.batches import PhotoItems, TextItems, augmented, cached, make_loader
-from captioner.training.card import write_card
-from captioner.training.config import (
-    CrossEntropyStage,
-    FineTuneStage,
-    LanguageStage,
-    SelfCriticalStage,
-    Stage,
-    TrainingConfig,
-    load_config,
-)
-from captioner.training.loop import Run, Scores
-from captioner.training.objectives import CrossEntropy, SelfCritical
-from captioner.training.validation import caption_scores, language_scores
-from captioner.vision.cache import FeatureCache, digest_of_weights
-from captioner.vision.encoder import Engine, Features, default_transform, load_encoder_weights
-from captioner.vision.images import decode_image
-
-console = Console(stderr=True)
+from captioner.training.config import TrainingConfig, load_config
 
 
 def train(config_path: Path, overrides: Sequence[str], output: Path | None, *, resume: bool, device: str) -> Path:
@@ -59,7 +30,8 @@ def train(config_path: Path, overrides: Sequence[str], output: Path | None, *, r
     folder = output or Path("runs") / config_path.stem
     claim(folder, config, resume)
     command = " ".join(["captioner train", str(config_path), *(each for each in overrides if "data." not in each)])
-    return CaptionTraining(config, folder, command, device, resume).run_all()
+    training = import_module(f".train_{config.kind}", __package__)
+    return training.train(config, folder, command, device=device, resume=resume)
 
 
 def claim(folder: Path, config: TrainingConfig, resume: bool) -> None:
@@ -77,163 +49,3 @@ def claim(folder: Path, config: TrainingConfig, resume: bool) -> None:
         raise ConfigError(f"{record}: this run began with another configuration; use another -o to begin a new one.")
     folder.mkdir(parents=True, exist_ok=True)
     record.write_text(text)
-
-
-class CaptionTraining:
-    """One training of a photo captioner: its data, its model as it stands, and its stages.
-
-    Args:
-        config: what to do.
-        folder: the run folder.
-        command: that repeats this training, for the model card.
-        device: `auto` or `cpu`.
-        resume: continue from the last checkpoint.
-    """
-
-    def __init__(self, config: TrainingConfig, folder: Path, command: str, device: str, resume: bool) -> None:
-        self.config = config
-        self.folder = folder
-        self.command = command
-        self.root = config.data.root
-        files = config.data.sets
-        self.photos = ImageStore([self.root / path for file in files.values() for path in file.photos])
-        self.sets = {name: self._read_set(name) for name in files}
-        everything = CaptionSet.join(list(self.sets.values()))
-        self.train_images = everything.split("train")
-        self.validation = {
-            name: part
-            for name, each in self.sets.items()
-            if (part := [image for image in each if image.split == "val"])
-        }
-        if not self.validation:
-            raise ConfigError("data.sets: no photo in a val split; set hold_out to keep some of a COCO file's photos.")
-        self.text = self._read_text(everything)
-        self.run = Run(
-            folder,
-            seed=config.seed,
-            precision=config.precision,
-            checkpoint_steps=config.checkpoint_steps,
-            device=device,
-            resume=resume,
-        )
-        self.model = self._new_model()
-
-    def run_all(self) -> Path:
-        """Run the stages that are left, and write the finished model."""
-        stages: dict[str, Stage] = {name: stage for name, stage in self.config.stages if stage is not None}
-        if not stages:
-            raise ConfigError("stages: none is given; choose from language, cross_entropy, fine_tune, self_critical.")
-        for number, (name, stage) in enumerate(stages.items()):
-            if self.run.progress.stages_done <= number:
-                self._run_stage(name, number, stage)
-            # every stage begins with what the last one kept, read from disk: so does a resumed run
-            self.model = Captioner.load(self.folder / name, self.run.accelerator.device)
-        final = self.folder / "model"
-        if self.run.accelerator.is_main_process:
-            self.model.save(final, (self.folder / name / "README.md").read_text())
-        return final
-
-    def _run_stage(self, name: str, number: int, stage: Stage) -> None:
-        objective, loader, validate = self._prepare(stage, self.config.seed + number)
-        groups = [{"params": list(self.model.decoder.parameters()), "lr": 1.0}]
-        if isinstance(stage, FineTuneStage):
-            trained = [value for value in self.model.encoder.parameters() if value.requires_grad]
-            groups.append({"params": trained, "lr": stage.encoder_rate})
-        self.run.train(name, number, stage, objective, groups, loader, validate, partial(self._keep, name))
-
-    def _prepare(
-        self, stage: Stage, seed: int
-    ) -> tuple[nn.Module, DataLoader[Any], Callable[[], tuple[float, Scores]]]:
-        """What a stage minimises, on which batches, and how it is validated."""
-        decoder, vocabulary, longest = self.model.decoder, self.model.vocabulary, self.config.data.max_caption_length
-        make = partial(make_loader, batch_size=stage.batch_size, seed=seed)
-        if isinstance(stage, LanguageStage):
-            loader = make(TextItems(self.text, vocabulary, longest))
-            validate = partial(language_scores, self.model, self.validation, longest)
-            return CrossEntropy(decoder, None, stage.label_smoothing), loader, validate
-        photos = partial(PhotoItems, self.train_images, vocabulary, max_length=longest)
-        if isinstance(stage, FineTuneStage):
-            encoder = self.model.encoder
-            encoder.to(self.run.accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            encoder.freeze(stage.frozen)
-            fetch = augmented(self.photos, encoder.transform, stage.smallest_crop, stage.jitter)
-            loader = make(photos(stage.captions_per_photo, fetch=fetch), workers=2)
-            validate = partial(self._validate_afresh)
-            return CrossEntropy(decoder, encoder, stage.label_smoothing), loader, validate
-        cache = self._fill_cache()
-        validate = partial(caption_scores, self.model, self.validation, cache.read)
-        if isinstance(stage, CrossEntropyStage):
-            loader = make(photos(stage.captions_per_photo, fetch=cached(cache)))
-            return CrossEntropy(decoder, None, stage.label_smoothing), loader, validate
-        assert isinstance(stage, SelfCriticalStage)
-        references = {image.file_name: [list(words) for words in image.tokens] for image in self.train_images}
-        objective = SelfCritical(decoder, vocabulary, references, stage.samples, stage.max_length)
-        return objective, make(photos(1, fetch=cached(cache))), validate
-
-    def _read_set(self, name: str) -> CaptionSet:
-        file = self.config.data.sets[name]
-        captions = CaptionSet.read(self.root / file.captions, file.split)
-        if file.hold_out:
-            captions = captions.hold_out(file.hold_out)
-        return captions.with_photos(self.photos, self.config.data.allow_missing)
-
-    def _read_text(self, everything: CaptionSet) -> list[list[str]]:
-        """What the language stage reads: the training photos' captions, and those without photos."""
-        paths = [self.root / path for path in self.config.data.text]
-        pairs = read_caption_text(paths, held_out_photos(everything)) if paths else []
-        written = [list(tokens) for image in self.train_images for tokens in image.tokens]
-        return written + [tokenize(caption) for _, caption in pairs]
-
-    def _new_model(self) -> Captioner:
-        choice = self.config.encoder
-        transform = default_transform(choice.name, choice.size, choice.crop)
-        config = CaptionConfig(
-            purpose=self.config.purpose,
-            encoder=EncoderConfig(name=choice.name, transform=transform, precision=choice.precision),
-            decoder=self.config.decoder,
-            search=self.config.search,
-            search_precision=self.config.search_precision,
-        )
-        vocabulary = Vocabulary.build(self.text, self.config.data.min_count)
-        torch.manual_seed(self.config.seed)
-        model = Captioner.build(config, vocabulary, pretrained=choice.pretrained and choice.weights is None)
-        if choice.weights is not None:
-            load_encoder_weights(model.encoder, self.root / choice.weights)
-        model.decoder.to(self.run.accelerator.device)
-        return model
-
-    def _engine(self) -> Engine:
-        return Engine(self.model.encoder, self.run.accelerator.device, self.config.encoder.precision)
-
-    def _fill_cache(self) -> FeatureCache:
-        """Features of the photos by the encoder as it is now."""
-        names = [image.file_name for each in self.sets.values() for image in each if image.split != "test"]
-        digest = digest_of_weights(self.model.encoder)
-        root = self.config.data.cache or self.folder / "features"
-        with self.run.accelerator.main_process_first(), console.status("Computing features") as status:
-            return FeatureCache.fill(
-                root,
-                self._engine(),
-                self.photos,
-                names,
-                weights_digest=digest,
-                mirror=self.config.data.mirror,
-                progress=lambda done, total: status.update(f"Computing features: {done} of {total} photos"),
-            )
-
-    def _validate_afresh(self) -> tuple[float, Scores]:
-        """Validation with the encoder as it is now, run as it will be after training."""
-        engine = self._engine()
-        transform = self.model.transform
-
-        def read(names: Sequence[str]) -> Features:
-            return engine(np.stack([transform(decode_image(self.photos.read(name), name)) for name in names]))
-
-        return caption_scores(self.model, self.validation, read)
-
-    def _keep(self, stage: str, score: float, scores: Scores) -> None:
-        """Write the model as it is now, with its scores."""
-        self.model.config = self.model.config.model_copy(update={"scores": {f"{k} val": v for k, v in scores.items()}})
-        photos = {name: len(part) for name, part in self.validation.items()}
-        card = write_card(self.config, self.command, stage, scores, photos, len(self.train_images), len(self.text))
-        self.model.save(self.folder / stage, card)

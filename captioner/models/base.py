@@ -1,22 +1,23 @@
 """Model folders: `config.json`, `model.safetensors`, `vocabulary.json` and the model card `README.md`; never pickle.
 
-A model is named by what ships in the package, by a folder, or as `hf-hub:owner/name`.
+A model is named by what ships in the package, by a folder, or as `hf-hub:owner/name`. The key `kind` of its
+configuration says which class it is; that class is imported only then. A classifier's labels are in its configuration,
+so it has no vocabulary.
 """
 
 import json
 import os
+from dataclasses import dataclass
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel, ValidationError
 from torch import Tensor
 
 from captioner.errors import ModelError, UsageError
-
-if TYPE_CHECKING:
-    from captioner.models.caption import Captioner
 
 Weights = dict[str, Tensor]
 Config = TypeVar("Config", bound=BaseModel)
@@ -25,20 +26,89 @@ _HUB = "hf-hub:"
 FILES = ("config.json", "model.safetensors", "vocabulary.json")
 
 
-def load(model: str | Path = DEFAULT, device: str = "auto") -> "Captioner":
+@dataclass(frozen=True)
+class Kind:
+    """A kind of model.
+
+    Attributes:
+        home: `module:Class`; the class has `load(folder, device, name)`.
+        noun: what a model of this kind is called.
+        command: that uses the model `{model}`.
+        files: without which a folder is no such model.
+    """
+
+    home: str
+    noun: str
+    command: str
+    files: tuple[str, ...] = FILES
+
+
+KINDS = {
+    "caption": Kind(
+        "captioner.models.caption:Captioner", "a photo captioner", "captioner caption PHOTOS --model {model}"
+    ),
+    "classify": Kind(
+        "captioner.models.classify:VideoClassifier",
+        "a video classifier",
+        "captioner classify CLIPS --model {model}",
+        FILES[:2],
+    ),
+    "language": Kind(
+        "captioner.models.language:LanguageModel", "a language model", "captioner perplexity {model} FILE.txt"
+    ),
+    "video": Kind(
+        "captioner.models.video_caption:VideoCaptioner", "a video captioner", "captioner caption CLIPS --model {model}"
+    ),
+}
+
+
+def load(model: str | Path = DEFAULT, device: str = "auto", kinds: tuple[str, ...] = ()) -> Any:
     """Load a trained model.
 
     Args:
         model: a name that `captioner models` lists, a model folder, or `hf-hub:owner/name`.
         device: `auto` takes a GPU if there is one; or `cpu`, `cuda`, `cuda:1` ...
+        kinds: that the caller can use; all by default.
+
+    Returns:
+        a `Captioner`, `LanguageModel`, `VideoClassifier` or `VideoCaptioner`, as its `config.json` says.
 
     Raises:
-        ModelError: there is no such model, or its files cannot be used.
+        ModelError: there is no such model, its files cannot be used, or it is of another kind.
         UsageError: there is no such device.
     """
-    from captioner.models.caption import Captioner
+    folder = find(model)
+    kind = kind_of(folder)
+    if kinds and kind not in kinds:
+        wanted = " or ".join(KINDS[each].noun for each in kinds)
+        found = KINDS[kind]
+        raise ModelError(f"{model} is {found.noun}, not {wanted}; use it with: {use(kind, model)}.")
+    module, _, name = KINDS[kind].home.partition(":")
+    return getattr(import_module(module), name).load(folder, choose_device(device), str(model))
 
-    return Captioner.load(find(model), choose_device(device), str(model))
+
+def use(kind: str, model: str | Path) -> str:
+    """The command that uses a model of a kind."""
+    return KINDS[kind].command.format(model=model)
+
+
+def kind_of(folder: Path) -> str:
+    """What a model folder's `config.json` says it is.
+
+    Raises:
+        ModelError: it cannot be read, or names no kind that there is.
+    """
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); copy the whole model folder again.") from error
+    except ValueError as error:
+        raise ModelError(f"{path}: not JSON ({error}); copy the whole model folder again.") from error
+    kind = config.get("kind") if isinstance(config, dict) else None
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ModelError(f"{path}: kind is {kind!r}; this captioner knows {', '.join(KINDS)}.")
+    return kind
 
 
 def shipped() -> dict[str, Path]:
@@ -59,10 +129,11 @@ def find(model: str | Path) -> Path:
     if name in shipped():
         return shipped()[name]
     if here.is_dir():
-        missing = [file for file in FILES if not (here / file).is_file()]
+        wanted = KINDS[kind_of(here)].files if (here / "config.json").is_file() else FILES
+        missing = [file for file in wanted if not (here / file).is_file()]
         if missing:
             raise ModelError(
-                f"{here}: a model folder holds {', '.join(FILES)}; here {', '.join(missing)} is missing. Copy "
+                f"{here}: a model folder holds {', '.join(wanted)}; here {', '.join(missing)} is missing. Copy "
                 "the whole folder again."
             )
         return here

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from captioner.training.config import TrainingConfig
+from captioner.training.caption_config import CaptionTrainingConfig
 from captioner.training.loop import Scores
 
 
 def write_card(
-    config: TrainingConfig,
+    config: CaptionTrainingConfig,
     command: str,
     stage: str,
     scores: Scores,

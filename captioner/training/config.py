@@ -1,94 +1,46 @@
-"""Training configurations: YAML files, checked, with `dotted.key=value` overrides from the command line."""
+"""Training configurations: YAML files, checked, with `dotted.key=value` overrides from the command line.
+
+The key `kind` says what is trained. This module has what all kinds share; each has its own keys in a module of its own,
+which is imported only for that kind.
+"""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from captioner.decoding.steps import Search
 from captioner.errors import ConfigError, UsageError
-from captioner.models.caption import DecoderConfig
 from captioner.vision.encoder import Precision
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
+# kind: its configuration
+KINDS = {
+    "caption": "captioner.training.caption_config:CaptionTrainingConfig",
+    "classify": "captioner.training.classify_config:ClassifyTrainingConfig",
+    "language": "captioner.training.language_config:LanguageTrainingConfig",
+    "video": "captioner.training.video_config:VideoTrainingConfig",
+}
 
-class _Strict(BaseModel):
+
+class Strict(BaseModel):
+    """A part of a configuration: unknown keys are errors, values do not change."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class CaptionFile(_Strict):
-    """One set of captioned photos. Paths are relative to `data.root`.
-
-    Attributes:
-        captions: COCO or Karpathy JSON, or a zip file that holds one.
-        photos: folders and zip files with the photos.
-        split: which split the photos of a COCO file are; Karpathy's files say their own.
-        hold_out: how many training photos of a COCO file become its validation split.
-    """
-
-    captions: Path
-    photos: list[Path] = Field(min_length=1)
-    split: Literal["train", "val", "test"] = "train"
-    hold_out: int = Field(0, ge=0)
-
-
-class DataConfig(_Strict):
-    """What to learn from.
-
-    Attributes:
-        root: folder that the other paths are relative to.
-        sets: captioned photos, by a name under which scores are reported.
-        text: captions without photos, for the language stage; those of photos in a validation or test split are
-            left out.
-        min_count: rarer words become `<unk>`.
-        max_caption_length: words after which a training caption is cut.
-        allow_missing: go on without the photos that are not there.
-        mirror: cache the features of each photo's mirror image too, and train on either.
-        cache: folder for the photos' features; `features` in the run folder by default.
-    """
-
-    root: Path = Path()
-    sets: dict[str, CaptionFile] = Field(min_length=1)
-    text: list[Path] = []
-    min_count: Count = 5
-    max_caption_length: Count = 30
-    allow_missing: bool = False
-    mirror: bool = True
-    cache: Path | None = None
-
-
-class EncoderChoice(_Strict):
-    """The CNN.
-
-    Attributes:
-        name: timm's name.
-        weights: a local safetensors file in timm's key names; without it `pretrained` decides.
-        pretrained: fetch timm's weights from the model hub.
-        size: of the square input in pixels; the network's own by default.
-        crop: `squash` keeps the whole picture; `center` is timm's evaluation crop.
-        precision: of the arithmetic on a CPU.
-    """
-
-    name: str
-    weights: Path | None = None
-    pretrained: bool = True
-    size: Count | None = None
-    crop: Literal["squash", "center"] = "squash"
-    precision: Precision = "float32"
-
-
-class Stage(_Strict):
+class Stage(Strict):
     """What all stages share.
 
     Attributes:
         epochs: passes over the training split, at most.
-        batch_size: photos (in the language stage: captions) a step.
+        batch_size: examples a step.
         learning_rate: the highest, after warming up; a cosine takes it to zero.
         warmup: share of the steps in which the rate rises.
         weight_decay: of AdamW.
@@ -107,92 +59,34 @@ class Stage(_Strict):
     patience: Count = 4
 
 
-class LanguageStage(Stage):
-    """Cross-entropy on captions without photos: the decoder learns English first."""
-
-    batch_size: Count = 320
-    label_smoothing: Share = 0.1
-
-
-class CrossEntropyStage(Stage):
-    """Cross-entropy on cached features.
+class TrainingConfig(Strict):
+    """What all trainings share; each kind adds its data, networks and stages.
 
     Attributes:
-        label_smoothing: probability mass spread over all words.
-        captions_per_photo: how many of a photo's captions each epoch reads.
-    """
-
-    label_smoothing: Share = 0.1
-    captions_per_photo: Count = 5
-
-
-class FineTuneStage(CrossEntropyStage):
-    """Cross-entropy end to end, on augmented photos.
-
-    Attributes:
-        encoder_rate: the CNN's learning rate as a share of the decoder's.
-        frozen: share of the CNN's layers, from the first on, that stay as they are.
-        smallest_crop: least share of the photo's area that a training crop shows.
-        jitter: strength of random changes of brightness, contrast and saturation.
-    """
-
-    encoder_rate: Rate = 0.1
-    frozen: Share = 0.0
-    smallest_crop: Share = 0.7
-    jitter: Share = 0.2
-
-
-class SelfCriticalStage(Stage):
-    """CIDEr-D optimised by policy gradient; each photo's samples are one another's baseline.
-
-    Attributes:
-        samples: captions drawn for each photo.
-        max_length: of a sample, in words.
-    """
-
-    samples: int = Field(5, ge=2)
-    max_length: Count = 20
-
-
-class Stages(_Strict):
-    """The stages to run, in this order; those left out are not run."""
-
-    language: LanguageStage | None = None
-    cross_entropy: CrossEntropyStage | None = None
-    fine_tune: FineTuneStage | None = None
-    self_critical: SelfCriticalStage | None = None
-
-
-class TrainingConfig(_Strict):
-    """A whole training of a photo captioner.
-
-    Attributes:
+        kind: of model, which names the class that holds the other keys.
         purpose: one line for `captioner models`.
+        seed: of everything random.
         precision: of training's arithmetic; `bfloat16` keeps float32 weights and needs a GPU or a CPU with AMX to be
             faster.
-        search_precision: of the decoder when it captions, on a CPU that multiplies bfloat16; other CPUs use float32.
         checkpoint_steps: steps between checkpoints, besides one after every epoch.
     """
 
-    kind: Literal["caption"] = "caption"
-    purpose: str = "captions photos"
+    kind: str
+    purpose: str
     seed: int = 0
     precision: Precision = "bfloat16"
     checkpoint_steps: Count = 200
-    data: DataConfig
-    encoder: EncoderChoice
-    decoder: DecoderConfig = Field(default_factory=lambda: DecoderConfig.model_validate({}))
-    search: Search = Search()
-    search_precision: Precision = "float32"
-    stages: Stages
 
 
-def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainingConfig:
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Any:
     """Read a configuration and apply overrides.
 
     Args:
         path: YAML file.
         overrides: `dotted.key=value`, the value in YAML.
+
+    Returns:
+        the `TrainingConfig` of the file's kind, which is `caption` where the file names none.
 
     Raises:
         ConfigError: the file is no YAML mapping, or a key is unknown or a value wrong; the message names the key, the
@@ -216,12 +110,21 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> TrainingConfig:
             _set(values, key.split("."), yaml.safe_load(value), path)
         except yaml.YAMLError:
             raise UsageError(f"{override!r}: {value!r} is not a YAML value; quote it.") from None
+    schema = _schema(values.get("kind", "caption"), path)
     try:
-        return TrainingConfig.model_validate(values)
+        return schema.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(_explain(error, path)) from None
+        raise ConfigError(_explain(error, schema, path)) from None
     except UsageError as error:  # from Search, which command-line options make too
         raise ConfigError(f"{path}: search: {error}") from None
+
+
+def _schema(kind: Any, path: Path) -> type[TrainingConfig]:
+    """The configuration class of a kind."""
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ConfigError(f"{path}: kind is {kind!r}; choose from {', '.join(KINDS)}.")
+    module, _, name = KINDS[kind].partition(":")
+    return getattr(import_module(module), name)
 
 
 def _set(values: dict[str, Any], keys: list[str], value: Any, path: Path) -> None:
@@ -237,11 +140,11 @@ def _set(values: dict[str, Any], keys: list[str], value: Any, path: Path) -> Non
     values[keys[-1]] = value
 
 
-def _explain(error: ValidationError, path: Path) -> str:
+def _explain(error: ValidationError, schema: type[TrainingConfig], path: Path) -> str:
     first = error.errors()[0]
     key = ".".join(map(str, first["loc"]))
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        choices = _choices(first["loc"][:-1])
+        choices = _choices(schema, first["loc"][:-1])
         close = get_close_matches(str(first["loc"][-1]), choices, n=1)
         hint = f" Did you mean {close[0]}?" if close else ""
         return f"{path}: unknown key {key}; choose from {', '.join(choices)}.{hint}"
@@ -250,9 +153,9 @@ def _explain(error: ValidationError, path: Path) -> str:
     return f"{path}: {key or 'the configuration'} is {first['input']!r}: {first['msg']}."
 
 
-def _choices(location: tuple[int | str, ...]) -> list[str]:
+def _choices(schema: type[TrainingConfig], location: tuple[int | str, ...]) -> list[str]:
     """The keys that exist at a place in the configuration."""
-    annotation: Any = TrainingConfig
+    annotation: Any = schema
     for part in location:
         mapping = get_origin(annotation) is dict
         annotation = get_args(annotation)[1] if mapping else _fields(annotation)[part].annotation

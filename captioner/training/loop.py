@@ -55,6 +55,8 @@ class Run:
         checkpoint_steps: steps between checkpoints.
         device: `cpu` keeps to the CPU even where there is a GPU.
         resume: continue from the folder's last checkpoint; without one, begin.
+        metric: the validation score that `curves.png` shows.
+        unit: what a step reads, in the plural; each objective gives its number under this name.
     """
 
     def __init__(
@@ -66,9 +68,12 @@ class Run:
         checkpoint_steps: int,
         device: str = "auto",
         resume: bool = False,
+        metric: str = "CIDEr",
+        unit: str = "words",
     ) -> None:
         self.folder = folder
         self.seed = seed
+        self.unit = unit
         self.checkpoint_steps = checkpoint_steps
         self.accelerator = Accelerator(
             cpu=device == "cpu" or not torch.cuda.is_available(),
@@ -80,7 +85,7 @@ class Run:
         self.progress = Progress() if checkpoint is None else Progress(**_read_progress(checkpoint))
         self.checkpoint = checkpoint
         folder.mkdir(parents=True, exist_ok=True)
-        self.record = Record(folder, self.progress.step, self.accelerator.is_main_process)
+        self.record = Record(folder, self.progress.step, metric, self.accelerator.is_main_process)
 
     def train(
         self,
@@ -99,7 +104,7 @@ class Run:
             name: of the stage.
             number: of the stage, from 0; one that has ended is skipped.
             stage: how to optimise.
-            objective: called with a batch, gives the loss and numbers to record (`words` among them).
+            objective: called with a batch, gives the loss and numbers to record (`unit` among them).
             groups: AdamW's parameter groups, `lr` in each as a share of the stage's learning rate.
             loader: batches; its `batch_sampler` has an `epoch`.
             validate: scores the objective's networks as they are when called (they hold the averaged weights then).
@@ -120,7 +125,8 @@ class Run:
         self._restore(average)
         progress = self.progress
         total = stage.epochs * len(batches)
-        with Bar(name.replace("_", " "), total, progress.stage_step, self.accelerator.is_main_process) as bar:
+        main = self.accelerator.is_main_process
+        with Bar(name.replace("_", " "), total, progress.stage_step, self.unit, main) as bar:
             while progress.epoch < stage.epochs and progress.waiting < stage.patience:
                 sampler.epoch = progress.epoch
                 for batch in skip_first_batches(batches, progress.batch):
@@ -144,7 +150,7 @@ class Run:
                     progress.batch += 1
                     progress.step += 1
                     progress.stage_step += 1
-                    bar.advance(value, int(numbers["words"]))
+                    bar.advance(value, int(numbers[self.unit]))
                     self.record.add(
                         progress.step, name, progress.epoch, loss=value, rate=share, norm=float(norm or 0.0), **numbers
                     )
@@ -179,9 +185,8 @@ class Run:
                 f"{part} " + " ".join(f"{k} {v:.4f}" for k, v in each.items()) for part, each in scores.items()
             )
             bar.say(f"{name.replace('_', ' ')} epoch {progress.epoch + 1}: {shown}")
-            self.record.add(
-                progress.step, name, progress.epoch, validation=scores, words_a_second=round(bar.words_a_second)
-            )
+            speed = {f"{self.unit}_a_second": round(bar.speed)}
+            self.record.add(progress.step, name, progress.epoch, validation=scores, **speed)
             self.record.draw()
         progress.waiting, progress.best = self._agree(progress.waiting, progress.best)
         progress.epoch += 1

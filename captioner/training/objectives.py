@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from captioner.decoding.sampling import sample_tokens
 from captioner.metrics.cider import CiderD
-from captioner.models.caption import CaptionDecoder
+from captioner.models.caption_network import CaptionDecoder
 from captioner.recurrent.units import LockedDropout
 from captioner.text.vocabulary import Vocabulary
 from captioner.training.batches import Batch

@@ -16,11 +16,13 @@ class Record:
     Args:
         folder: the run folder.
         step: lines after this step are dropped; they belong to work that a killed run did not save.
+        metric: the validation score that `curves.png` shows; stages without it show none.
         active: False in all but one of several processes, which then record nothing.
     """
 
-    def __init__(self, folder: Path, step: int, active: bool = True) -> None:
+    def __init__(self, folder: Path, step: int, metric: str, active: bool = True) -> None:
         self.folder = folder
+        self.metric = metric
         self.active = active
         if not active:
             return
@@ -60,13 +62,13 @@ class Record:
             if losses:
                 left.plot(*zip(*losses, strict=True), color=f"C{colour}", label=stage.replace("_", " "), linewidth=1)
             for place, name in enumerate(sorted({name for line in lines for name in line.get("validation", {})})):
-                scores = [(x["step"], x["validation"][name].get("CIDEr")) for x in lines if "validation" in x]
-                if scores[0][1] is None:  # the language stage has seen no picture
+                scores = [(x["step"], x["validation"][name].get(self.metric)) for x in lines if "validation" in x]
+                if scores[0][1] is None:  # such as captions, in the language stage, which has seen no picture
                     continue
                 style = {"color": f"C{colour}", "linestyle": ["-", "--", ":", "-."][place % 4], "marker": "."}
                 right.plot(*zip(*scores, strict=True), **style, label=f"{name}, {stage.replace('_', ' ')}")
-        left.set(xlabel="step", ylabel="cross-entropy a word (nats)", title="Training loss")
-        right.set(xlabel="step", ylabel="CIDEr-D", title="Validation")
+        left.set(xlabel="step", ylabel="cross-entropy (nats)", title="Training loss")
+        right.set(xlabel="step", ylabel=self.metric, title="Validation")
         for axes in (left, right):
             if axes.has_data():
                 axes.legend(fontsize="small")
@@ -74,14 +76,23 @@ class Record:
 
 
 class Bar:
-    """A progress bar on a terminal, plain lines elsewhere: loss, words a second and the time that is left."""
+    """A progress bar on a terminal, plain lines elsewhere: loss, speed and the time that is left.
 
-    def __init__(self, title: str, total: int, done: int, active: bool = True) -> None:
+    Args:
+        title: of the stage.
+        total: steps.
+        done: steps of an earlier run.
+        unit: what is counted, in the plural.
+        active: False shows nothing.
+    """
+
+    def __init__(self, title: str, total: int, done: int, unit: str, active: bool = True) -> None:
         self.console = Console(stderr=True)
         self.title = title
         self.total = total
         self.step = done
-        self.words = 0
+        self.unit = unit
+        self.count = 0
         self.started = time.monotonic()
         self.printed = self.started
         self.active = active
@@ -103,11 +114,11 @@ class Bar:
     ) -> None:
         self.progress.stop()
 
-    def advance(self, loss: float, words: int) -> None:
-        """Count a step of so many words."""
+    def advance(self, loss: float, count: int) -> None:
+        """Count a step of so many units."""
         self.step += 1
-        self.words += words
-        note = f"loss {loss:.3f}, {self.words_a_second:,.0f} words/s"
+        self.count += count
+        note = f"loss {loss:.3f}, {self.speed:,.0f} {self.unit}/s"
         self.progress.update(self.task, advance=1, note=note)
         now = time.monotonic()
         if self.active and not self.console.is_terminal and now - self.printed > 30:
@@ -116,9 +127,9 @@ class Bar:
             self.printed = now
 
     @property
-    def words_a_second(self) -> float:
-        """Words read a second since the bar began."""
-        return self.words / max(time.monotonic() - self.started, 1e-9)
+    def speed(self) -> float:
+        """Units a second since the bar began."""
+        return self.count / max(time.monotonic() - self.started, 1e-9)
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""

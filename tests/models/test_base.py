@@ -83,6 +83,18 @@ def test_a_damaged_model_folder_is_an_error_that_names_the_fault(folder, damage,
     assert "\n" not in str(error.value)
 
 
+def test_a_kind_that_the_caller_cannot_use_is_refused_with_the_command_that_can(folder):
+    assert load(folder, "cpu", ("caption", "video")).config.kind == "caption"
+    with pytest.raises(ModelError, match=r"is a photo captioner, not a language model; use it with: captioner caption"):
+        load(folder, "cpu", ("language",))
+
+
+def test_an_unknown_kind_of_model_is_answered_with_the_kinds(folder):
+    change_config(folder, lambda c: c.update(kind="painter"))
+    with pytest.raises(ModelError, match=r"kind is 'painter'; this captioner knows caption, classify, language, video"):
+        load(folder, "cpu")
+
+
 def test_an_unknown_name_lists_what_there_is():
     with pytest.raises(ModelError, match=r"nosuchmodel: no such model\. In the package: "):
         find("nosuchmodel")

@@ -52,6 +52,16 @@ def test_overrides_are_yaml_values_at_dotted_keys(write_config):
     assert [path.name for path in config.data.text] == ["a.json", "b.json"]
 
 
+@pytest.mark.parametrize("kind", ["captions", 3, "[language]"])
+def test_an_unknown_kind_is_answered_with_the_kinds(write_config, kind):
+    with pytest.raises(ConfigError, match=r"kind is .*; choose from caption, classify, language, video"):
+        load_config(write_config(), [f"kind={kind}"])
+
+
+def test_a_file_without_a_kind_trains_a_photo_captioner(write_config):
+    assert load_config(write_config()).kind == "caption"
+
+
 def test_an_override_without_equals_is_refused(write_config):
     with pytest.raises(UsageError, match=r"dotted.key=value"):
         load_config(write_config(), ["data.root"])
