@@ -1,0 +1,305 @@
+"""Labelled clips: a folder with a sub-folder for each class, or a table; and their parts to learn from and to test on.
+
+Clips of one group (a source video, a recording, a person) look alike, so no part of a split ever shares a group with
+another: scores would say how well a model knows a scene again, not what happens in it.
+"""
+
+import csv
+import hashlib
+import random
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+from captioner.errors import DataError
+from captioner.vision.video import VIDEO_SUFFIXES
+
+Split = Literal["train", "val", "test"]
+
+_SIDES: tuple[Literal["split", "fold"], ...] = ("split", "fold")
+
+
+@dataclass(frozen=True)
+class LabelledClip:
+    """One clip.
+
+    Attributes:
+        path: of the file.
+        label: its class.
+        group: clips of one group stay together; by default a clip is a group of its own.
+        fold: the part of a cross-validation that it is tested in, if the table says so.
+        split: the part of the data set it belongs to, if the table says so.
+    """
+
+    path: Path
+    label: str
+    group: str
+    fold: str | None = None
+    split: Split | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """Clips to learn from and clips to test on, which share no group."""
+
+    train: tuple[LabelledClip, ...]
+    test: tuple[LabelledClip, ...]
+
+
+@dataclass(frozen=True)
+class ClipSet:
+    """Labelled clips of at least two classes.
+
+    Attributes:
+        clips: in the order of their table or folder.
+        source: where they come from, for messages.
+        problems: what was left out and why, a sentence each.
+    """
+
+    clips: tuple[LabelledClip, ...]
+    source: str
+    problems: tuple[str, ...] = ()
+
+    @property
+    def labels(self) -> list[str]:
+        """The classes, sorted."""
+        return sorted({clip.label for clip in self.clips})
+
+    @classmethod
+    def read(cls, root: Path, table: Path | None = None, group: str = "group") -> "ClipSet":
+        """Read the clips of a folder, or those that a table lists.
+
+        Args:
+            root: folder of the clips; without a table each of its sub-folders is a class.
+            table: TSV file with the columns `path` (relative to `root`) and `label`, and optionally `fold`, `split`
+                and one that says which clips belong together.
+            group: name of that column.
+
+        Raises:
+            DataError: the table is wrong in a way that could mix training and testing, or fewer than two classes are
+                left.
+        """
+        source = str(root if table is None else root / table)
+        if not root.is_dir():
+            raise DataError(f"{root}: no such folder; data.root names the folder of the clips.")
+        problems: list[str] = []
+        clips = list(
+            _read_folder(root, problems) if table is None else _read_table(root, root / table, group, problems)
+        )
+        clips = _join_copies(clips)
+        for side in _SIDES:
+            _check_sides(clips, side, source)
+        return cls(tuple(clips), source, tuple(problems))._checked()
+
+    def without(self, unreadable: Mapping[Path, str]) -> "ClipSet":
+        """The other clips; why each of these is left out becomes a problem."""
+        clips = tuple(clip for clip in self.clips if clip.path not in unreadable)
+        problems = tuple(f"{reason}; it is left out." for reason in unreadable.values())
+        return replace(self, clips=clips, problems=self.problems + problems)._checked()
+
+    def hold_out(self, share: float, seed: int = 0) -> Part:
+        """Training and validation clips: the table's splits if it has them, else whole groups, about `share` a class.
+
+        Clips of a `test` split are in neither.
+
+        Raises:
+            DataError: a part is empty.
+        """
+        if any(clip.split for clip in self.clips):
+            part = self._part(lambda clip: clip.split == "train", lambda clip: clip.split == "val")
+        else:
+            chosen = _choose_groups(self.clips, share, random.Random(seed))
+            part = self._part(lambda clip: clip.group not in chosen, lambda clip: clip.group in chosen)
+        if not part.train or not part.test:
+            name = "val" if part.train else "train"
+            raise DataError(f"{self.source}: no clip is in the {name} split; check the splits, or give more clips.")
+        return part
+
+    def folds(self, count: int, seed: int = 0) -> dict[str, Part]:
+        """Parts of a cross-validation by name; every clip is tested once.
+
+        Args:
+            count: of the folds, unless the table has a column `fold`, which then decides.
+            seed: of the shuffle.
+
+        Raises:
+            DataError: there are too few clips for so many folds.
+        """
+        fold_of = {clip.path: clip.fold for clip in self.clips}
+        if not any(fold_of.values()):
+            spread = _spread_groups(self.clips, count, random.Random(seed))
+            fold_of = {clip.path: str(spread[clip.group]) for clip in self.clips}
+        parts = {}
+        for name in sorted({fold for fold in fold_of.values() if fold is not None}):
+            part = self._part(lambda clip: fold_of[clip.path] != name, lambda clip: fold_of[clip.path] == name)  # noqa: B023
+            absent = sorted(set(self.labels) - {clip.label for clip in part.train})
+            if absent:
+                raise DataError(
+                    f"{self.source}: all clips of {absent[0]} are in fold {name}, so that none is left to learn from; "
+                    "spread them, or use fewer folds."
+                )
+            parts[name] = part
+        if len(parts) < count and len(parts) < 2:
+            raise DataError(f"{self.source}: {len(self.clips)} clips cannot make {count} folds; use fewer.")
+        return parts
+
+    def _part(self, train: Callable[[LabelledClip], bool], test: Callable[[LabelledClip], bool]) -> Part:
+        return Part(tuple(filter(train, self.clips)), tuple(filter(test, self.clips)))
+
+    def _checked(self) -> "ClipSet":
+        """Leave out classes that cannot be learnt and tested."""
+        groups: dict[str, set[str]] = defaultdict(set)
+        for clip in self.clips:
+            if clip.split in (None, "train"):
+                groups[clip.label].add(clip.group)
+        given = any(clip.split for clip in self.clips)
+        problems = []
+        for label, count in sorted(Counter(clip.label for clip in self.clips).items()):
+            if not groups[label]:
+                problems.append(f"{self.source}: class {label} has no clip in the train split; it is left out.")
+            elif len(groups[label]) == 1 and not given:
+                what = "only one clip" if count == 1 else f"{count} clips of only one group"
+                problems.append(
+                    f"{self.source}: class {label} has {what}, which cannot be both learnt from and tested on; it is "
+                    "left out until you add clips."
+                )
+                groups[label].clear()
+        clips = tuple(clip for clip in self.clips if groups[clip.label])
+        if len({clip.label for clip in clips}) < 2:
+            every = " ".join((*self.problems, *problems))
+            raise DataError(
+                f"{self.source}: a classifier needs at least two classes with at least two clips each, in a sub-folder "
+                f"for each class or a table with the columns path and label. {every}".rstrip()
+            )
+        return replace(self, clips=clips, problems=self.problems + tuple(problems))
+
+
+def _read_folder(root: Path, problems: list[str]) -> Iterator[LabelledClip]:
+    for folder in sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")):
+        clips = [
+            path
+            for path in sorted(folder.rglob("*"))
+            if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file() and not path.name.startswith(".")
+        ]
+        if not clips:
+            problems.append(f"{folder}: no clip in this class folder; it is left out.")
+        for path in clips:
+            yield LabelledClip(path, folder.name, group=str(path))
+
+
+def _read_table(root: Path, table: Path, group: str, problems: list[str]) -> Iterator[LabelledClip]:
+    seen: dict[Path, tuple[int, LabelledClip]] = {}
+    for line, row in _rows(table, group):
+        clip = _clip(root, table, line, row, group)
+        if clip.path in seen:
+            first, other = seen[clip.path]
+            sides = [
+                f"{name} {getattr(other, name)} and {getattr(clip, name)}"
+                for name in (*_SIDES, "label")
+                if getattr(other, name) != getattr(clip, name)
+            ]
+            what = f", in {sides[0]}" if sides else ""
+            raise DataError(f"{table}: lines {first} and {line} both name {row['path']}{what}; keep one of them.")
+        seen[clip.path] = line, clip
+        if clip.path.is_file():
+            yield clip
+        else:
+            problems.append(f"{table}: line {line}: there is no clip {row['path']} in {root}; it is left out.")
+
+
+def _rows(table: Path, group: str) -> Iterator[tuple[int, dict[str, str]]]:
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, delimiter="\t", restval="", quoting=csv.QUOTE_NONE)
+            columns = reader.fieldnames or []
+            missing = [name for name in ("path", "label") if name not in columns]
+            if group != "group" and group not in columns:
+                missing.append(group)
+            if missing:
+                raise DataError(
+                    f"{table}: no column {missing[0]}; its first line names {', '.join(columns) or 'nothing'}, "
+                    "separated by tabs."
+                )
+            for row in reader:
+                yield reader.line_num, {name: (row[name] or "").strip() for name in columns}
+    except OSError as error:
+        raise DataError(f"{table}: cannot be read ({error.strerror}).") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{table}: not a TSV file ({error}).") from error
+
+
+def _clip(root: Path, table: Path, line: int, row: Mapping[str, str], group: str) -> LabelledClip:
+    for name in ("path", "label", *(name for name in _SIDES if name in row)):
+        if not row[name]:
+            raise DataError(f"{table}: line {line} has no {name}; fill it, or leave the line out.")
+    split = row.get("split")
+    if split is not None and split not in get_args(Split):
+        raise DataError(f"{table}: line {line} has split {split!r}; known are {', '.join(get_args(Split))}.")
+    path = root / row["path"]
+    return LabelledClip(path, row["label"], row.get(group) or str(path), row.get("fold"), cast(Split | None, split))
+
+
+def _join_copies(clips: Sequence[LabelledClip]) -> list[LabelledClip]:
+    """Put copies of one file into one group, so that no copy of a training clip is tested on."""
+    sizes = Counter(size for clip in clips if (size := clip.path.stat().st_size))
+    first: dict[str, str] = {}
+    joined = []
+    for clip in clips:
+        if sizes[clip.path.stat().st_size] > 1:
+            digest = hashlib.sha256(clip.path.read_bytes()).hexdigest()
+            clip = replace(clip, group=first.setdefault(digest, clip.group))
+        joined.append(clip)
+    return joined
+
+
+def _check_sides(clips: Iterable[LabelledClip], side: Literal["split", "fold"], source: str) -> None:
+    """Refuse a group on two sides of a split."""
+    first: dict[str, LabelledClip] = {}
+    for clip in clips:
+        other = first.setdefault(clip.group, clip)
+        here, there = getattr(clip, side), getattr(other, side)
+        if here != there:
+            raise DataError(
+                f"{source}: {other.path.name} is in {side} {there} and {clip.path.name} in {side} {here}, but they are "
+                "copies or of one group; keep a group on one side."
+            )
+
+
+def _groups(clips: Iterable[LabelledClip], rng: random.Random) -> list[tuple[str, Counter[str]]]:
+    """Groups with their number of clips a class, in random order."""
+    groups: dict[str, Counter[str]] = defaultdict(Counter)
+    for clip in clips:
+        groups[clip.group][clip.label] += 1
+    shuffled = sorted(groups.items())
+    rng.shuffle(shuffled)
+    return shuffled
+
+
+def _choose_groups(clips: Sequence[LabelledClip], share: float, rng: random.Random) -> set[str]:
+    """Groups that hold about `share` of each class' clips, at least one clip and never all groups of a class."""
+    groups = _groups(clips, rng)
+    total = Counter(clip.label for clip in clips)
+    left = Counter(label for _, counts in groups for label in counts)
+    held: Counter[str] = Counter()
+    chosen = set()
+    for name, counts in groups:
+        wanted = any(held[label] < max(1, round(share * total[label])) for label in counts)
+        if wanted and all(left[label] > 1 for label in counts):
+            chosen.add(name)
+            held += counts
+            left.subtract(counts.keys())
+    return chosen
+
+
+def _spread_groups(clips: Sequence[LabelledClip], count: int, rng: random.Random) -> dict[str, int]:
+    """A fold for each group, so that every fold has about the same number of clips of each class."""
+    held: list[Counter[str]] = [Counter() for _ in range(count)]
+    fold = {}
+    for name, counts in sorted(_groups(clips, rng), key=lambda group: -group[1].total()):  # big ones while all fits
+        fold[name] = min(
+            range(count), key=lambda each: (sum(held[each][k] * n for k, n in counts.items()), held[each].total())
+        )
+        held[fold[name]] += counts
+    return fold
