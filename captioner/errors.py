@@ -18,7 +18,11 @@ class ModelError(CaptionerError):
 
 
 class ImageError(CaptionerError):
-    """One image or clip cannot be read; folder commands report it in its own row and go on."""
+    """One image cannot be read; folder commands report it in its own row and go on."""
+
+
+class VideoError(CaptionerError):
+    """One video file cannot be read; folder commands report it in its own row and go on."""
 
 
 class UsageError(CaptionerError):
