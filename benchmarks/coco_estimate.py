@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from captioner.models.caption import CaptionDecoder
+from captioner.models.caption_network import CaptionDecoder
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 from captioner.training.batches import Batch
 from captioner.training.config import load_config

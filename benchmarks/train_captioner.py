@@ -15,7 +15,7 @@ import time
 import torch
 from torch import Tensor, nn
 
-from captioner.models.caption import CaptionDecoder, DecoderConfig
+from captioner.models.caption_network import CaptionDecoder, DecoderConfig
 from captioner.training.batches import Batch
 from captioner.training.objectives import CrossEntropy
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from captioner.decoding.steps import Search
-from captioner.models.caption import CaptionConfig, Captioner, DecoderConfig, EncoderConfig
+from captioner.models.caption import CaptionConfig, Captioner, EncoderConfig
+from captioner.models.caption_network import DecoderConfig
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 from captioner.vision.images import Transform
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from captioner.models.caption import CaptionDecoder, DecoderConfig
+from captioner.models.caption_network import CaptionDecoder, DecoderConfig
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 from captioner.training.average import Average
 from captioner.training.batches import Batch
