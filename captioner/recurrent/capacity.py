@@ -1,0 +1,47 @@
+"""Whether a computation over many steps fits in memory, said before it is tried."""
+
+import os
+
+import torch
+
+from captioner.errors import DataError
+
+
+def require_memory(
+    *, each_step: int, steps: int, what: str, besides: int = 0, device: str | torch.device = "cpu"
+) -> None:
+    """Refuse more steps than memory allows.
+
+    Args:
+        each_step: bytes that every step keeps.
+        steps: how many there are.
+        what: needs them, for the message; a plural.
+        besides: bytes that do not depend on the steps.
+        device: whose memory counts.
+
+    Raises:
+        DataError: it does not fit; the message says how many steps would.
+    """
+    needed, free = each_step * steps + besides, free_memory(device)
+    if needed <= free:
+        return
+    most = (free - besides) // each_step
+    remedy = f"take at most {most:,} steps" if most > 0 else "take a smaller network or fewer sequences"
+    raise DataError(
+        f"{what} over {steps:,} steps need about {_size(needed)} of memory, but {_size(free)} are free; {remedy}."
+    )
+
+
+def free_memory(device: str | torch.device = "cpu") -> int:
+    """Bytes that can still be used on a device."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) * 1024
+    except (OSError, StopIteration):  # not Linux: all memory that is there
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:,.1f} GB" if count >= 1e8 else f"{count / 1e6:,.1f} MB"
