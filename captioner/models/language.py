@@ -1,0 +1,330 @@
+"""Language models: configuration, network, and the model that scores and continues text.
+
+What AWD-LSTM (Merity et al., 2018) showed to matter is here: input and output embeddings are one matrix, dropout is
+locked along a sequence, whole words are dropped from the input, and weights are dropped from the recurrent matrices.
+Text is one stream of words in which `<end>` closes every line; `<end>` is also what a first line's first word follows.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from captioner.decoding.search import Search, search
+from captioner.errors import ModelError, UsageError
+from captioner.models.base import check_fit, read_config, read_tensors, write_model
+from captioner.recurrent.units import LockedDropout, Recurrent, State, Unit
+from captioner.text.english import to_sentence
+from captioner.text.ptb import tokenize
+from captioner.text.vocabulary import Vocabulary
+
+# words read in one call: long enough that the calls cost nothing, short enough that the scores fit in a cache
+CHUNK = 256
+
+Tokens = Literal["words", "captions"]
+
+
+class NetworkConfig(BaseModel):
+    """The network.
+
+    Attributes:
+        unit: of the recurrent network.
+        layers: stacked.
+        hidden_size: of each layer.
+        embedding_size: of the words; where it is not `hidden_size`, a linear map leads back to it.
+        embedding_dropout: probability of reading nothing for a word of the vocabulary, wherever it stands in a batch.
+        input_dropout: of the embedded words' channels, locked along the sequence.
+        dropout: of the states between layers, locked.
+        output_dropout: of what the next word is chosen from, locked.
+        weight_dropout: of the recurrent matrices' entries.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    unit: Unit = "lstm"
+    layers: int = Field(1, ge=1)
+    hidden_size: int = Field(512, ge=1)
+    embedding_size: int = Field(512, ge=1)
+    embedding_dropout: float = Field(0.0, ge=0, lt=1)
+    input_dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(0.0, ge=0, lt=1)
+    output_dropout: float = Field(0.0, ge=0, lt=1)
+    weight_dropout: float = Field(0.0, ge=0, lt=1)
+
+
+class LanguageNetwork(nn.Module):
+    """The next word from the words so far.
+
+    Args:
+        config: sizes and choices.
+        vocabulary_size: number of tokens, specials included.
+    """
+
+    def __init__(self, config: NetworkConfig, vocabulary_size: int) -> None:
+        super().__init__()
+        self.config = config
+        width, hidden = config.embedding_size, config.hidden_size
+        self.embedding = nn.Embedding(vocabulary_size, width)
+        self.recurrent = Recurrent(
+            config.unit,
+            width,
+            hidden,
+            config.layers,
+            config.dropout,
+            locked=True,
+            weight_dropout=config.weight_dropout,
+        )
+        self.readout = nn.Identity() if hidden == width else nn.Linear(hidden, width)
+        self.bias = nn.Parameter(torch.zeros(vocabulary_size))
+        self.input_dropout = LockedDropout(config.input_dropout)
+        self.output_dropout = LockedDropout(config.output_dropout)
+        nn.init.normal_(self.embedding.weight, std=width**-0.5)
+
+    def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Read words.
+
+        Args:
+            tokens: (batch, steps); padding comes last, so it reaches no state that is used.
+            state: as returned for the words before; None where there are none.
+
+        Returns:
+            what predicts each next word, (batch, steps, embedding_size), and the state after the last word.
+        """
+        states, state = self.recurrent(self._embed(tokens), state)
+        return self.output_dropout(self.readout(states)), state
+
+    def logits(self, readout: Tensor) -> Tensor:
+        """Scores (..., vocabulary) of what `forward` returns."""
+        return nn.functional.linear(readout, self.embedding.weight, self.bias)
+
+    def start(self, count: int) -> State:
+        """The state of `count` searches before any word, (count, 1, layers, hidden_size) each."""
+        return self.recurrent.initial_state(count, 1, like=self.bias)
+
+    def step(self, tokens: Tensor, state: State, context: dict[str, Tensor]) -> tuple[Tensor, State, None]:
+        """One word further in a search, as `captioner.decoding.steps.StepModel` says; there is no context.
+
+        A search begins with `<start>`, which no text holds: what may begin a line is what follows the end of one.
+        """
+        images, beams = tokens.shape
+        words = tokens.masked_fill(tokens == Vocabulary.start, Vocabulary.end).view(-1, 1)
+        readout, new = self(words, {name: value.flatten(0, 1) for name, value in state.items()})
+        logits = self.logits(readout).view(images, beams, -1)
+        return logits, {name: value.unflatten(0, (images, beams)) for name, value in new.items()}, None
+
+    def _embed(self, tokens: Tensor) -> Tensor:
+        # tied embeddings are small enough for the output; inputs want unit variance
+        words = self.embedding(tokens) * self.config.embedding_size**0.5
+        probability = self.config.embedding_dropout
+        if self.training and probability:
+            kept = words.new_empty(len(self.bias), 1).bernoulli_(1 - probability) / (1 - probability)
+            words = words * kept[tokens]
+        return self.input_dropout(words)
+
+
+class LanguageConfig(BaseModel):
+    """What a language model's `config.json` holds.
+
+    Attributes:
+        tokens: what words are: `words` between white space, as written; or those of `captions`, in lower case, without
+            punctuation, as the official COCO scorer cuts them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["language"] = "language"
+    purpose: str = "predicts the next word"
+    scores: dict[str, dict[str, float]] = {}
+    tokens: Tokens = "words"
+    network: NetworkConfig
+
+
+@dataclass(frozen=True)
+class TextScore:
+    """How well a text is predicted.
+
+    Attributes:
+        log_probability: of all its tokens, natural logarithm.
+        tokens: words and line ends.
+        unknown: words that were read and predicted as `<unk>`, those written so among them.
+    """
+
+    log_probability: float
+    tokens: int
+    unknown: int
+
+    @property
+    def perplexity(self) -> float:
+        """The inverse of the geometric mean of the tokens' probabilities."""
+        return math.exp(-self.log_probability / self.tokens)
+
+    def __add__(self, other: "TextScore") -> "TextScore":
+        return TextScore(
+            self.log_probability + other.log_probability, self.tokens + other.tokens, self.unknown + other.unknown
+        )
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A line as it was drawn.
+
+    Attributes:
+        text: the line, its prompt included.
+        score: mean log-probability of the words after the prompt and of the end.
+    """
+
+    text: str
+    score: float
+
+
+def split_words(line: str, tokens: Tokens) -> list[str]:
+    """The words of a line, as a model with such tokens reads them."""
+    return line.split() if tokens == "words" else tokenize(line)
+
+
+class LanguageModel:
+    """A trained language model.
+
+    Args:
+        config: as in `config.json`.
+        vocabulary: the words it knows.
+        network: predicts the next one.
+        device: `cpu` or a CUDA device.
+        name: for messages.
+    """
+
+    def __init__(
+        self,
+        config: LanguageConfig,
+        vocabulary: Vocabulary,
+        network: LanguageNetwork,
+        device: str | torch.device = "cpu",
+        name: str = "",
+    ) -> None:
+        self.config = config
+        self.vocabulary = vocabulary
+        self.device = torch.device(device)
+        self.network = network.to(self.device).eval()
+        self.name = name
+
+    @classmethod
+    def build(cls, config: LanguageConfig, vocabulary: Vocabulary) -> "LanguageModel":
+        """A model that has learnt nothing yet."""
+        return cls(config, vocabulary, LanguageNetwork(config.network, len(vocabulary)))
+
+    @classmethod
+    def load(cls, folder: Path, device: str | torch.device = "cpu", name: str = "") -> "LanguageModel":
+        """Read a model folder.
+
+        Raises:
+            ModelError: a file is missing or damaged, or the files do not fit together.
+        """
+        config = read_config(folder, LanguageConfig)
+        vocabulary = Vocabulary.load(folder / "vocabulary.json")
+        path = folder / "model.safetensors"
+        weights = read_tensors(path)
+        found = weights.get("embedding.weight")
+        if found is not None and len(found) != len(vocabulary):
+            raise ModelError(
+                f"{folder}: model.safetensors has an embedding of {len(found)} words, but vocabulary.json has "
+                f"{len(vocabulary)}; the two come from different trainings. Copy the whole model folder again."
+            )
+        network = LanguageNetwork(config.network, len(vocabulary))
+        check_fit(weights, network.state_dict(), path)
+        network.load_state_dict(weights)
+        return cls(config, vocabulary, network, device, name or folder.name)
+
+    def save(self, folder: Path, card: str) -> None:
+        """Write a model folder: configuration, weights as float16, vocabulary and the model card (`README.md`)."""
+        write_model(folder, self.config, self.network.state_dict(), card)
+        self.vocabulary.save(folder / "vocabulary.json")
+
+    def encode(self, lines: Sequence[str]) -> list[list[int]]:
+        """The ids of each line's words and its end."""
+        return [[*self.vocabulary.encode(split_words(line, self.config.tokens)), self.vocabulary.end] for line in lines]
+
+    @torch.inference_mode()
+    def score_text(self, lines: Sequence[str]) -> TextScore:
+        """Score lines as one text: each word is predicted from all that stand before it."""
+        return self.score_stream(torch.tensor([id for line in self.encode(lines) for id in line])[None])
+
+    @torch.inference_mode()
+    def score_stream(self, ids: Tensor) -> TextScore:
+        """Score streams of words (streams, words) side by side, each from its own beginning."""
+        total, state = 0.0, None
+        tokens = torch.cat([torch.full((len(ids), 1), self.vocabulary.end), ids], 1).to(self.device)
+        for first in range(0, ids.shape[1], CHUNK):
+            read = tokens[:, first : first + CHUNK + 1]
+            readout, state = self.network(read[:, :-1], state)
+            total += float(self._gains(readout, read[:, 1:]).sum(dtype=torch.float64))
+        return TextScore(total, ids.numel(), int((ids == self.vocabulary.unk).sum()))
+
+    @torch.inference_mode()
+    def score_lines(self, lines: Sequence[str], batch_size: int = 64) -> list[TextScore]:
+        """Score each line on its own, as if nothing stood before it."""
+        encoded = self.encode(lines)
+        scores: dict[int, TextScore] = {}
+        order = sorted(range(len(lines)), key=lambda line: len(encoded[line]))
+        for first in range(0, len(order), batch_size):
+            places = order[first : first + batch_size]
+            batch = [torch.tensor([self.vocabulary.end, *encoded[place]]) for place in places]
+            tokens = nn.utils.rnn.pad_sequence(batch, batch_first=True).to(self.device)
+            readout, _ = self.network(tokens[:, :-1])
+            gains = self._gains(readout, tokens[:, 1:]).masked_fill(tokens[:, 1:] == self.vocabulary.pad, 0)
+            unknown = (tokens[:, 1:] == self.vocabulary.unk).sum(1)
+            for place, total, count in zip(places, gains.sum(1).tolist(), unknown.tolist(), strict=True):
+                scores[place] = TextScore(total, len(encoded[place]), count)
+        return [scores[line] for line in range(len(lines))]
+
+    def _gains(self, readout: Tensor, targets: Tensor) -> Tensor:
+        """Log-probabilities (batch, steps) of the targets."""
+        logits = self.network.logits(readout).float()
+        return logits.gather(-1, targets[..., None]).squeeze(-1) - logits.logsumexp(-1)
+
+    @torch.inference_mode()
+    def generate(self, prompt: str, options: Search) -> list[Generated]:
+        """Continue a line up to its end.
+
+        Args:
+            prompt: its first words; empty to draw whole lines.
+            options: how to choose words, and how many lines.
+
+        Returns:
+            `options.num_captions` lines, the most probable continuation first.
+
+        Raises:
+            UsageError: the model knows no word of the prompt.
+        """
+        words = split_words(prompt, self.config.tokens)
+        ids = self.vocabulary.encode(words)
+        if ids and set(ids) == {self.vocabulary.unk}:
+            raise UsageError(f"prompt: {self.name} knows none of the words {prompt!r}; use other ones.")
+        state = self.network.start(1)
+        read = [self.vocabulary.end, *ids]
+        if ids:
+            _, last = self.network(torch.tensor([read[:-1]], device=self.device))
+            state = {name: value[:, None] for name, value in last.items()}
+        found = search(_Continued(self.network, read[-1]), state, {}, options)[0]
+        lines = []
+        for hypothesis in found:
+            drawn = self.vocabulary.decode(hypothesis.tokens)
+            join = " ".join if self.config.tokens == "words" else to_sentence
+            lines.append(Generated(join([*words, *drawn]), hypothesis.log_probability / (len(drawn) + 1)))
+        return lines
+
+
+@dataclass(frozen=True)
+class _Continued:
+    """A language model as a search's model, begun in the middle of a line."""
+
+    network: LanguageNetwork
+    last: int
+
+    def step(self, tokens: Tensor, state: State, context: dict[str, Tensor]) -> tuple[Tensor, State, None]:
+        """Read `last` where the search reads `<start>`."""
+        return self.network.step(tokens.masked_fill(tokens == Vocabulary.start, self.last), state, context)
