@@ -1,0 +1,195 @@
+"""Clips into classes: a classifier's configuration, and the model that says what happens in a clip."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from captioner.models.base import check_fit, read_config, read_tensors, write_model
+from captioner.models.caption import EncoderConfig
+from captioner.models.classify_network import ClassifierConfig, ClassifierNetwork, pad, vote
+from captioner.models.shared_encoder import FrameEncoder, SharedEncoder, part_of
+from captioner.vision.clips import FramesConfig, Seen, encode, see, view
+from captioner.vision.video import Video, instants
+
+
+class ClassifyConfig(BaseModel):
+    """What a classifier's `config.json` holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["classify"] = "classify"
+    purpose: str = "tells classes of clips apart"
+    scores: dict[str, dict[str, float]] = {}
+    labels: list[str] = Field(min_length=2)
+    frames: FramesConfig = FramesConfig()
+    encoder: EncoderConfig | SharedEncoder
+    network: ClassifierConfig = ClassifierConfig()
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A class and its probability."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Classification:
+    """What a model says of a clip, or of a part of it.
+
+    Attributes:
+        top: guesses, the surest first.
+        start: of the part, in seconds.
+        end: of the part, in seconds.
+        times: (frames,) when the frames that were seen are shown, in seconds.
+        warning: what is wrong with the file although it could be read, or None.
+        states: (frames, width) of the first member, a state a frame, if asked for.
+    """
+
+    top: tuple[Guess, ...]
+    start: float
+    end: float
+    times: NDArray[np.float64]
+    warning: str | None = None
+    states: NDArray[np.float32] | None = None
+
+    @property
+    def label(self) -> str:
+        """The surest class."""
+        return self.top[0].label
+
+    @property
+    def score(self) -> float:
+        """Its probability."""
+        return self.top[0].score
+
+
+class VideoClassifier:
+    """A trained model that tells classes of clips apart.
+
+    Args:
+        config: as in `config.json`.
+        encoder: the CNN.
+        network: what reads its features.
+        device: `cpu` or a CUDA device.
+        name: for messages.
+    """
+
+    def __init__(
+        self,
+        config: ClassifyConfig,
+        encoder: FrameEncoder,
+        network: ClassifierNetwork,
+        device: str | torch.device = "cpu",
+        name: str = "",
+    ) -> None:
+        self.config = config
+        self.encoder = encoder
+        self.device = torch.device(device)
+        self.network = network.to(self.device).eval()
+        self.name = name
+
+    @classmethod
+    def load(cls, folder: Path, device: str | torch.device = "cpu", name: str = "") -> "VideoClassifier":
+        """Read a model folder.
+
+        Raises:
+            ModelError: a file is missing or damaged, or the files do not fit together.
+        """
+        config = read_config(folder, ClassifyConfig)
+        path = folder / "model.safetensors"
+        tensors = read_tensors(path)
+        encoder = FrameEncoder(config.encoder, torch.device(device), part_of(tensors, "encoder."), name or folder)
+        network = ClassifierNetwork(config.network, encoder.channels, len(config.labels))
+        expected = {f"network.{key}": value for key, value in network.state_dict().items()}
+        check_fit({key: value for key, value in tensors.items() if key.startswith("network.")}, expected, path)
+        network.load_state_dict(part_of(tensors, "network."))
+        return cls(config, encoder, network, device, name or folder.name)
+
+    def save(self, folder: Path, card: str) -> None:
+        """Write a model folder: configuration, weights as float16 and the model card (`README.md`)."""
+        weights = {f"network.{key}": value for key, value in self.network.state_dict().items()}
+        if isinstance(self.config.encoder, EncoderConfig):
+            weights |= {f"encoder.{key}": value for key, value in self.encoder.weights.items()}
+        write_model(folder, self.config, weights, card)
+
+    def classify(
+        self, clips: Sequence[Path | str], *, top_k: int | None = None, states: bool = False
+    ) -> list[Classification]:
+        """Say what happens in clips.
+
+        Args:
+            clips: paths of video files.
+            top_k: how many guesses to give; all by default.
+            states: also give the recurrent network's state at every frame.
+
+        Raises:
+            VideoError: a clip cannot be read.
+        """
+        return [self._classify_one(path, top_k, states) for path in clips]
+
+    def classify_windows(
+        self, clip: Path | str, every: float, *, top_k: int | None = None
+    ) -> Iterator[tuple[Classification, Seen]]:
+        """Say what happens in each `every` seconds of a clip of any length, one part after the other.
+
+        Memory does not grow with the clip. A last part of less than half that length joins the one before.
+
+        Raises:
+            VideoError: the clip cannot be read.
+        """
+        with Video(clip) as video:
+            for start, end in windows(video.duration, every):
+                seen = see(self._frames(video, start, end), self.config.frames, self.encoder.transform)
+                yield self.judge(seen, start, end, top_k, warning=video.warning), seen
+
+    def judge(
+        self,
+        seen: Seen,
+        start: float,
+        end: float,
+        top_k: int | None = None,
+        *,
+        warning: str | None = None,
+        states: bool = False,
+    ) -> Classification:
+        """Classify frames that have been read already."""
+        logits, all_states = self.scores([encode(seen.pixels, self.encoder)])
+        guesses = [
+            Guess(self.config.labels[place], float(score))
+            for score, place in zip(*vote(logits)[0].sort(descending=True), strict=True)
+        ]
+        kept = all_states[0, 0].float().cpu().numpy() if states else None
+        return Classification(tuple(guesses[:top_k]), start, end, seen.times, warning, kept)
+
+    @torch.inference_mode()
+    def scores(self, clips: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Logits (members, clips, classes) and states (members, clips, frames, width) of encoded clips.
+
+        Args:
+            clips: features (frames, streams, channels) each, as `captioner.vision.clips.encode` gives them.
+        """
+        features, lengths = pad([clip.to(self.device, torch.float32) for clip in clips])
+        return self.network(self.network.project(features), lengths)
+
+    def _classify_one(self, path: Path | str, top_k: int | None, states: bool) -> Classification:
+        with Video(path) as video:
+            seen = view(video, self.config.frames, self.encoder.transform)
+            return self.judge(seen, 0.0, video.duration, top_k, warning=video.warning, states=states)
+
+    def _frames(self, video: Video, start: float, end: float) -> Iterator[Any]:
+        return video.frames(instants(start, end, count=self.config.frames.count))
+
+
+def windows(duration: float, every: float) -> list[tuple[float, float]]:
+    """(start, end) of parts of `every` seconds; a last one of less than half that length joins the one before."""
+    count = max(1, int(duration / every + 0.5))
+    return [(place * every, duration if place == count - 1 else (place + 1) * every) for place in range(count)]

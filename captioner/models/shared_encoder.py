@@ -1,0 +1,140 @@
+"""CNNs that models have in common, so that no weights are stored twice.
+
+A model folder may name a photo captioner of the package instead of holding a CNN of its own. It also holds a digest of
+that CNN, because scores hold only for those very weights.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict
+
+from captioner.errors import ModelError
+from captioner.models.base import Weights, check_fit, find, kind_of, read_config, read_tensors
+from captioner.models.caption import CaptionConfig, EncoderConfig
+from captioner.vision import compiled
+from captioner.vision.encoder import Encoder, Engine, Features
+from captioner.vision.images import Pixels, Transform
+
+
+class SharedEncoder(BaseModel):
+    """The CNN of a model in the package.
+
+    Attributes:
+        model: its name.
+        digest: of the CNN's configuration and weights, see `encoder_digest`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+    digest: str
+
+
+class FrameEncoder:
+    """The CNN of a model that looks at frames: its own, or that of another model in the package.
+
+    Args:
+        config: which of both.
+        device: `cpu` or a CUDA device.
+        weights: of its own CNN, by timm's names; None to read them from the model in the package.
+        source: for messages.
+    """
+
+    def __init__(
+        self,
+        config: EncoderConfig | SharedEncoder,
+        device: torch.device,
+        weights: Weights | None = None,
+        source: str | Path = "",
+    ) -> None:
+        self.device = device
+        if isinstance(config, SharedEncoder):
+            self.config, self.weights = read_shared(config.model)
+            if config.digest and config.digest != self.digest:
+                raise ModelError(
+                    f"{source}: was trained on another CNN than {config.model} has now, so its scores would not hold; "
+                    "train it again, or install the captioner that it came with."
+                )
+        else:
+            self.config, self.weights = config, weights or {}
+
+    @property
+    def transform(self) -> Transform:
+        """How images become the CNN's input."""
+        return self.config.transform
+
+    @cached_property
+    def digest(self) -> str:
+        """See `encoder_digest`."""
+        return encoder_digest(self.config, self.weights)
+
+    @cached_property
+    def channels(self) -> int:
+        """Width of the features."""
+        return self._network.channels if self._network is not None else self.encoder.channels
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The CNN as PyTorch has it."""
+        encoder = Encoder(self.config.name, self.config.transform)
+        check_fit(self.weights, _plain(encoder), Path(self.config.name))
+        encoder.load_state_dict(self.weights, strict=False)
+        return encoder
+
+    def __call__(self, pixels: Pixels) -> Features:
+        """Features of uint8 RGB pixels (images, height, width, 3)."""
+        return self._run(pixels)
+
+    @cached_property
+    def _key(self) -> str | None:
+        if self.device.type != "cpu" or not compiled.available():
+            return None
+        return compiled.digest(self.config.model_dump(mode="json"), self.weights)
+
+    @cached_property
+    def _network(self) -> compiled.Network | None:
+        return None if self._key is None else compiled.find(self._key)
+
+    @cached_property
+    def _run(self) -> Callable[[Pixels], Features]:
+        if self._network is None:
+            return Engine(self.encoder, self.device, self.config.precision, self._key)
+        run = self._network.compile(self.config.precision)
+        return lambda pixels: Features.of(run(pixels))
+
+
+def read_shared(model: str) -> tuple[EncoderConfig, Weights]:
+    """Configuration and weights of the CNN of a model in the package.
+
+    Raises:
+        ModelError: there is no such model, or it has no CNN.
+    """
+    folder = find(model)
+    if kind_of(folder) != "caption":
+        raise ModelError(f"{model}: only a photo captioner's CNN can be shared; name one, such as photos.")
+    tensors = read_tensors(folder / "model.safetensors")
+    return read_config(folder, CaptionConfig).encoder, part_of(tensors, "encoder.")
+
+
+def encoder_digest(config: EncoderConfig, weights: Weights) -> str:
+    """What identifies a CNN: its name, transform and precision, and its weights."""
+    digest = hashlib.blake2b(json.dumps(config.model_dump(mode="json"), sort_keys=True).encode(), digest_size=8)
+    for name in sorted(weights):
+        digest.update(name.encode())
+        digest.update(weights[name].detach().to("cpu", torch.float16).contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def part_of(weights: Weights, prefix: str) -> Weights:
+    """The tensors under a prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+
+
+def _plain(encoder: Encoder) -> Weights:
+    """A CNN's tensors, but for the counters of batch normalisation, which model folders do not hold."""
+    return {name: value for name, value in encoder.state_dict().items() if not name.endswith("num_batches_tracked")}

@@ -1,0 +1,115 @@
+"""What trains a classifier of clips: its data, networks and stages, as configuration files name them."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from captioner.models.classify_network import ClassifierConfig
+from captioner.training.config import Count, Rate, Share, Stage, Strict, TrainingConfig
+from captioner.vision.clips import FramesConfig
+from captioner.vision.encoder import Precision
+
+
+class ClipData(Strict):
+    """What to learn from.
+
+    Attributes:
+        root: folder of the clips; without a table each of its sub-folders is a class.
+        table: TSV file in it with the columns path and label, and optionally split, fold and one for groups.
+        group: the column that says which clips belong together, such as those of one source video.
+        hold_out: share of the clips that validates, unless the table has a column split.
+        folds: cross-validate in so many parts (the table's, if it has a column fold) and then learn from all clips.
+        views: versions of each clip to learn from, besides their mirror images.
+        cache: folder for the clips' features; `features` in the run folder by default.
+    """
+
+    root: Path = Path()
+    table: Path | None = None
+    group: str = "group"
+    hold_out: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    folds: Annotated[int, Field(ge=2)] | None = None
+    views: Count = 3
+    cache: Path | None = None
+
+
+class ClipEncoder(Strict):
+    """The CNN: that of a model in the package, or one of timm's.
+
+    Attributes:
+        model: a photo captioner whose CNN is shared; its weights are then not stored again.
+        name: timm's name.
+        weights: a local safetensors file in timm's key names; without it `pretrained` decides.
+        pretrained: fetch timm's weights from the model hub.
+        size: of the square input in pixels; the network's own by default.
+        crop: `squash` keeps the whole frame; `center` is timm's evaluation crop.
+        precision: of the arithmetic on a CPU.
+    """
+
+    model: str | None = None
+    name: str | None = None
+    weights: Path | None = None
+    pretrained: bool = True
+    size: Count | None = None
+    crop: Literal["squash", "center"] = "squash"
+    precision: Precision = "float32"
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "ClipEncoder":
+        if (self.model is None) == (self.name is None):
+            raise ValueError("give either model, whose CNN is shared, or name, a network of timm's")
+        return self
+
+
+class FitStage(Strict):
+    """Learn from cached features. There is no validation on the way, so nothing is chosen by clips that are scored.
+
+    Attributes:
+        epochs: passes over the training clips, one view of each.
+        batch_size: clips a step.
+        learning_rate: the highest; it rises in the first tenth of the steps and then falls to zero.
+        weight_decay: of AdamW.
+        label_smoothing: probability mass spread over all classes.
+        class_weights: count each class the same, however many clips it has.
+    """
+
+    epochs: Count = 30
+    batch_size: Count = 32
+    learning_rate: Rate = 0.003
+    weight_decay: float = Field(0.01, ge=0)
+    label_smoothing: Share = 0.1
+    class_weights: bool = True
+
+
+class FineTuneStage(Stage):
+    """Go on end to end, the CNN included, with the clips decoded afresh in every epoch.
+
+    Attributes:
+        encoder_rate: the CNN's learning rate as a share of the rest's.
+        frozen: share of the CNN's layers, from the first on, that stay as they are.
+        label_smoothing: probability mass spread over all classes.
+    """
+
+    batch_size: Count = 8
+    encoder_rate: Rate = 0.1
+    frozen: Share = 0.5
+    label_smoothing: Share = 0.1
+
+
+class ClassifyStages(Strict):
+    """The stages to run; fine-tuning is left out unless it is given."""
+
+    fit: FitStage = FitStage()
+    fine_tune: FineTuneStage | None = None
+
+
+class ClassifyTrainingConfig(TrainingConfig):
+    """A whole training of a classifier of clips."""
+
+    kind: Literal["classify"] = "classify"
+    purpose: str = "tells classes of clips apart"
+    data: ClipData
+    encoder: ClipEncoder
+    frames: FramesConfig = FramesConfig()
+    network: ClassifierConfig = ClassifierConfig()
+    stages: ClassifyStages = ClassifyStages()

@@ -1,0 +1,128 @@
+"""Features of labelled clips on disk, so that folds, comparisons and later trainings never decode a clip twice.
+
+The folder is named by a digest of what all values depend on: the CNN and which frames are seen. Each view of a clip is
+a file under it, named by a digest of the clip's path, size and time of change; a changed clip is read again, more views
+only add files, and a run that was stopped goes on where it was.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from captioner.errors import DataError, VideoError
+from captioner.vision.clips import FramesConfig, Seen, encode, view
+from captioner.vision.encoder import Features
+from captioner.vision.images import Pixels, Transform
+from captioner.vision.video import Video
+
+
+class ClipCache:
+    """Features of clips, as several views of each and their mirror images.
+
+    Args:
+        root: folder that holds all caches.
+        key: what the features depend on besides the clip.
+        frames: which frames are seen.
+        views: how many versions of each clip there are besides their mirror images; the first is how a trained model
+            sees a clip.
+    """
+
+    def __init__(self, root: Path, key: str, frames: FramesConfig, views: int) -> None:
+        self.frames, self.views = frames, views
+        about = json.dumps([1, key, frames.model_dump(mode="json")])
+        self.folder = root / hashlib.sha256(about.encode()).hexdigest()[:16]
+
+    def fill(
+        self,
+        clips: Sequence[Path],
+        encoder: Callable[[Pixels], Features],
+        transform: Transform,
+        *,
+        workers: int = 2,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> dict[Path, str]:
+        """Compute what is missing.
+
+        Args:
+            clips: the files; several are decoded side by side while the CNN works.
+            encoder: the CNN.
+            transform: makes frames its input.
+            workers: threads that decode.
+            progress: called with (clips done, clips in all) after every clip.
+
+        Returns:
+            the clips that cannot be read, with the reason.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        unreadable: dict[Path, str] = {}
+        todo = [clip for clip in clips if self._missing(clip)]
+        for done, (clip, seen) in enumerate(self._seen(todo, transform, workers), len(clips) - len(todo) + 1):
+            if isinstance(seen, VideoError):
+                unreadable[clip] = str(seen)
+            else:
+                for number, each in seen.items():
+                    self._write(self._file(clip, number), [encode(pixels, encoder) for pixels in _and_mirrored(each)])
+            if progress is not None:
+                progress(done, len(clips))
+        return unreadable
+
+    def read(self, clip: Path) -> list[Tensor]:
+        """Features (frames, streams, channels) of all views of a clip, float32: each view, then its mirror image."""
+        versions = []
+        for number in range(self.views):
+            path = self._file(clip, number)
+            try:
+                with np.load(path) as file:
+                    versions += [torch.from_numpy(file[name].astype(np.float32)) for name in ("plain", "mirrored")]
+            except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
+                raise DataError(f"{path}: not a complete feature file ({error}); delete it.") from error
+        return versions
+
+    def _seen(
+        self, clips: Sequence[Path], transform: Transform, workers: int
+    ) -> Iterator[tuple[Path, dict[int, Seen] | VideoError]]:
+        """Clips with the views that are missing, in order; a few are decoded ahead."""
+
+        def look(clip: Path) -> dict[int, Seen] | VideoError:
+            try:
+                with Video(clip) as video:
+                    return {number: view(video, self.frames, transform, number) for number in self._missing(clip)}
+            except VideoError as error:
+                return error
+
+        with ThreadPoolExecutor(workers) as pool:
+            pending: list[tuple[Path, Future[dict[int, Seen] | VideoError]]] = []
+            for clip in clips:
+                pending.append((clip, pool.submit(look, clip)))
+                if len(pending) > workers:
+                    first, future = pending.pop(0)
+                    yield first, future.result()
+            for first, future in pending:
+                yield first, future.result()
+
+    def _write(self, path: Path, versions: Sequence[Tensor]) -> None:
+        part = path.with_name(path.name + ".part")  # whole under its name or not there at all
+        plain, mirrored = (each.cpu().numpy().astype(np.float16) for each in versions)
+        with part.open("wb") as file:
+            np.savez(file, plain=plain, mirrored=mirrored)
+        os.replace(part, path)
+
+    def _missing(self, clip: Path) -> list[int]:
+        return [number for number in range(self.views) if not self._file(clip, number).exists()]
+
+    def _file(self, clip: Path, number: int) -> Path:
+        status = clip.stat()
+        about = json.dumps([str(clip.resolve()), status.st_size, status.st_mtime_ns])
+        return self.folder / f"{hashlib.sha256(about.encode()).hexdigest()[:24]}-{number}.npz"
+
+
+def _and_mirrored(seen: Seen) -> tuple[Pixels, Pixels]:
+    return seen.pixels, np.ascontiguousarray(seen.pixels[:, :, ::-1])
