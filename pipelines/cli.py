@@ -166,6 +166,51 @@ def evaluate(
     raise typer.Exit(run(options))
 
 
+@app.command()
+def perplexity(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A language model, such as captions.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Text, plain, .gz, or in a zip: a.zip/b.txt.")],
+    json: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write JSON; - prints only that.")] = None,
+    per_line: Annotated[
+        bool, typer.Option("--per-line", help="Score each line on its own, and print them most fluent first.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+) -> None:
+    """Score texts by a language model's perplexity."""
+    from .perplexity import perplexity as run
+
+    raise typer.Exit(run(model, files, device=device, as_json=json, per_line=per_line))
+
+
+@app.command()
+def generate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A language model, such as captions.")],
+    prompt: Annotated[str, typer.Option(help="First words of each line.")] = "",
+    num: Annotated[int, typer.Option("-n", "--num", min=1, help="Lines to draw.")] = 1,
+    temperature: Annotated[float, typer.Option(help="Below 1 is bolder on probable words.")] = 1.0,
+    top_k: Annotated[int, typer.Option(min=0, help="Draw among so many words; 0 among all.")] = 0,
+    top_p: Annotated[float, typer.Option(help="Then among the fewest that have so much probability.")] = 1.0,
+    max_length: Annotated[int, typer.Option(min=1, help="Most words after the prompt.")] = 50,
+    seed: Annotated[int | None, typer.Option(help="Of the draws, to repeat them.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+) -> None:
+    """Continue a prompt with words drawn from a language model."""
+    from captioner.decoding.steps import Search
+
+    from .generate import generate as run
+
+    options = Search(
+        "sample",
+        num_captions=num,
+        max_length=max_length,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        seed=seed,
+    )
+    run(model, prompt, options, device=device)
+
+
 def main() -> None:
     """Run the command line; errors meant for people become one sentence on standard error and status 2."""
     try:

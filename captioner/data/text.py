@@ -22,8 +22,8 @@ def read_text(path: Path) -> list[str]:
         text = _read(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{path}: not UTF-8 text (byte {error.object[error.start]:#04x} at position {error.start}); convert it, such "
-            "as with: iconv -f latin1 -t utf-8."
+            f"{path}: not UTF-8 text (byte {error.object[error.start]:#04x} at position {error.start}); convert it, "
+            "such as with: iconv -f latin1 -t utf-8."
         ) from None
     except IsADirectoryError:
         raise DataError(f"{path}: a folder, not a text file; name the files in it.") from None
