@@ -82,7 +82,7 @@ class FrameEncoder:
     def encoder(self) -> Encoder:
         """The CNN as PyTorch has it."""
         encoder = Encoder(self.config.name, self.config.transform)
-        check_fit(self.weights, _plain(encoder), Path(self.config.name))
+        check_fit(self.weights, plain_weights(encoder), Path(self.config.name))
         encoder.load_state_dict(self.weights, strict=False)
         return encoder
 
@@ -135,6 +135,6 @@ def part_of(weights: Weights, prefix: str) -> Weights:
     return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
 
 
-def _plain(encoder: Encoder) -> Weights:
+def plain_weights(encoder: Encoder) -> Weights:
     """A CNN's tensors, but for the counters of batch normalisation, which model folders do not hold."""
     return {name: value for name, value in encoder.state_dict().items() if not name.endswith("num_batches_tracked")}

@@ -104,10 +104,15 @@ class ClassifyStages(Strict):
 
 
 class ClassifyTrainingConfig(TrainingConfig):
-    """A whole training of a classifier of clips."""
+    """A whole training of a classifier of clips.
+
+    Attributes:
+        notes: for the model card: the data's licence, what the model is good and bad at; Markdown.
+    """
 
     kind: Literal["classify"] = "classify"
     purpose: str = "tells classes of clips apart"
+    notes: str = ""
     data: ClipData
     encoder: ClipEncoder
     frames: FramesConfig = FramesConfig()
