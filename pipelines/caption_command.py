@@ -2,10 +2,9 @@
 
 import os
 import sys
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -14,11 +13,11 @@ from captioner.errors import UsageError
 from captioner.vision.images import MAX_PIXELS, SUFFIXES
 
 from .caption_outputs import CocoResults, Sidecars, TerminalTable
+from .folder_command import run_folder_command
 from .gallery import Gallery
 from .inputs import find_inputs, identity, shown
-from .outputs import CsvRows, JsonRows, JsonStream, Outputs, Record, Writer, writer_of
+from .outputs import CsvRows, JsonRows, JsonStream, Outputs, Writer, writer_of
 from .progress import Meter, Summary
-from .row_file import WriteError
 
 
 @dataclass(frozen=True)
@@ -51,34 +50,11 @@ def caption(options: Options) -> int:
     found = find_inputs(options.inputs, SUFFIXES)
     console = Console(stderr=bool(options.outputs) or options.sidecar or not sys.stdout.isatty())
     outputs = Outputs(_writers(options, found.paths, console))
-    before = {path: outputs.done(path) for path in found.paths}
-    todo = [path for path, state in before.items() if state is None]
-    summary = Summary(before=(len(before) - len(todo), sum(state is True for state in before.values())))
-    problems = [Record(path, error=error) for path, error in found.problems if outputs.done(path) is None]
-    status = 0
-    try:
-        with _silent_codecs(), Meter(len(todo), "images", console, quiet=options.quiet) as meter:
-            outputs.write(problems)
-            summary.add(problems)
-            _caption(todo, outputs, options, meter, summary)
-        outputs.close()
-    except WriteError as error:
-        console.print(f"captioner: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
-        status = 1
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 1
-    except KeyboardInterrupt:
-        status = 130
-    if not options.quiet:
-        for line in ["interrupted; the same command continues"] * (status == 130) + summary.lines("images"):
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
-    return status or int(bool(summary.failures or summary.before[1]))
+    work = partial(_caption, outputs=outputs, options=options)
+    return run_folder_command(found, outputs, work, console, kind="images", verb="captioning", quiet=options.quiet)
 
 
-def _caption(todo: Sequence[str], outputs: Outputs, options: Options, meter: Meter, summary: Summary) -> None:
-    if not todo:
-        return
+def _caption(todo: Sequence[str], meter: Meter, summary: Summary, *, outputs: Outputs, options: Options) -> None:
     # every search has one thread, so nothing waits for anything; the idle ones are not to spin
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch  # takes longer than all that is above
@@ -140,24 +116,3 @@ def _writers(options: Options, paths: Sequence[str], console: Console) -> list[W
 def _gallery(path: str, options: Options) -> Writer:
     title = ", ".join(shown(os.path.basename(os.path.abspath(name))) for name in options.inputs if name != "-")
     return Gallery(path, title or "Captions", overwrite=options.overwrite)
-
-
-@contextmanager
-def _silent_codecs() -> Iterator[None]:
-    """Keep remarks of image libraries off the terminal: they name no file, and damage is reported in its own row."""
-    warnings.filterwarnings("ignore", module="PIL")
-    try:
-        number = sys.stderr.fileno()
-    except (AttributeError, OSError, ValueError):  # not a real file, so not where libraries written in C speak
-        yield
-        return
-    python = sys.stderr
-    saved = os.dup(number)
-    with open(os.devnull, "w") as nowhere, open(saved, "w", encoding=python.encoding, errors=python.errors) as ours:
-        try:
-            os.dup2(nowhere.fileno(), number)
-            sys.stderr = ours
-            yield
-        finally:
-            sys.stderr = python
-            os.dup2(saved, number)

@@ -77,10 +77,13 @@ class Meter:
         total: inputs to be done.
         kind: what they are, in the plural.
         console: where to show it.
+        verb: what is done to them.
         quiet: show nothing.
     """
 
-    def __init__(self, total: int, kind: str, console: Console, *, quiet: bool = False) -> None:
+    def __init__(
+        self, total: int, kind: str, console: Console, *, verb: str = "captioning", quiet: bool = False
+    ) -> None:
         self.total, self.kind, self.console = total, kind, console
         self.done = self.failed = 0
         self._plain = not quiet and not console.is_terminal
@@ -96,7 +99,7 @@ class Meter:
             transient=True,
             disable=quiet or not console.is_terminal,
         )
-        self._task = self._bar.add_task(f"captioning {kind}", total=total, failures="")
+        self._task = self._bar.add_task(f"{verb} {kind}", total=total, failures="")
 
     def __enter__(self) -> "Meter":
         self._bar.start()
