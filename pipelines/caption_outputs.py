@@ -28,7 +28,7 @@ def captions_of(record: Record) -> list[Mapping[str, Any]]:
 
 
 class TerminalTable(Writer):
-    """Captions as rows on a terminal, printed as they come.
+    """Results as rows on a terminal, printed as they come.
 
     Args:
         console: the terminal.
@@ -52,13 +52,17 @@ class TerminalTable(Writer):
             cells = [Text(name if len(name) <= self.width else "…" + name[1 - self.width :], style="cyan")]
             if record.error is not None:
                 table.add_row(*cells, Text(record.error, style="red"))
-            for caption in captions_of(record):
-                text = Text(caption["caption"])
+            for said, score in self.lines(record):
+                text = Text(said)
                 if record.warning is not None and cells[0].plain:
                     text.append(f" ({record.warning})", style="yellow")
-                table.add_row(*cells, text, f"{caption['score']:.2f}")
+                table.add_row(*cells, text, f"{score:.2f}")
                 cells = [Text("")]
         self.console.print(table)
+
+    def lines(self, record: Record) -> list[tuple[str, float]]:
+        """What was found, with scores; nothing if the record failed."""
+        return [(caption["caption"], caption["score"]) for caption in captions_of(record)]
 
 
 class CocoResults(JsonRows):

@@ -6,7 +6,7 @@ be continued like any other output. Everything that is shown is made from those 
 
 import base64
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -28,8 +28,6 @@ PAGE_BYTES = 100_000_000
 """A page that would pass this size is followed by another."""
 
 THUMBNAIL = 320  # pixels of the longer side
-_HEAD, _, _TAIL = files("captioner.pipelines").joinpath("gallery.html").read_bytes().partition(b"<!--ROWS-->")
-_HEAD = _HEAD.rstrip(b"\n") + b"\n"
 _QUALITY = 74  # of the thumbnails' JPEG, some 12 kB each
 
 
@@ -98,8 +96,11 @@ class Gallery(Writer):
         UsageError: a page cannot be written, or is no gallery of this version.
     """
 
+    template = "gallery.html"
+
     def __init__(self, path: str, title: str, *, overwrite: bool, page_bytes: int = PAGE_BYTES) -> None:
         super().__init__()
+        self._head, self._tail = _template(self.template)
         self.path, self.title, self.page_bytes = path, title, page_bytes
         self.pages: list[_Page] = []
         if overwrite:
@@ -113,7 +114,7 @@ class Gallery(Writer):
         batch: list[tuple[Record, bytes]] = []
         size = self.pages[-1].file.size
         for record in records:
-            row = _encode(record)
+            row = _escaped(to_json(self.row(record)))
             if size + len(row) > self.page_bytes and (batch or self.pages[-1].file.rows):
                 self._append(batch)
                 self._add(overwrite=True)
@@ -122,6 +123,10 @@ class Gallery(Writer):
             batch.append((record, row))
             size += len(row) + 2
         self._append(batch)
+
+    def row(self, record: Record) -> Mapping[str, Any]:
+        """What the page's script reads of a record."""
+        return _row(record)
 
     def close(self) -> None:
         """Write through to the disk."""
@@ -133,7 +138,7 @@ class Gallery(Writer):
         self.done.update({identity(record.path): record.error is not None for record, _ in batch})
 
     def _add(self, overwrite: bool) -> None:
-        page = _Page(self._name(len(self.pages)), overwrite=overwrite)
+        page = _Page(self._name(len(self.pages)), self._head, self._tail, overwrite=overwrite)
         self.pages.append(page)
         self.done.update(page.done)
 
@@ -146,24 +151,32 @@ class Gallery(Writer):
         names = [os.path.basename(self._name(place)) for place in range(len(self.pages))]
         for place, page in enumerate(self.pages, 1):
             about = {"title": self.title, "page": place, "pages": names}
-            page.file.change_tail(_TAIL.replace(b"<!--ABOUT-->", _escaped(to_json(about))))
+            page.file.change_tail(self._tail.replace(b"<!--ABOUT-->", _escaped(to_json(about))))
 
     def _remove_later_pages(self) -> None:
         place = 1
         while os.path.exists(name := self._name(place)):
             with open(name, "rb") as file:
-                if file.read(len(_HEAD)) != _HEAD:
+                if file.read(len(self._head)) != self._head:
                     break
             os.unlink(name)
             place += 1
 
 
 class _Page(JsonRows):
-    def __init__(self, path: str, *, overwrite: bool) -> None:
-        super().__init__(path, overwrite=overwrite, head=_HEAD, between=b",\n", tail=_TAIL)
+    def __init__(self, path: str, head: bytes, tail: bytes, *, overwrite: bool) -> None:
+        super().__init__(path, overwrite=overwrite, head=head, between=b",\n", tail=tail)
 
 
-def _encode(record: Record) -> bytes:
+def _template(name: str) -> tuple[bytes, bytes]:
+    """What stands before and behind the rows of a page; all galleries share the style of `gallery.html`."""
+    folder = files("captioner.pipelines")
+    style = folder.joinpath("gallery.html").read_bytes().partition(b"<style>\n")[2].partition(b"</style>")[0]
+    head, _, tail = folder.joinpath(name).read_bytes().replace(b"/* STYLE */\n", style).partition(b"<!--ROWS-->")
+    return head.rstrip(b"\n") + b"\n", tail
+
+
+def _row(record: Record) -> Mapping[str, Any]:
     row = record.as_json()
     if record.picture is not None:
         picture: Picture = record.picture
@@ -180,7 +193,7 @@ def _encode(record: Record) -> bytes:
         attention = picture.captions[0].attention
         if attention is not None:
             row["grid"] = attention.shape[1:]
-    return _escaped(to_json(row))
+    return row
 
 
 def _words(caption: "Caption") -> dict[str, Any]:

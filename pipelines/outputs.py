@@ -159,16 +159,24 @@ class CsvRows(Writer):
 
     def write(self, records: Sequence[Record]) -> None:
         """Append records."""
-        self.file.append([_csv_line(self._cells(record)) for record in records])
+        self.file.append([_csv_line(self._cells(row)) for record in records for row in self.rows(record)])
         self.done.update({identity(record.path): record.error is not None for record in records})
+
+    def rows(self, record: Record) -> list[Mapping[str, Any]]:
+        """A record's rows, by column; usually one."""
+        return [record.as_json()]
+
+    def is_last(self, row: Mapping[str, str]) -> bool:
+        """Whether no row of the same record follows."""
+        return True
 
     def close(self) -> None:
         """Write through to the disk."""
         self.file.close()
 
-    def _cells(self, record: Record) -> list[Any]:
+    def _cells(self, row: Mapping[str, Any]) -> list[Any]:
         values: dict[str, Any] = {}
-        for name, value in record.as_json().items():
+        for name, value in row.items():
             # the second of a list's items goes to columns ending in _2, and so on
             items = value if isinstance(value, list) else [{name: value}]
             for place, item in enumerate(items, 1):
@@ -177,7 +185,7 @@ class CsvRows(Writer):
 
     def _read(self) -> tuple[int, int]:
         """Fill `done`; returns where the last whole row ends, and how many rows there are, the names' among them."""
-        offset = end = rows = 0
+        offset = end = rows = open_rows = 0
         pending = b""
         for line in self.file.lines():
             pending += line
@@ -187,10 +195,13 @@ class CsvRows(Writer):
             row = next(csv.reader([pending.decode("utf-8", "surrogateescape")]), [])
             if rows == 0 and row != self.columns:
                 break
-            if rows and len(row) == len(self.columns):
-                self.done[identity(row[0])] = bool(row[-1])
             pending = b""
-            rows, end = rows + 1, offset - 1
+            open_rows += 1
+            if rows and len(row) == len(self.columns):
+                if not self.is_last(dict(zip(self.columns, row, strict=True))):
+                    continue  # kept only if the record's last row is there too
+                self.done[identity(row[0])] = bool(row[-1])
+            rows, end, open_rows = rows + open_rows, offset - 1, 0
         if rows == 0 and not _csv_line(self.columns).startswith(pending):
             raise UsageError(
                 f"{shown(self.file.path)}: its columns are not {', '.join(self.columns)}, so it cannot be continued; "
