@@ -115,6 +115,46 @@ def caption(
 
 
 @app.command()
+def classify(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="INPUT...", help="Clips, folders, patterns, or - to read paths."),
+    ],
+    model: Annotated[str, typer.Option(help="yoga, fight, a model folder, or hf-hub:owner/name.")],
+    output: Annotated[
+        list[str] | None,
+        typer.Option("--output", "-o", metavar="FILE", help="FILE.jsonl, .csv, .json or .html; may be repeated."),
+    ] = None,
+    top_k: Annotated[int, typer.Option(min=1, help="Classes for each clip, the surest first.")] = 3,
+    every: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Also classify each so many seconds of a clip.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Clips at a time (default: by device).")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Clips decoded side by side (default: cores).")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start outputs afresh.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
+) -> None:
+    """Say what happens in clips: a table on a terminal, JSON Lines on a pipe, or files. Running again continues."""
+    from .classify_command import Options
+    from .classify_command import classify as run
+
+    options = Options(
+        inputs=inputs,
+        outputs=output or [],
+        model=model,
+        top_k=top_k,
+        every=every,
+        device=device,
+        batch_size=batch_size,
+        workers=workers,
+        overwrite=overwrite,
+        quiet=quiet,
+    )
+    raise typer.Exit(run(options))
+
+
+@app.command()
 def evaluate(
     annotations: Annotated[
         Path, typer.Option("--annotations", "-a", help="COCO captions or Karpathy's dataset_*.json, plain or zipped.")

@@ -1,9 +1,9 @@
 """Clips into classes: a classifier's configuration, and the model that says what happens in a clip."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,8 +15,8 @@ from captioner.models.base import check_fit, read_config, read_tensors, write_mo
 from captioner.models.caption import EncoderConfig
 from captioner.models.classify_network import ClassifierConfig, ClassifierNetwork, pad, vote
 from captioner.models.shared_encoder import FrameEncoder, SharedEncoder, part_of
-from captioner.vision.clips import FramesConfig, Seen, encode, see, view
-from captioner.vision.video import Video, instants
+from captioner.vision.clips import FramesConfig, Seen, encode, see
+from captioner.vision.video import Frame, Video, instants
 
 
 class ClassifyConfig(BaseModel):
@@ -50,16 +50,16 @@ class Classification:
         start: of the part, in seconds.
         end: of the part, in seconds.
         times: (frames,) when the frames that were seen are shown, in seconds.
+        states: (frames, width) the recurrent network's state (of the first member) at each of them.
         warning: what is wrong with the file although it could be read, or None.
-        states: (frames, width) of the first member, a state a frame, if asked for.
     """
 
     top: tuple[Guess, ...]
     start: float
     end: float
     times: NDArray[np.float64]
+    states: NDArray[np.float32]
     warning: str | None = None
-    states: NDArray[np.float32] | None = None
 
     @property
     def label(self) -> str:
@@ -121,24 +121,19 @@ class VideoClassifier:
             weights |= {f"encoder.{key}": value for key, value in self.encoder.weights.items()}
         write_model(folder, self.config, weights, card)
 
-    def classify(
-        self, clips: Sequence[Path | str], *, top_k: int | None = None, states: bool = False
-    ) -> list[Classification]:
+    def classify(self, clips: Sequence[Path | str], *, top_k: int | None = None) -> list[Classification]:
         """Say what happens in clips.
 
         Args:
             clips: paths of video files.
             top_k: how many guesses to give; all by default.
-            states: also give the recurrent network's state at every frame.
 
         Raises:
             VideoError: a clip cannot be read.
         """
-        return [self._classify_one(path, top_k, states) for path in clips]
+        return [self._classify_one(path, top_k) for path in clips]
 
-    def classify_windows(
-        self, clip: Path | str, every: float, *, top_k: int | None = None
-    ) -> Iterator[tuple[Classification, Seen]]:
+    def classify_windows(self, clip: Path | str, every: float, *, top_k: int | None = None) -> Iterator[Classification]:
         """Say what happens in each `every` seconds of a clip of any length, one part after the other.
 
         Memory does not grow with the clip. A last part of less than half that length joins the one before.
@@ -148,27 +143,26 @@ class VideoClassifier:
         """
         with Video(clip) as video:
             for start, end in windows(video.duration, every):
-                seen = see(self._frames(video, start, end), self.config.frames, self.encoder.transform)
-                yield self.judge(seen, start, end, top_k, warning=video.warning), seen
+                seen = self.see(video, start, end)
+                yield self._classification(seen, start, end, video.warning, top_k)
 
-    def judge(
-        self,
-        seen: Seen,
-        start: float,
-        end: float,
-        top_k: int | None = None,
-        *,
-        warning: str | None = None,
-        states: bool = False,
-    ) -> Classification:
-        """Classify frames that have been read already."""
-        logits, all_states = self.scores([encode(seen.pixels, self.encoder)])
-        guesses = [
-            Guess(self.config.labels[place], float(score))
-            for score, place in zip(*vote(logits)[0].sort(descending=True), strict=True)
-        ]
-        kept = all_states[0, 0].float().cpu().numpy() if states else None
-        return Classification(tuple(guesses[:top_k]), start, end, seen.times, warning, kept)
+    def see(self, video: Video, start: float, end: float, tap: Callable[[Frame], object] | None = None) -> Seen:
+        """The frames of a part of a clip, as the CNN reads them; `tap` is shown every whole frame."""
+        frames = video.frames(instants(start, end, count=self.config.frames.count))
+        if tap is not None:
+            frames = _tapped(frames, tap)
+        return see(frames, self.config.frames, self.encoder.transform)
+
+    def judge(self, seen: Sequence[Seen], top_k: int | None = None) -> list[tuple[Guess, ...]]:
+        """Guesses for each part of a clip that has been read already, the surest first."""
+        logits, _ = self.scores(encode([each.pixels for each in seen], self.encoder))
+        return [self.guesses(row, top_k) for row in vote(logits)]
+
+    def guesses(self, probabilities: Tensor, top_k: int | None = None) -> tuple[Guess, ...]:
+        """The surest classes of one clip's probabilities (classes,)."""
+        ranked = probabilities.sort(descending=True)
+        pairs = zip(ranked.indices.tolist(), ranked.values.tolist(), strict=True)
+        return tuple(Guess(self.config.labels[place], score) for place, score in pairs)[:top_k]
 
     @torch.inference_mode()
     def scores(self, clips: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -180,16 +174,26 @@ class VideoClassifier:
         features, lengths = pad([clip.to(self.device, torch.float32) for clip in clips])
         return self.network(self.network.project(features), lengths)
 
-    def _classify_one(self, path: Path | str, top_k: int | None, states: bool) -> Classification:
+    def _classify_one(self, path: Path | str, top_k: int | None) -> Classification:
         with Video(path) as video:
-            seen = view(video, self.config.frames, self.encoder.transform)
-            return self.judge(seen, 0.0, video.duration, top_k, warning=video.warning, states=states)
+            seen = self.see(video, 0.0, video.duration)
+            return self._classification(seen, 0.0, video.duration, video.warning, top_k)
 
-    def _frames(self, video: Video, start: float, end: float) -> Iterator[Any]:
-        return video.frames(instants(start, end, count=self.config.frames.count))
+    def _classification(
+        self, seen: Seen, start: float, end: float, warning: str | None, top_k: int | None
+    ) -> Classification:
+        logits, states = self.scores(encode([seen.pixels], self.encoder))
+        guesses = self.guesses(vote(logits)[0], top_k)
+        return Classification(guesses, start, end, seen.times, states[0, 0].float().cpu().numpy(), warning)
 
 
 def windows(duration: float, every: float) -> list[tuple[float, float]]:
     """(start, end) of parts of `every` seconds; a last one of less than half that length joins the one before."""
     count = max(1, int(duration / every + 0.5))
     return [(place * every, duration if place == count - 1 else (place + 1) * every) for place in range(count)]
+
+
+def _tapped(frames: Iterator[Frame], tap: Callable[[Frame], object]) -> Iterator[Frame]:
+    for frame in frames:
+        tap(frame)
+        yield frame

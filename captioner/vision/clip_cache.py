@@ -69,7 +69,7 @@ class ClipCache:
                 unreadable[clip] = str(seen)
             else:
                 for number, each in seen.items():
-                    self._write(self._file(clip, number), [encode(pixels, encoder) for pixels in _and_mirrored(each)])
+                    self._write(self._file(clip, number), encode(_and_mirrored(each), encoder))
             if progress is not None:
                 progress(done, len(clips))
         return unreadable

@@ -2,8 +2,9 @@
 
 import math
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -97,10 +98,12 @@ def see(
     return Seen(pixels, np.array(times, dtype=np.float64), window)
 
 
-def encode(pixels: Pixels, encoder: Callable[[Pixels], Features]) -> Tensor:
-    """Features (frames, streams, channels) of a clip's frames, float32; see `STREAMS`."""
-    features = encoder(pixels)
-    return torch.stack([features.pooled, differences(features.grid)], dim=1)
+def encode(clips: Sequence[Pixels], encoder: Callable[[Pixels], Features]) -> list[Tensor]:
+    """Features (frames, streams, channels) of each clip's frames, float32, by one run of the CNN; see `STREAMS`."""
+    features = encoder(np.concatenate(clips))
+    bounds = np.cumsum([0, *map(len, clips)])
+    parts = [features[start:end] for start, end in pairwise(bounds)]
+    return [torch.stack([part.pooled, differences(part.grid)], dim=1) for part in parts]
 
 
 def _shrink(image: Pixels) -> Pixels:
