@@ -6,20 +6,15 @@ from are not decoded where the instants lie far apart, and stretches are jumped 
 """
 
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
 
-import av
 import numpy as np
-from av.error import FFmpegError
-from av.stream import Discard, Disposition
 from numpy.typing import NDArray
 
-from captioner.errors import VideoError
+from captioner.vision.container import Container, Picture, Skip
 from captioner.vision.images import Pixels
 
 VIDEO_SUFFIXES = frozenset(
@@ -34,11 +29,7 @@ _COARSE = 8
 _REORDERING = 0.25
 # without a list of key frames, seeking pays from the longest usual distance of two of them on
 _UNLISTED = 10.0
-_MISSING = 0.5  # seconds, and 2 % of the length, that a file may be shorter than it says
 _SAME = 1e-6  # seconds of rounding
-_FOREVER = 1e9  # seconds
-_Skip = Literal["DEFAULT", "NONREF"]
-_COVER = Disposition.attached_pic  # the picture of a song
 
 
 @dataclass(frozen=True)
@@ -136,19 +127,17 @@ class Video:
     """
 
     def __init__(self, path: Path | str, *, threads: int = 1) -> None:
-        self.path, self._threads = path, threads
-        self._damaged = False
-        self._skip: _Skip = "DEFAULT"
-        self._shown: _Decoded | None = None  # the frame that is shown at the latest instant, and the one after it
-        self._next: _Decoded | None = None
-        self._open()
+        self._file = Container(path, threads)
+        self._shown: Picture | None = None  # the frame of the latest instant
+        self._next: Picture | None = None  # and the one after it
+        self._exact = True  # whether seeking has always led to where it should
         try:
-            said = self._seconds(self._stream.duration)
-            self.duration = self._find_end()
-            self._short = said if said is not None and said * 0.98 - _MISSING > self.duration else None
+            self.duration, self._claimed = self._file.find_end()
+            self.start = self._file.start
             self._land(self.start)
             if self._next is None:
-                raise self._error("damaged; not one frame can be decoded" if self._damaged else "has no frames")
+                raise self._file.error("not one frame can be decoded" if self._file.damaged else "has no frames")
+            self._next = self._file.count_from(self._next)
         except BaseException:
             self.close()
             raise
@@ -164,14 +153,14 @@ class Video:
     def close(self) -> None:
         """Close the file."""
         self._shown = self._next = None
-        self._container.close()
+        self._file.close()
 
     @property
     def warning(self) -> str | None:
         """What has been found wrong with the file so far, or None."""
-        if self._short is not None:
-            return f"the file ends too soon ({self.duration:.1f} of {self._short:.1f} seconds could be read)"
-        return "parts of the file are damaged" if self._damaged else None
+        if self._claimed is not None:
+            return f"the file ends too soon ({self.duration:.1f} of {self._claimed:.1f} seconds could be read)"
+        return "parts of the file are damaged" if self._file.damaged else None
 
     def frames(self, times: Sequence[float] | NDArray[np.float64]) -> Iterator[Frame]:
         """The frames that are shown at these instants, none twice; see `sample_frames` for which they are.
@@ -180,20 +169,20 @@ class Video:
             times: in seconds, ascending.
         """
         step = min(np.diff(times), default=math.inf)
-        self._decode_only("NONREF" if step >= _COARSE * self._interval else "DEFAULT")
+        self._decode_only("NONREF" if step >= _COARSE * self._file.interval else "DEFAULT")
         given = None
         for time in map(float, times):
             self._go_to(time)
-            frame = self._shown or self._next
-            if frame is not None and frame is not given:
-                given = frame
-                yield Frame(frame.time, _upright(frame.picture))
+            picture = self._shown or self._next
+            if picture is not None and picture is not given:
+                given = picture
+                yield Frame(picture.time, picture.pixels())
 
-    def _decode_only(self, skip: _Skip) -> None:
+    def _decode_only(self, skip: Skip) -> None:
         """Choose which frames are decoded; those between the present two may have been passed over."""
-        if skip == "DEFAULT" and self._skip != skip and self._shown is not None:
+        before, self._file.skip = self._file.skip, skip
+        if skip == "DEFAULT" and before != skip and self._shown is not None:
             self._land(self._shown.time)
-        self._skip = self._stream.codec_context.skip_frame = skip
 
     def _go_to(self, time: float) -> None:
         """Make `_shown` the frame that is shown at an instant, or None before the first one."""
@@ -201,153 +190,28 @@ class Video:
         if before or self._may_jump(time):
             self._land(time)
         while self._next is not None and self._next.time <= time + _SAME:
-            self._shown, self._next = self._next, next(self._decoder, None)
+            self._shown, self._next = self._next, next(self._pictures, None)
 
     def _may_jump(self, time: float) -> bool:
         """Whether decoding may begin at a key frame that has not been reached yet."""
-        entries: Any = self._stream.index_entries
-        place = entries.search_timestamp(self._stamp(time - _REORDERING))
-        if place >= 0 and self._seconds_at(entries[place].timestamp) > self._reached:
-            return True
-        listed = len(entries) > 0 and self._seconds_at(entries[len(entries) - 1].timestamp) >= time
-        return not listed and time - self._reached > _UNLISTED
+        if not self._exact:
+            return False
+        key = self._file.next_key(time - _REORDERING)
+        return time - self._file.reached > _UNLISTED if key is None else key
 
     def _land(self, time: float) -> None:
         """Decode on from a key frame before an instant; where seeking misses it, from the beginning."""
+        self._shown = None
         for back in (_REORDERING, 2.0, _UNLISTED):
-            if not self._seek(time - back):
+            if not self._file.seek(time - back):
                 break
-            self._next = next(self._decoder, None)
+            self._restart()
             if self._next is not None and self._next.time <= max(time, self.start) + _SAME:
                 return
-        self._container.close()
-        self._open()
-        self._next = next(self._decoder, None)
+        self._exact = False
+        self._file.rewind()
+        self._restart()
 
-    def _open(self) -> None:
-        self._shown = self._next = None
-        self._reached = -math.inf
-        head = _head(self.path)
-        try:
-            # the prefix and the list keep names and contents from opening anything but this file
-            options = {"protocol_whitelist": "file"}
-            name = "file:" + os.fspath(self.path)
-            self._container: Any = av.open(name, options=options, metadata_errors="replace")
-        except (FFmpegError, OSError) as error:
-            if head[4:8] == b"ftyp":
-                raise self._error("the file ends too soon (its index is missing)") from error
-            raise self._error("not a video") from error
-        for stream in self._container.streams:
-            stream.discard = Discard.all
-        videos = [stream for stream in self._container.streams.video if not stream.disposition & _COVER]
-        if not videos:
-            self._container.close()
-            raise self._error("no video in it, only sound" if self._container.streams.audio else "no video in it")
-        self._stream: Any = videos[0]
-        self._stream.discard = Discard.default
-        context = self._stream.codec_context
-        context.thread_count, context.thread_type = self._threads, "AUTO"
-        context.skip_frame = self._skip
-        rate = self._stream.average_rate or self._stream.guessed_rate
-        self._interval = 1 / float(rate) if rate else 0.04
-        first = self._stream.start_time
-        # players count from where the first stream begins
-        self._origin = (self._container.start_time or 0) / av.time_base if first is not None else 0.0
-        self.start = max(0.0, self._seconds_at(first)) if first is not None else 0.0
-        self._decoder = self._decode()
-
-    def _seek(self, time: float) -> bool:
-        """Go to the last key frame that the file lists before an instant, if it can be sought in."""
-        self._shown = self._next = None
-        self._reached = -math.inf
-        try:
-            self._container.seek(self._stamp(time), stream=self._stream)
-        except FFmpegError:
-            return False
-        self._decoder = self._decode()
-        return True
-
-    def _decode(self) -> Iterator["_Decoded"]:
-        """Frames from here on; what is damaged is passed over."""
-        last = -math.inf
-        for packet in self._packets():
-            try:
-                pictures = packet.decode()
-            except FFmpegError:
-                self._damaged = True
-                continue
-            for picture in pictures:
-                stamp = picture.pts if picture.pts is not None else picture.dts
-                time = self._seconds_at(stamp) if stamp is not None else max(last, -self._interval) + self._interval
-                last = max(last, time)
-                yield _Decoded(last, picture)
-
-    def _packets(self) -> Iterator[Any]:
-        """What is in the file from here on, until it ends or cannot be read."""
-        try:
-            for packet in self._container.demux(self._stream):
-                stamp = packet.dts if packet.dts is not None else packet.pts
-                if stamp is not None:
-                    self._reached = self._seconds_at(stamp)
-                yield packet
-        except FFmpegError:
-            self._damaged = True
-
-    def _find_end(self) -> float:
-        """When the last frame ends: from the last packets, or from all where the file cannot be sought in."""
-        end, number = -math.inf, 0
-        if self._seek(_FOREVER):
-            end, _ = self._measure()
-        if end == -math.inf:
-            self._container.close()
-            self._open()
-            end, number = self._measure()
-        return max(end, number * self._interval if end == -math.inf else 0.0)
-
-    def _measure(self) -> tuple[float, int]:
-        """When the last of the packets from here on ends, and how many there are."""
-        end, number = -math.inf, 0
-        for packet in self._packets():
-            number += packet.size > 0
-            if packet.pts is not None and packet.size:
-                length = self._seconds(packet.duration) if packet.duration else self._interval
-                end = max(end, self._seconds_at(packet.pts) + (length or 0))
-        return end, number
-
-    def _seconds(self, duration: int | None) -> float | None:
-        return None if duration is None else float(duration * self._stream.time_base)
-
-    def _seconds_at(self, stamp: int) -> float:
-        return float(stamp * self._stream.time_base) - self._origin
-
-    def _stamp(self, time: float) -> int:
-        return int((max(time, self.start) + self._origin) / self._stream.time_base)
-
-    def _error(self, reason: str) -> VideoError:
-        return VideoError(f"{self.path}: {reason}")
-
-
-@dataclass(frozen=True)
-class _Decoded:
-    time: float
-    picture: Any
-
-
-def _upright(picture: Any) -> Pixels:
-    """RGB (height, width, 3) of a decoded picture, turned as the file says."""
-    pixels: Pixels = picture.to_ndarray(format="rgb24", threads=1)
-    quarters = round(picture.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(pixels, quarters)) if quarters else pixels
-
-
-def _head(path: Path | str) -> bytes:
-    """The file's first bytes, or why there are none."""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(12)
-    except OSError as error:
-        reason = os.strerror(error.errno).lower() if error.errno else str(error)
-        raise VideoError(f"{path}: cannot be read ({reason})") from error
-    if not head:
-        raise VideoError(f"{path}: empty file")
-    return head
+    def _restart(self) -> None:
+        self._pictures = self._file.pictures()
+        self._next = next(self._pictures, None)

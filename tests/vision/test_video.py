@@ -1,0 +1,219 @@
+import shutil
+import subprocess
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from captioner.errors import VideoError
+from captioner.vision.images import Transform
+from captioner.vision.video import Video, instants, sample_frames
+
+needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="makes its clips with the ffmpeg program")
+
+
+def write_clip(path: Path, frames: int = 50, rate: float = 25.0, size: tuple[int, int] = (48, 64), codec="MJPG") -> Path:
+    """A clip whose frame number i has the grey value 5 * i."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), rate, size[::-1])
+    assert writer.isOpened()
+    for number in range(frames):
+        writer.write(np.full((*size, 3), 5 * number, dtype=np.uint8))
+    writer.release()
+    return path
+
+
+def ffmpeg(path: Path, *arguments: str) -> Path:
+    command = ["ffmpeg", "-v", "error", "-y", *arguments, "-threads", "1", str(path)]
+    subprocess.run(command, check=True, timeout=60, stdin=subprocess.DEVNULL)
+    return path
+
+
+def moving(path: Path, *arguments: str, seconds: float = 2.0) -> Path:
+    """A clip in which every frame differs, encoded as the arguments say."""
+    return ffmpeg(path, "-f", "lavfi", "-i", f"testsrc2=s=96x64:r=25:d={seconds}", *arguments)
+
+
+def in_sequence(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def brightness(clip) -> list[int]:
+    return [round(float(frame.mean()) / 5) for frame in clip.frames]
+
+
+def test_frames_are_those_shown_in_the_middles_of_equal_parts(tmp_path):
+    clip = sample_frames(write_clip(tmp_path / "a.avi"), count=5)
+    assert brightness(clip) == [5, 15, 25, 35, 45]
+    assert clip.times == pytest.approx([0.2, 0.6, 1.0, 1.4, 1.8])
+    assert clip.duration == pytest.approx(2.0)
+    assert clip.warning is None
+    assert clip.frames.shape == (5, 48, 64, 3)
+
+
+def test_a_rate_gives_frames_of_a_part_of_the_clip(tmp_path):
+    clip = sample_frames(write_clip(tmp_path / "a.avi"), rate=5, start=1.0, end=1.6)
+    assert brightness(clip) == [27, 32, 37]
+
+
+def test_no_frame_is_given_twice(tmp_path):
+    clip = sample_frames(write_clip(tmp_path / "a.avi", frames=3), count=16)
+    assert brightness(clip) == [0, 1, 2]
+    assert len(sample_frames(write_clip(tmp_path / "one.avi", frames=1), count=16).frames) == 1
+
+
+def test_a_transform_is_applied_to_each_frame(tmp_path):
+    clip = sample_frames(write_clip(tmp_path / "a.avi"), count=4, transform=Transform((20, 30)))
+    assert clip.frames.shape == (4, 20, 30, 3)
+
+
+def test_going_back_in_an_open_video(tmp_path):
+    with Video(write_clip(tmp_path / "a.avi")) as video:
+        late = [frame.time for frame in video.frames([1.9])]
+        early = [frame.time for frame in video.frames([0.1, 1.0])]
+    assert late + early == pytest.approx([1.88, 0.08, 1.0])
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("h264.mp4", "-c:v libx264 -g 12"),
+        ("one-key.mp4", "-c:v libx264 -g 250"),
+        ("open.mp4", "-c:v libx264 -x264-params open-gop=1:keyint=15:bframes=3"),
+        ("late.mp4", "-c:v libx264 -g 12 -output_ts_offset 5"),
+        ("index.mkv", "-c:v libx264 -g 12"),
+        ("stream.ts", "-c:v libx264 -g 12"),
+        ("flash.flv", "-c:v libx264 -g 12"),
+        ("old.mpg", "-c:v mpeg2video -bf 2"),
+        ("vp8.webm", "-c:v libvpx -g 12"),
+        ("packed.avi", "-c:v libx264 -g 12"),
+        ("motion.avi", "-c:v mjpeg"),
+        ("bare.h264", "-c:v libx264 -g 12"),
+    ],
+)
+def test_frames_are_exactly_those_of_sequential_reading(tmp_path, name, arguments):
+    path = moving(tmp_path / name, *arguments.split())
+    every = in_sequence(path)
+    with Video(path) as video:
+        for times in (instants(0, 2, count=3), [1.8], [0.3], instants(0.5, 0.8, rate=25), [1.2, 1.9]):
+            for frame in video.frames(times):
+                place = round((frame.time - video.start) * 25)
+                assert np.array_equal(frame.pixels, every[place]), f"at {frame.time} of {list(times)}"
+            assert frame.time == pytest.approx(times[-1], abs=0.21)
+
+
+@needs_ffmpeg
+def test_where_instants_are_near_each_other_the_frame_is_the_one_shown_then(tmp_path):
+    path = moving(tmp_path / "a.mp4", "-c:v", "libx264", "-g", "12")
+    clip = sample_frames(path, rate=5)
+    assert clip.times == pytest.approx(np.arange(10) / 5 + 0.08)
+
+
+@needs_ffmpeg
+def test_variable_frame_rates_are_read_by_timestamps(tmp_path):
+    path = moving(tmp_path / "a.mp4", "-vf", "select='lt(n,10)+gt(n,40)'", "-vsync", "vfr", "-c:v", "libx264")
+    clip = sample_frames(path, count=4, end=2.0)
+    assert clip.times == pytest.approx([0.24, 0.36, 1.72])  # nothing new is shown from 0.36 s to 1.64 s
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("angle", [90, 180, 270])
+def test_rotation_is_undone_as_players_do(tmp_path, angle):
+    plain = moving(tmp_path / "plain.mp4", "-c:v", "libx264", seconds=0.2)
+    turned = ffmpeg(
+        tmp_path / "turned.mp4", "-i", str(plain), "-c", "copy", "-metadata:s:v:0", f"rotate={angle}"
+    )
+    shown = ffmpeg(tmp_path / "shown.png", "-i", str(turned), "-frames:v", "1")
+    expected = cv2.imread(str(shown))[:, :, ::-1].astype(int)
+    frame = sample_frames(turned, count=1, end=0.04).frames[0]
+    assert frame.shape == expected.shape
+    assert np.abs(frame - expected).mean() < 3
+
+
+@needs_ffmpeg
+def test_sides_of_odd_length(tmp_path):
+    path = moving(tmp_path / "a.mp4", "-vf", "scale=101:67", "-pix_fmt", "yuv444p", "-c:v", "libx264", seconds=0.4)
+    assert sample_frames(path, count=2).frames.shape == (2, 67, 101, 3)
+
+
+@needs_ffmpeg
+def test_a_file_that_ends_too_soon_gives_what_is_there_and_a_warning(tmp_path):
+    whole = moving(tmp_path / "whole.mp4", "-c:v", "libx264", "-movflags", "faststart")
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    clip = sample_frames(cut, count=8)
+    assert len(clip.frames) >= 6
+    assert 0.5 < clip.duration < 1.5
+    assert clip.warning == f"the file ends too soon ({clip.duration:.1f} of 2.0 seconds could be read)"
+
+
+@needs_ffmpeg
+def test_damaged_parts_are_said(tmp_path):
+    data = bytearray(moving(tmp_path / "a.ts", "-c:v", "libx264").read_bytes())
+    for place in range(len(data) // 4, len(data) // 2, 500):
+        data[place] ^= 0xFF
+    broken = tmp_path / "broken.ts"
+    broken.write_bytes(data)
+    clip = sample_frames(broken, rate=25)
+    assert clip.warning == "parts of the file are damaged"
+    assert len(clip.frames) > 20
+
+
+def test_a_wrong_length_in_the_header_does_not_matter(tmp_path):
+    path = write_clip(tmp_path / "a.avi", frames=40, codec="MJPG")
+    data = bytearray(path.read_bytes())
+    header, stream = data.index(b"avih"), data.index(b"strh")
+    for claimed in (7, 4000):
+        data[header + 24 : header + 28] = data[stream + 40 : stream + 44] = claimed.to_bytes(4, "little")
+        path.write_bytes(data)
+        clip = sample_frames(path, count=4)
+        assert clip.duration == pytest.approx(1.6)
+        assert brightness(clip) == [5, 15, 25, 35]
+        assert (clip.warning is None) == (claimed == 7)
+
+
+def test_files_that_are_no_video_are_errors_that_say_why(tmp_path):
+    text = tmp_path / "text.mp4"
+    text.write_text("This is no clip, whatever its name says.\n" * 50)
+    empty = tmp_path / "empty.mp4"
+    empty.touch()
+    playlist = tmp_path / "list.mp4"
+    write_clip(tmp_path / "a.mp4", codec="mp4v")
+    playlist.write_text("ffconcat version 1.0\nfile a.mp4\n")
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes((tmp_path / "a.mp4").read_bytes()[:1000])
+    for path, reason in (
+        (text, "not a video"),
+        (empty, "empty file"),
+        (playlist, "not a video"),
+        (cut, "the file ends too soon (its index is missing)"),
+        (tmp_path / "none.mp4", "cannot be read (no such file or directory)"),
+    ):
+        with pytest.raises(VideoError) as error:
+            sample_frames(path, count=2)
+        assert str(error.value) == f"{path}: {reason}"
+
+
+@needs_ffmpeg
+def test_sound_without_frames_is_an_error_that_says_so(tmp_path):
+    path = ffmpeg(tmp_path / "song.mp4", "-f", "lavfi", "-i", "sine=d=1")
+    with pytest.raises(VideoError, match="no video in it, only sound"):
+        sample_frames(path, count=2)
+
+
+def test_a_file_without_frames_is_an_error_that_says_so(tmp_path):
+    path = tmp_path / "none.avi"
+    cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25.0, (64, 48)).release()
+    with pytest.raises(VideoError, match=r"has no frames|not a video"):
+        sample_frames(path, count=2)
+
+
+def test_frames_are_asked_for_by_a_count_or_a_rate():
+    for wrong in ({}, {"count": 2, "rate": 1.0}, {"count": 0}, {"rate": -1.0}):
+        with pytest.raises(ValueError, match="positive"):
+            instants(0, 1, **wrong)
+    assert instants(2, 4, count=2).tolist() == [2.5, 3.5]
+    assert instants(0, 0, rate=5).tolist() == [0.0]
