@@ -14,7 +14,9 @@ from captioner.vision.video import Video, instants, sample_frames
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="makes its clips with the ffmpeg program")
 
 
-def write_clip(path: Path, frames: int = 50, rate: float = 25.0, size: tuple[int, int] = (48, 64), codec="MJPG") -> Path:
+def write_clip(
+    path: Path, frames: int = 50, rate: float = 25.0, size: tuple[int, int] = (48, 64), codec="MJPG"
+) -> Path:
     """A clip whose frame number i has the grey value 5 * i."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), rate, size[::-1])
     assert writer.isOpened()
@@ -123,9 +125,7 @@ def test_variable_frame_rates_are_read_by_timestamps(tmp_path):
 @pytest.mark.parametrize("angle", [90, 180, 270])
 def test_rotation_is_undone_as_players_do(tmp_path, angle):
     plain = moving(tmp_path / "plain.mp4", "-c:v", "libx264", seconds=0.2)
-    turned = ffmpeg(
-        tmp_path / "turned.mp4", "-i", str(plain), "-c", "copy", "-metadata:s:v:0", f"rotate={angle}"
-    )
+    turned = ffmpeg(tmp_path / "turned.mp4", "-i", str(plain), "-c", "copy", "-metadata:s:v:0", f"rotate={angle}")
     shown = ffmpeg(tmp_path / "shown.png", "-i", str(turned), "-frames:v", "1")
     expected = cv2.imread(str(shown))[:, :, ::-1].astype(int)
     frame = sample_frames(turned, count=1, end=0.04).frames[0]
