@@ -11,9 +11,9 @@ from captioner.data.text import read_text
 from captioner.errors import ConfigError
 from captioner.models.language import LanguageConfig, LanguageModel, split_words
 from captioner.text.vocabulary import Vocabulary
-from captioner.training.next_word import NextWord, line_loader, validate, window_loader
 from captioner.training.language_config import LanguageTrainingConfig, TextData
 from captioner.training.loop import Run, Scores
+from captioner.training.next_word import NextWord, line_loader, validate, window_loader
 
 Texts = dict[str, list[str]]
 
