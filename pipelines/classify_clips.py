@@ -9,9 +9,9 @@ from itertools import chain
 from typing import Any
 
 from captioner.errors import VideoError
-from captioner.models.classify import Guess, VideoClassifier, windows
+from captioner.models.classify import Guess, VideoClassifier
 from captioner.vision.clips import Seen
-from captioner.vision.video import Video
+from captioner.vision.video import Video, windows
 
 from .caption_folder import fitting
 from .classify_outputs import SHOWN, few, film_frame

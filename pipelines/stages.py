@@ -5,7 +5,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from itertools import islice
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -30,37 +31,73 @@ def in_threads(
 
 def ahead(items: Iterable[Item], waiting: int = 1) -> Iterator[Item]:
     """The same items, computed in a thread of their own that is at most `waiting` (and the one in hand) ahead."""
-    ready: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(waiting)
-    stopped = threading.Event()
+    source = _Ahead(items, waiting)
+    try:
+        yield from source
+    finally:
+        source.stop()
 
-    def put(item: Item | None, error: BaseException | None) -> None:
-        while not stopped.is_set():
-            try:
-                return ready.put((item, error), timeout=0.1)
-            except queue.Full:
-                continue
 
-    def run() -> None:
-        try:
-            for item in items:
-                put(item, None)
-                if stopped.is_set():
-                    return
-            put(None, _End())
-        except BaseException as error:  # raised again where the items are wanted
-            put(None, error)
+def side_by_side(
+    work: Callable[[Item], Iterable[Result]], items: Iterable[Item], *, workers: int, waiting: int = 1
+) -> Iterator[Result]:
+    """All that `work` gives of each item, in order, computed for `workers` items at a time.
 
-    threading.Thread(target=run, name="ahead", daemon=True).start()
+    Each is at most `waiting` results ahead, so that memory stays bounded however many results an item has.
+    """
+    todo = iter(items)
+    running: deque[_Ahead[Result]] = deque()
     try:
         while True:
-            item, error = ready.get()
+            for item in islice(todo, workers - len(running)):
+                running.append(_Ahead(work(item), waiting))
+            if not running:
+                return
+            yield from running[0]
+            running.popleft().stop()
+    finally:
+        for source in running:
+            source.stop()
+
+
+class _Ahead(Generic[Item]):
+    """Items computed in a thread that has begun."""
+
+    def __init__(self, items: Iterable[Item], waiting: int) -> None:
+        self.items = items
+        self.ready: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(waiting)
+        self.stopped = threading.Event()
+        threading.Thread(target=self._run, name="ahead", daemon=True).start()
+
+    def __iter__(self) -> Iterator[Item]:
+        while True:
+            item, error = self.ready.get()
             if isinstance(error, _End):
                 return
             if error is not None:
                 raise error
             yield item  # type: ignore[misc]
-    finally:
-        stopped.set()
+
+    def stop(self) -> None:
+        """Compute no more."""
+        self.stopped.set()
+
+    def _run(self) -> None:
+        try:
+            for item in self.items:
+                self._put(item, None)
+                if self.stopped.is_set():
+                    return
+            self._put(None, _End())
+        except BaseException as error:  # raised again where the items are wanted
+            self._put(None, error)
+
+    def _put(self, item: Item | None, error: BaseException | None) -> None:
+        while not self.stopped.is_set():
+            try:
+                return self.ready.put((item, error), timeout=0.1)
+            except queue.Full:
+                continue
 
 
 class _End(BaseException):

@@ -16,7 +16,7 @@ from captioner.models.caption import EncoderConfig
 from captioner.models.classify_network import ClassifierConfig, ClassifierNetwork, pad, vote
 from captioner.models.shared_encoder import FrameEncoder, SharedEncoder, part_of
 from captioner.vision.clips import FramesConfig, Seen, encode, see
-from captioner.vision.video import Frame, Video, instants
+from captioner.vision.video import Frame, Video, instants, windows
 
 
 class ClassifyConfig(BaseModel):
@@ -185,12 +185,6 @@ class VideoClassifier:
         logits, states = self.scores(encode([seen.pixels], self.encoder))
         guesses = self.guesses(vote(logits)[0], top_k)
         return Classification(guesses, start, end, seen.times, states[0, 0].float().cpu().numpy(), warning)
-
-
-def windows(duration: float, every: float) -> list[tuple[float, float]]:
-    """(start, end) of parts of `every` seconds; a last one of less than half that length joins the one before."""
-    count = max(1, int(duration / every + 0.5))
-    return [(place * every, duration if place == count - 1 else (place + 1) * every) for place in range(count)]
 
 
 def _tapped(frames: Iterator[Frame], tap: Callable[[Frame], object]) -> Iterator[Frame]:

@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from captioner.vision.container import Container, Picture, Skip
 from captioner.vision.images import Pixels
+
+if TYPE_CHECKING:
+    from captioner.vision.container import Picture, Skip
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".3gp"}
@@ -111,6 +114,12 @@ def instants(start: float, end: float, *, count: int | None = None, rate: float 
     return np.minimum(start + (np.arange(parts) + 0.5) * step, max(start, end))
 
 
+def windows(duration: float, every: float) -> list[tuple[float, float]]:
+    """(start, end) of parts of `every` seconds; a last one of less than half that length joins the one before."""
+    count = max(1, int(duration / every + 0.5))
+    return [(place * every, duration if place == count - 1 else (place + 1) * every) for place in range(count)]
+
+
 class Video:
     """An open video file. Reading forwards is cheap; memory does not grow with the length.
 
@@ -127,6 +136,8 @@ class Video:
     """
 
     def __init__(self, path: Path | str, *, threads: int = 1) -> None:
+        from captioner.vision.container import Container  # what reads no clips need not wait for FFmpeg
+
         self._file = Container(path, threads)
         self._shown: Picture | None = None  # the frame of the latest instant
         self._next: Picture | None = None  # and the one after it
@@ -178,7 +189,7 @@ class Video:
                 given = picture
                 yield Frame(picture.time, picture.pixels())
 
-    def _decode_only(self, skip: Skip) -> None:
+    def _decode_only(self, skip: "Skip") -> None:
         """Choose which frames are decoded; those between the present two may have been passed over."""
         before, self._file.skip = self._file.skip, skip
         if skip == "DEFAULT" and before != skip and self._shown is not None:

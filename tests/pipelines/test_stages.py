@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from captioner.pipelines.stages import ahead, in_threads
+from captioner.pipelines.stages import ahead, in_threads, side_by_side
 
 
 def test_results_keep_the_order_of_the_items():
@@ -87,3 +87,43 @@ def test_giving_up_stops_the_thread_ahead():
     next(results)
     results.close()
     assert stopped.wait(5)
+
+
+def test_what_each_item_gives_comes_in_order():
+    def slow_first(item):
+        for part in range(item % 4):
+            time.sleep(0.01 if item < 3 else 0)
+            yield item, part
+
+    found = list(side_by_side(slow_first, range(9), workers=3))
+    assert found == [(item, part) for item in range(9) for part in range(item % 4)]
+
+
+def test_items_with_many_results_are_worked_on_side_by_side_but_not_far_ahead():
+    made = []
+    meeting = threading.Barrier(2, timeout=5)
+
+    def parts(item):
+        meeting.wait()
+        for part in range(100):
+            made.append((item, part))
+            yield part
+
+    results = side_by_side(parts, range(4), workers=2, waiting=2)
+    next(results)
+    time.sleep(0.1)
+    assert {item for item, _ in made} == {0, 1}
+    assert len(made) <= 8
+    results.close()
+
+
+def test_an_error_of_one_item_is_raised_after_the_results_before_it():
+    def parts(item):
+        yield item
+        if item == 1:
+            raise ValueError("one")
+
+    results = side_by_side(parts, range(3), workers=2)
+    assert [next(results), next(results)] == [0, 1]
+    with pytest.raises(ValueError, match="one"):
+        next(results)
