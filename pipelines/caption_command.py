@@ -19,6 +19,8 @@ from .inputs import find_inputs, identity, shown
 from .outputs import CsvRows, JsonRows, JsonStream, Outputs, Writer, writer_of
 from .progress import Meter, Summary
 
+LM_WEIGHT = 0.1  # the best of those tried on Flickr8k's validation photos
+
 
 @dataclass(frozen=True)
 class Options:
@@ -35,6 +37,8 @@ class Options:
     beam_size: int | None = None
     num_captions: int = 1
     max_length: int | None = None
+    lm: str | None = None
+    lm_weight: float | None = None
     max_pixels: int = MAX_PIXELS
     overwrite: bool = False
     quiet: bool = False
@@ -47,6 +51,8 @@ def caption(options: Options) -> int:
         UsageError: something is wrong that can be said before any work is done.
         ModelError: the model cannot be used.
     """
+    if options.lm is None and options.lm_weight is not None:
+        raise UsageError("--lm-weight is how much a language model has to say; name one with --lm, such as captions.")
     found = find_inputs(options.inputs, SUFFIXES)
     console = Console(stderr=bool(options.outputs) or options.sidecar or not sys.stdout.isatty())
     outputs = Outputs(_writers(options, found.paths, console))
@@ -65,6 +71,11 @@ def _caption(todo: Sequence[str], meter: Meter, summary: Summary, *, outputs: Ou
     from .caption_folder import caption_folder
 
     model: Captioner = load(options.model, options.device, ("caption",))
+    if options.lm is not None:
+        model.fuse(
+            load(options.lm, options.device, ("language",)),
+            LM_WEIGHT if options.lm_weight is None else options.lm_weight,
+        )
     threads = options.workers or min(8, os.cpu_count() or 1)
     on_cpu = model.device.type == "cpu"
     if on_cpu:

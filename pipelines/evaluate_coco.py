@@ -34,6 +34,8 @@ class Options:
     output: Path | None = None
     model: str = "photos"
     device: str = "auto"
+    lm: str | None = None
+    lm_weight: float | None = None
     split: str | None = None
     metrics: Sequence[str] = METRICS
     json: str | None = None
@@ -160,18 +162,25 @@ def _caption(photos: Mapping[int, str], references: Annotations, output: Path, o
             outputs=[str(output)],
             model=options.model,
             device=options.device,
+            lm=options.lm,
+            lm_weight=options.lm_weight,
             quiet=options.quiet,
         )
     )
 
 
 def _default_output(options: Options, references: Annotations) -> str:
-    """Names annotations, split and model: captions of another model are never taken for this one's."""
+    """Names annotations, split and models: captions of another model are never taken for this one's."""
+    parts = [options.annotations.name.partition(".")[0], references.split, *_name_and_digest(options.model)]
+    if options.lm is not None:
+        parts += [*_name_and_digest(options.lm), str(options.lm_weight or "")]
+    return "-".join(filter(None, parts)) + ".jsonl"
+
+
+def _name_and_digest(model: str) -> tuple[str, str]:
     from captioner.models.base import find
 
-    weights = hashlib.sha256((find(options.model) / "model.safetensors").read_bytes()).hexdigest()[:8]
-    parts = [options.annotations.name.partition(".")[0], references.split, Path(options.model).name, weights]
-    return "-".join(filter(None, parts)) + ".jsonl"
+    return Path(model).name, hashlib.sha256((find(model) / "model.safetensors").read_bytes()).hexdigest()[:8]
 
 
 def _captions_in(path: Path, photos: Mapping[int, str]) -> dict[int, str]:

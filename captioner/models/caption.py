@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,11 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
+from torch import nn
 
+from captioner.decoding.fusion import ShallowFusion
 from captioner.decoding.search import Hypothesis, Search, search
 from captioner.errors import ModelError
 from captioner.models.base import Weights, check_fit, read_config, read_tensors, write_model
 from captioner.models.caption_network import CaptionDecoder, DecoderConfig
+from captioner.models.language import LanguageModel
 from captioner.text.english import to_sentence
 from captioner.text.vocabulary import Vocabulary
 from captioner.vision import compiled
@@ -100,6 +104,7 @@ class Captioner:
         self._network: compiled.Network | None = None
         self._key: str | None = None
         self._low_precision: tuple[tuple[int, ...], CaptionDecoder] | None = None
+        self._fuse: Callable[[CaptionDecoder], ShallowFusion] | None = None
 
     @property
     def encoder(self) -> Encoder:
@@ -210,6 +215,25 @@ class Captioner:
                 self._run = Engine(self._built_encoder(), self.device, precision, self._key)
         return self._run(pixels)
 
+    def fuse(self, language: LanguageModel, weight: float) -> None:
+        """Let a language model have a say in every word that `caption` and `generate` choose; see `ShallowFusion`.
+
+        Captions are then ranked by the fused score, but what each reports stays this model's own log-probability.
+
+        Raises:
+            UsageError: the weight is negative or no number.
+        """
+        network = copy.deepcopy(language.network).to(self._searched().bias)
+        self._fuse = partial(
+            ShallowFusion,
+            language=network,
+            begin=network.start(1),
+            words=self.vocabulary,
+            known=language.vocabulary,
+            weight=weight,
+        )
+        self._fuse(self.decoder)  # a wrong weight is an error here, not in the first search
+
     @torch.inference_mode()
     def generate(
         self, features: Features, options: Search | None = None, *, attention: bool = False
@@ -229,20 +253,19 @@ class Captioner:
         features = features.to(self.device).to(decoder.bias.dtype)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "cpu"):
             state, context = decoder.start(features)
-            found = search(decoder, state, context, options, return_attention=attention)
+            if self._fuse is None:
+                found = search(decoder, state, context, options, return_attention=attention)
+            else:
+                both = self._fuse(decoder)
+                found = search(both, both.start(state), context, options, return_attention=attention)
+                found = _with_own_scores(found, decoder, features)
         return [[self._caption(hypothesis) for hypothesis in hypotheses] for hypotheses in found]
 
     @torch.inference_mode()
     def score(self, features: Features, captions: Sequence[Sequence[str]]) -> list[float]:
         """Log-probability of a tokenised caption (the end included) for each encoded image, by teacher forcing."""
-        start, end = self.vocabulary.start, self.vocabulary.end
-        scores = []
-        for row, tokens in enumerate(captions):
-            ids = torch.tensor([[[start, *self.vocabulary.encode(tokens), end]]], device=self.device)
-            readout = self.decoder(features[row : row + 1].to(self.device), ids[..., :-1])
-            log_probabilities = self.decoder.logits(readout).float().log_softmax(-1)
-            scores.append(float(log_probabilities.gather(-1, ids[..., 1:, None]).sum()))
-        return scores
+        ids = [self.vocabulary.encode(tokens) for tokens in captions]
+        return [sum(gains) for gains in _teacher_forced(self.decoder, features.to(self.device), ids)]
 
     def _caption(self, hypothesis: Hypothesis) -> Caption:
         tokens = tuple(self.vocabulary.decode(hypothesis.tokens))
@@ -266,6 +289,33 @@ class Captioner:
 
     def _grid_shape(self) -> tuple[int, int]:
         return self._network.grid if self._network is not None else self._built_encoder().grid_shape()
+
+
+def _teacher_forced(
+    decoder: CaptionDecoder, features: Features, captions: Sequence[Sequence[int]]
+) -> list[tuple[float, ...]]:
+    """Log-probabilities of each image's caption, word by word, and of its end."""
+    tokens = [torch.tensor([Vocabulary.start, *ids, Vocabulary.end]) for ids in captions]
+    padded = nn.utils.rnn.pad_sequence(tokens, batch_first=True).to(decoder.bias.device)
+    logits = decoder.logits(decoder(features, padded[:, None, :-1]).squeeze(1)).float()
+    gains = logits.gather(-1, padded[:, 1:, None]).squeeze(-1) - logits.logsumexp(-1)
+    return [tuple(row[: len(ids) + 1]) for row, ids in zip(gains.tolist(), captions, strict=True)]
+
+
+def _with_own_scores(
+    found: Sequence[Sequence[Hypothesis]], decoder: CaptionDecoder, features: Features
+) -> list[list[Hypothesis]]:
+    """The same hypotheses with the decoder's log-probabilities."""
+    rows = [image for image, several in enumerate(found) for _ in several]
+    captions = [hypothesis.tokens for several in found for hypothesis in several]
+    gains = iter(_teacher_forced(decoder, features[rows], captions))
+    return [
+        [
+            replace(hypothesis, log_probability=sum(own), token_log_probabilities=own)
+            for hypothesis, own in zip(several, gains, strict=False)
+        ]
+        for several in found
+    ]
 
 
 def _multiplies_bfloat16() -> bool:
