@@ -22,6 +22,8 @@ from captioner.decoding.steps import (
 )
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 
+BLOCK = 64  # words in which the best are looked for together
+
 
 @torch.no_grad()
 def beam_search(
@@ -90,16 +92,18 @@ def _best_continuations(logits: Tensor, beams: Tensors, length: int, options: Se
     Returns:
         log-probabilities of the tokens chosen, the tokens, and the hypotheses that they continue; (B, beam_size) each.
     """
-    logits = logits.float()
-    normaliser = logits.logsumexp(-1, keepdim=True)
+    vocabulary_size = logits.shape[-1]
+    blocks = _in_blocks(logits)
+    padded = blocks.flatten(2)
+    normaliser = padded.logsumexp(-1, keepdim=True)
     if options.no_repeat_ngram:
-        logits = ban_repeats(logits, beams["words"][:, :, :length], options.no_repeat_ngram)
-    # words follow the specials; an image cannot take more than beam_size of them from one hypothesis
-    width = 0 if length == options.max_length else min(options.beam_size, logits.shape[-1] - len(SPECIALS))
-    gains, tokens = logits[..., len(SPECIALS) :].topk(width)
-    tokens = tokens + len(SPECIALS)
+        ban_repeats(padded[..., :vocabulary_size], beams["words"][:, :, :length], options.no_repeat_ngram)
+    end_gains = padded[..., Vocabulary.end, None].clone()
+    padded[..., : len(SPECIALS)] = -torch.inf
+    # an image cannot take more than beam_size words from one hypothesis
+    width = 0 if length == options.max_length else min(options.beam_size, vocabulary_size - len(SPECIALS))
+    gains, tokens = _best_words(blocks, width)
     if length >= options.min_length:
-        end_gains = logits[..., Vocabulary.end, None]
         gains = torch.cat([gains, end_gains], -1)
         tokens = torch.cat([tokens, torch.full_like(end_gains, Vocabulary.end, dtype=torch.long)], -1)
     # rounding must not lift a probability above 1, or the bound by which an image is settled would not hold
@@ -107,6 +111,26 @@ def _best_continuations(logits: Tensor, beams: Tensors, length: int, options: Se
     totals = (beams["total"].unsqueeze(-1) + gains).flatten(1)
     chosen = totals.topk(min(options.beam_size, totals.shape[1])).indices
     return gains.flatten(1).gather(1, chosen), tokens.flatten(1).gather(1, chosen), chosen // gains.shape[-1]
+
+
+def _in_blocks(logits: Tensor) -> Tensor:
+    """A float32 copy of logits (B, K, V) as (B, K, blocks, BLOCK), -inf in the last block's spare places."""
+    blocks = -(-logits.shape[-1] // BLOCK)
+    padded = logits.new_full((*logits.shape[:-1], blocks * BLOCK), -torch.inf, dtype=torch.float32)
+    padded[..., : logits.shape[-1]] = logits
+    return padded.unflatten(-1, (blocks, BLOCK))
+
+
+def _best_words(blocks: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """The `width` best values of (B, K, blocks, BLOCK), and their places among all: (B, K, width) each.
+
+    They are in the `width` blocks with the greatest maxima; looking there only is several times faster than a `topk`
+    over the vocabulary, which on a CPU takes longer than the product that made the logits.
+    """
+    best = blocks.amax(-1).topk(min(width, blocks.shape[2])).indices
+    found = blocks.gather(2, best.unsqueeze(-1).expand(-1, -1, -1, BLOCK)).flatten(2)
+    values, places = found.topk(width)
+    return values, best.gather(-1, places // BLOCK) * BLOCK + places % BLOCK
 
 
 class _Results:

@@ -126,7 +126,9 @@ def _allowed(logits: Tensor, said: Tensor, options: Search) -> Tensor:
     scaled[..., _NEVER] = -torch.inf
     if said.shape[-1] < options.min_length:
         scaled[..., Vocabulary.end] = -torch.inf
-    return ban_repeats(scaled, said, options.no_repeat_ngram) if options.no_repeat_ngram else scaled
+    if options.no_repeat_ngram:
+        ban_repeats(scaled, said, options.no_repeat_ngram)
+    return scaled
 
 
 def _draw(logits: Tensor, uniform: Tensor, options: Search) -> Tensor:

@@ -169,27 +169,25 @@ def take_beams(tensors: Tensors, beams: Tensor) -> Tensors:
     return taken
 
 
-def ban_repeats(logits: Tensor, words: Tensor, length: int) -> Tensor:
+def ban_repeats(logits: Tensor, words: Tensor, length: int) -> None:
     """Make impossible each word that would complete a run of `length` words which its hypothesis already holds.
 
     Args:
-        logits: (B, K, V).
+        logits: (B, K, V), changed in place. A hypothesis that has used up all words may repeat itself.
         words: (B, K, t), what was said so far.
         length: n of the n-grams, at least 1.
-
-    Returns:
-        a changed copy of the logits. A hypothesis that has used up all words may repeat itself.
     """
     said = words.shape[-1]
     if said < length:
-        return logits
+        return
     # every run of n-1 words that a word follows, the word that follows it, and the last n-1 words, to be completed now
     runs = words[..., : said - 1].unfold(-1, length - 1, 1) if length > 1 else words.unsqueeze(-1)[..., :0]
     following = words[..., length - 1 :]
     seen = (runs == words[..., None, said - length + 1 :]).all(-1)
+    few_words = following.shape[-1] >= logits.shape[-1] - len(SPECIALS)
+    before = logits.clone() if few_words else None
     # a run that differs points at <pad>, which no search ever says
-    left = logits.scatter(-1, torch.where(seen, following, Vocabulary.pad), -torch.inf)
-    if following.shape[-1] < logits.shape[-1] - len(SPECIALS):
-        return left
-    used_up = left[..., len(SPECIALS) :].isneginf().all(-1, keepdim=True)
-    return torch.where(used_up, logits, left)
+    logits.scatter_(-1, torch.where(seen, following, Vocabulary.pad), -torch.inf)
+    if before is not None:
+        used_up = logits[..., len(SPECIALS) :].isneginf().all(-1, keepdim=True)
+        torch.where(used_up, before, logits, out=logits)

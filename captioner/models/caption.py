@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -14,16 +14,18 @@ from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 from captioner.decoding.fusion import ShallowFusion
-from captioner.decoding.search import Hypothesis, Search, search
+from captioner.decoding.search import Hypothesis, Search, StepModel, search
 from captioner.errors import ModelError
 from captioner.models.base import Weights, check_fit, read_config, read_tensors, write_model
-from captioner.models.caption_network import CaptionDecoder, DecoderConfig
-from captioner.models.language import LanguageModel
+from captioner.models.caption_network import CaptionDecoder, DecoderConfig, SearchDecoder
 from captioner.text.english import to_sentence
 from captioner.text.vocabulary import Vocabulary
 from captioner.vision import compiled
 from captioner.vision.encoder import Encoder, Engine, Features, Precision
 from captioner.vision.images import Pixels, Transform, read_image, to_pixels
+
+if TYPE_CHECKING:
+    from captioner.models.language import LanguageModel
 
 BATCH = 32
 
@@ -103,8 +105,8 @@ class Captioner:
         self._run: Callable[[Pixels], Features] | None = None
         self._network: compiled.Network | None = None
         self._key: str | None = None
-        self._low_precision: tuple[tuple[int, ...], CaptionDecoder] | None = None
-        self._fuse: Callable[[CaptionDecoder], ShallowFusion] | None = None
+        self._ready: tuple[tuple[int, ...], SearchDecoder] | None = None
+        self._fuse: Callable[[StepModel], ShallowFusion] | None = None
 
     @property
     def encoder(self) -> Encoder:
@@ -215,7 +217,15 @@ class Captioner:
                 self._run = Engine(self._built_encoder(), self.device, precision, self._key)
         return self._run(pixels)
 
-    def fuse(self, language: LanguageModel, weight: float) -> None:
+    def of_clips(self, grids: Tensor) -> Features:
+        """Features of clips from those of their frames: all regions of all frames as one larger grid.
+
+        Args:
+            grids: (clips, frames, regions, channels); a photo is a clip of one frame.
+        """
+        return Features.of(grids.flatten(1, 2))
+
+    def fuse(self, language: "LanguageModel", weight: float) -> None:
         """Let a language model have a say in every word that `caption` and `generate` choose; see `ShallowFusion`.
 
         Captions are then ranked by the fused score, but what each reports stays this model's own log-probability.
@@ -223,7 +233,7 @@ class Captioner:
         Raises:
             UsageError: the weight is negative or no number.
         """
-        network = copy.deepcopy(language.network).to(self._searched().bias)
+        network = copy.deepcopy(language.network).to(self._searched().decoder.bias)
         self._fuse = partial(
             ShallowFusion,
             language=network,
@@ -250,7 +260,7 @@ class Captioner:
         """
         options = options or self.config.search
         decoder = self._searched()
-        features = features.to(self.device).to(decoder.bias.dtype)
+        features = features.to(self.device).to(decoder.decoder.bias.dtype)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "cpu"):
             state, context = decoder.start(features)
             if self._fuse is None:
@@ -258,7 +268,7 @@ class Captioner:
             else:
                 both = self._fuse(decoder)
                 found = search(both, both.start(state), context, options, return_attention=attention)
-                found = _with_own_scores(found, decoder, features)
+                found = _with_own_scores(found, decoder.decoder, features)
         return [[self._caption(hypothesis) for hypothesis in hypotheses] for hypotheses in found]
 
     @torch.inference_mode()
@@ -278,14 +288,14 @@ class Captioner:
             attention=None if weights is None else weights.float().view(len(tokens), *self._grid_shape()).cpu().numpy(),
         )
 
-    def _searched(self) -> CaptionDecoder:
+    def _searched(self) -> SearchDecoder:
         """The decoder as searches step it: in bfloat16 where the configuration wants that and the CPU multiplies so."""
-        if self.config.search_precision == "float32" or self.device.type != "cpu" or not _multiplies_bfloat16():
-            return self.decoder
         versions = tuple(value._version for value in self.decoder.parameters())
-        if self._low_precision is None or self._low_precision[0] != versions:  # training changes the weights
-            self._low_precision = versions, copy.deepcopy(self.decoder).bfloat16().eval()
-        return self._low_precision[1]
+        if self._ready is None or self._ready[0] != versions:  # training changes the weights
+            full = self.config.search_precision == "float32" or self.device.type != "cpu" or not _multiplies_bfloat16()
+            decoder = self.decoder if full else copy.deepcopy(self.decoder).bfloat16()
+            self._ready = versions, SearchDecoder(decoder.eval())
+        return self._ready[1]
 
     def _grid_shape(self) -> tuple[int, int]:
         return self._network.grid if self._network is not None else self._built_encoder().grid_shape()

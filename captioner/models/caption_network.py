@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from captioner.recurrent.attention import GridAttention
+from captioner.recurrent.stepping import Cells
 from captioner.recurrent.units import LockedDropout, Recurrent, State
 from captioner.vision.encoder import Features
 
@@ -131,3 +132,38 @@ class CaptionDecoder(nn.Module):
                 looked, weights = self.attention(states, context["regions"], context["regions"])
             states = torch.cat([states, looked], dim=-1)
         return torch.tanh(self.readout(states)), weights
+
+
+class SearchDecoder:
+    """A trained decoder made ready for searches: what is the same at every step is computed once.
+
+    That is what each word contributes to the recurrent network, and each image's keys and values as attention reads
+    them. The scores are the decoder's own.
+
+    Args:
+        decoder: whose weights are as they shall be; later changes are not seen.
+    """
+
+    def __init__(self, decoder: CaptionDecoder) -> None:
+        self.decoder = decoder
+        inputs = decoder.embedding.weight * decoder.config.embedding_size**0.5
+        self._cells = Cells(decoder.recurrent, inputs)
+
+    def start(self, features: Features) -> tuple[State, dict[str, Tensor]]:
+        """As `CaptionDecoder.start`, the context being keys and values (images, heads, ..., width of a head)."""
+        state, context = self.decoder.start(features)
+        if not context:
+            return state, {}
+        parts = self.decoder.attention.split(context["regions"])
+        return state, {"keys": parts.transpose(2, 3).contiguous(), "values": parts.contiguous()}
+
+    def step(self, tokens: Tensor, state: State, context: dict[str, Tensor]) -> tuple[Tensor, State, Tensor | None]:
+        """As `CaptionDecoder.step`."""
+        images, beams = tokens.shape
+        states, new = self._cells.step(tokens.flatten(), {name: value.flatten(0, 1) for name, value in state.items()})
+        states, weights = states.view(images, beams, -1), None
+        if context:
+            looked, weights = self.decoder.attention.attend(states, context["keys"], context["values"])
+            states = torch.cat([states, looked], dim=-1)
+        logits = self.decoder.logits(self.decoder.readout(states).tanh())
+        return logits, {name: value.unflatten(0, (images, beams)) for name, value in new.items()}, weights

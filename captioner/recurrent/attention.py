@@ -33,12 +33,21 @@ class GridAttention(nn.Module):
             context (batch, steps, hidden_size) and weights (batch, steps, regions), the heads' mean, each row summing
             to 1.
         """
-        query, keys, values = (self._split(tensor) for tensor in (self.query(states), keys, values))
-        scores = query @ keys.transpose(2, 3) / math.sqrt(keys.shape[-1])
-        weights = scores.softmax(dim=-1)
+        return self.attend(states, self.split(keys).transpose(2, 3), self.split(values))
+
+    def attend(self, states: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """The same for what was split before, once for all steps of a search.
+
+        Args:
+            states: (batch, steps, hidden_size).
+            keys: (batch, heads, width, regions), where width is hidden_size / heads.
+            values: (batch, heads, regions, width).
+        """
+        query = self.split(self.query(states)) / math.sqrt(keys.shape[2])
+        weights = (query @ keys).softmax(dim=-1)
         context = (weights @ values).transpose(1, 2).flatten(2)
         return context, weights.mean(dim=1)
 
-    def _split(self, tensor: Tensor) -> Tensor:
+    def split(self, tensor: Tensor) -> Tensor:
         """(batch, length, hidden_size) as (batch, heads, length, hidden_size / heads)."""
         return tensor.view(*tensor.shape[:2], self.heads, -1).transpose(1, 2)

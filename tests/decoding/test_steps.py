@@ -38,7 +38,8 @@ def test_sampling_may_give_more_captions_than_a_beam_holds():
 @given(words=st.lists(st.integers(4, 7), max_size=10), length=st.integers(1, 4))
 def test_exactly_the_words_that_would_repeat_a_run_are_banned(words, length):
     logits = torch.randn(1, 1, 30)
-    left = ban_repeats(logits, torch.tensor([[words]], dtype=torch.long), length)
+    left = logits.clone()
+    ban_repeats(left, torch.tensor([[words]], dtype=torch.long), length)
     runs = {tuple(words[start : start + length]) for start in range(len(words) - length + 1)}
     last = words[len(words) - length + 1 :] if length > 1 else []
     for word in range(2, 30):
@@ -48,7 +49,7 @@ def test_exactly_the_words_that_would_repeat_a_run_are_banned(words, length):
 
 
 def test_one_who_has_used_up_all_words_may_repeat():
-    logits = torch.zeros(1, 2, 6)
-    left = ban_repeats(logits, torch.tensor([[[4, 5, 4], [4, 4, 4]]]), 1)
+    left = torch.zeros(1, 2, 6)
+    ban_repeats(left, torch.tensor([[[4, 5, 4], [4, 4, 4]]]), 1)
     assert left[0, 0, 4:].tolist() == [0, 0]
     assert left[0, 1, 4:].tolist() == [-torch.inf, 0]
