@@ -1,0 +1,176 @@
+import shutil
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from captioner.data.clips import ClipSet, LabelledClip
+from captioner.errors import DataError
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Makes a folder of files that are named like clips, each of different bytes."""
+
+    def make(*names):
+        for name in names:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(name)
+        return tmp_path
+
+    return make
+
+
+def table(root, *lines, name="clips.tsv"):
+    (root / name).write_text("\n".join("\t".join(line.split(" ")) for line in lines))
+    return ClipSet.read(root, root / name)
+
+
+def names(clips):
+    return sorted(str(clip.path.name) for clip in clips)
+
+
+def test_sub_folders_are_classes_and_their_clips_are_found_at_any_depth(folder):
+    clips = ClipSet.read(folder("a/1.mp4", "a/deep/2.MOV", "a/notes.txt", "b/1.mp4", "b/2.avi", ".hidden/1.mp4"))
+    assert [(clip.path.name, clip.label) for clip in clips.clips] == [
+        ("1.mp4", "a"), ("2.MOV", "a"), ("1.mp4", "b"), ("2.avi", "b"),
+    ]  # fmt: skip
+    assert clips.labels == ["a", "b"]
+    assert clips.problems == ()
+
+
+def test_classes_that_cannot_be_learnt_are_left_out_with_a_sentence(folder):
+    root = folder("a/1.mp4", "a/2.mp4", "b/1.mp4", "b/2.mp4", "lone/1.mp4", "empty/readme.txt")
+    clips = ClipSet.read(root)
+    assert clips.labels == ["a", "b"]
+    empty, lone = clips.problems
+    assert empty == f"{root / 'empty'}: no clip in this class folder; it is left out."
+    assert lone.startswith(f"{root}: class lone has only one clip, which cannot be both learnt from and tested on")
+
+
+@pytest.mark.parametrize("clips", [[], ["a/1.mp4", "a/2.mp4"], ["1.mp4", "2.mp4"], ["a/1.mp4", "b/1.mp4"]])
+def test_fewer_than_two_classes_are_refused(folder, clips):
+    with pytest.raises(DataError, match="at least two classes with at least two clips each"):
+        ClipSet.read(folder("x.txt", *clips))
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(DataError, match="no such folder"):
+        ClipSet.read(tmp_path / "none")
+
+
+def test_a_table_gives_classes_groups_and_splits(folder):
+    root = folder("1.mp4", "2.mp4", "3.mp4", "4.mp4")
+    clips = table(
+        root, "path label split group", "1.mp4 a train g", "2.mp4 b train h", "3.mp4 a val i", "4.mp4 b val j"
+    )
+    part = clips.hold_out(0.5)
+    assert (names(part.train), names(part.test)) == (["1.mp4", "2.mp4"], ["3.mp4", "4.mp4"])
+    assert [clip.group for clip in clips.clips] == ["g", "h", "i", "j"]
+
+
+def test_a_missing_clip_is_left_out_with_its_line(folder):
+    root = folder("1.mp4", "2.mp4", "3.mp4", "4.mp4")
+    clips = table(root, "path label", "1.mp4 a", "gone.mp4 a", "2.mp4 a", "3.mp4 b", "4.mp4 b")
+    assert len(clips.clips) == 4
+    assert clips.problems == (f"{root / 'clips.tsv'}: line 3: there is no clip gone.mp4 in {root}; it is left out.",)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["path label split", "1.mp4 a dev"], "line 2 has split 'dev'; known are train, val, test"),
+        (["path label split", "1.mp4 a train", "1.mp4 a val"], "lines 2 and 3 both name 1.mp4, in split train and val"),
+        (["path label", "1.mp4 a", "1.mp4 b"], "lines 2 and 3 both name 1.mp4, in label a and b"),
+        (["path label", "1.mp4 a", "1.mp4 a"], "lines 2 and 3 both name 1.mp4; keep one"),
+        (
+            ["path label group split", "1.mp4 a g train", "2.mp4 a g val"],
+            "1.mp4 is in split train and 2.mp4 in split val",
+        ),
+        (["path label group fold", "1.mp4 a g 1", "2.mp4 a g 2"], "1.mp4 is in fold 1 and 2.mp4 in fold 2"),
+        (["path class", "1.mp4 a"], "no column label; its first line names path, class"),
+        (["path label", "1.mp4 "], "line 2 has no label"),
+        (["path label fold", "1.mp4 a "], "line 2 has no fold"),
+        ([], "no column path; its first line names nothing"),
+    ],
+)
+def test_a_table_that_could_mix_training_and_testing_is_refused(folder, lines, message):
+    root = folder("1.mp4", "2.mp4")
+    with pytest.raises(DataError, match=message):
+        table(root, *lines)
+
+
+def test_a_table_that_is_missing_or_no_text_is_refused(folder):
+    root = folder("1.mp4")
+    (root / "bytes.tsv").write_bytes(b"path\tlabel\n\xff\xfe\t\x00")
+    for name, message in (("none.tsv", "cannot be read"), ("bytes.tsv", "not a TSV file")):
+        with pytest.raises(DataError, match=message):
+            ClipSet.read(root, root / name)
+    (root / "clips.tsv").write_text("path\tlabel\n1.mp4\ta\n")
+    with pytest.raises(DataError, match="no column source"):
+        ClipSet.read(root, root / "clips.tsv", group="source")
+
+
+def test_copies_of_a_clip_stay_together(folder):
+    root = folder("1.mp4", "2.mp4", "3.mp4", "4.mp4")
+    shutil.copy(root / "1.mp4", root / "copy.mp4")
+    with pytest.raises(DataError, match="in split val, but they are copies"):
+        table(root, "path label split", "1.mp4 a train", "2.mp4 b train", "copy.mp4 a val", "4.mp4 b val")
+    clips = table(root, "path label", "1.mp4 a", "copy.mp4 a", "3.mp4 b", "4.mp4 b", "2.mp4 a")
+    assert clips.clips[0].group == clips.clips[1].group != clips.clips[4].group
+
+
+def test_unreadable_clips_are_left_out_and_what_remains_is_checked_again(folder):
+    clips = ClipSet.read(folder("a/1.mp4", "a/2.mp4", "b/1.mp4", "b/2.mp4", "b/3.mp4", "c/1.mp4", "c/2.mp4"))
+    gone = {clip.path: f"{clip.path.name}: not a video" for clip in clips.clips if clip.path.parent.name == "c"}
+    rest = clips.without(gone)
+    assert rest.labels == ["a", "b"]
+    assert rest.problems == ("1.mp4: not a video; it is left out.", "2.mp4: not a video; it is left out.")
+    with pytest.raises(DataError, match="at least two classes"):
+        rest.without({rest.clips[0].path: "1.mp4: empty file"})
+
+
+def test_the_tables_folds_are_used(folder):
+    root = folder("1.mp4", "2.mp4", "3.mp4", "4.mp4")
+    clips = table(root, "path label fold", "1.mp4 a x", "2.mp4 b x", "3.mp4 a y", "4.mp4 b y")
+    parts = clips.folds(5)
+    assert {name: names(part.test) for name, part in parts.items()} == {
+        "x": ["1.mp4", "2.mp4"],
+        "y": ["3.mp4", "4.mp4"],
+    }
+
+
+def test_a_fold_that_holds_a_whole_class_is_refused(folder):
+    root = folder("1.mp4", "2.mp4", "3.mp4", "4.mp4")
+    with pytest.raises(DataError, match="all clips of a are in fold x"):
+        table(root, "path label fold", "1.mp4 a x", "2.mp4 a x", "3.mp4 b x", "4.mp4 b y").folds(2)
+
+
+@st.composite
+def clip_sets(draw):
+    sizes = draw(st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 4)), min_size=8, max_size=20))
+    clips = []
+    for group, (label, size) in enumerate([("a", 1), ("a", 1), ("b", 1), ("b", 1), ("c", 1), ("c", 1), *sizes]):
+        clips += [(f"{group}-{number}", label, str(group)) for number in range(size)]
+    return ClipSet(tuple(LabelledClip(path, label, group) for path, label, group in clips), "drawn")
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(clip_sets(), st.integers(2, 5), st.integers(0, 9))
+def test_splits_never_part_a_group_and_every_clip_is_tested_once(clips, count, seed):
+    parts = clips.folds(count, seed) if count <= 2 else {"held out": clips.hold_out(1 / count, seed)}
+    for part in parts.values():
+        assert not {clip.group for clip in part.train} & {clip.group for clip in part.test}
+        assert {clip.label for clip in part.train} == set(clips.labels)
+        assert Counter(part.train + part.test) == Counter(clips.clips)
+    if count <= 2:
+        assert Counter(clip for part in parts.values() for clip in part.test) == Counter(clips.clips)
+    else:
+        assert {clip.label for clip in parts["held out"].test} == set(clips.labels)
+
+
+def test_folds_have_about_the_same_number_of_each_class(folder):
+    clips = ClipSet.read(folder(*(f"{label}/{number}.mp4" for label in "ab" for number in range(10))))
+    for part in clips.folds(5).values():
+        assert Counter(clip.label for clip in part.test) == {"a": 2, "b": 2}
