@@ -138,7 +138,8 @@ class NextWord(nn.Module):
         """The loss of a window, and of how many words it is."""
         state: State | None = None
         if self.carries and not window.begins:
-            state = {name.removeprefix("state_"): value for name, value in self.named_buffers(recurse=False)}
+            # copies, because the backward pass wants the state as it was read
+            state = {name.removeprefix("state_"): value.clone() for name, value in self.named_buffers(recurse=False)}
         readout, state = self.network(window.tokens[:, :-1], state)
         if self.carries:
             for name, value in state.items():

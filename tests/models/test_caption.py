@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from captioner.decoding.steps import Search
-from captioner.errors import ImageError
+from captioner.errors import ImageError, UsageError
 from captioner.models.caption import Captioner
+from captioner.models.language import LanguageConfig, LanguageModel, NetworkConfig
+from captioner.text.vocabulary import SPECIALS, Vocabulary
 from captioner.training.batches import Batch
 from captioner.training.objectives import CrossEntropy
 from captioner.vision.encoder import Features
@@ -222,3 +224,38 @@ def test_a_search_in_bfloat16_says_nearly_what_float32_does_and_follows_the_weig
         with torch.no_grad():
             for each in (model, other):
                 each.decoder.bias += torch.linspace(-2, 2, len(each.decoder.bias))
+
+
+def language_model(seed=5):
+    torch.manual_seed(seed)
+    config = LanguageConfig(network=NetworkConfig(hidden_size=8, embedding_size=8))
+    language = LanguageModel.build(config, Vocabulary([*SPECIALS, "dog", "a", "grass", "the", "runs"]))
+    with torch.no_grad():
+        language.network.bias.normal_(std=3)
+    return language
+
+
+def test_a_language_model_changes_what_is_said_but_scores_stay_the_captioners(build):
+    model = build()
+    photos, options = features(model, 3), Search(beam_size=4, num_captions=3, max_length=8)
+    alone = model.generate(photos, options)
+    model.fuse(language_model(), 0.0)
+    unchanged = model.generate(photos, options)
+    model.fuse(language_model(), 2.0)
+    fused = model.generate(photos, options)
+    for row in range(3):
+        assert [caption.text for caption in unchanged[row]] == [caption.text for caption in alone[row]]
+        for caption in (*fused[row], *unchanged[row]):
+            (forced,) = model.score(photos[row : row + 1], [caption.tokens])
+            assert caption.log_probability == pytest.approx(forced, abs=1e-4)
+    assert [row[0].text for row in fused] != [row[0].text for row in alone]
+    assert len({fluency(row[0]) > fluency(other[0]) for row, other in zip(fused, alone, strict=True)}) == 1
+
+
+def fluency(caption):
+    return language_model().score_lines([" ".join(caption.tokens)])[0].log_probability / (len(caption.tokens) + 1)
+
+
+def test_a_wrong_weight_of_a_language_model_is_refused_at_once(build):
+    with pytest.raises(UsageError, match="weight is -1"):
+        build().fuse(language_model(), -1)

@@ -49,6 +49,17 @@ def test_the_state_is_carried_from_window_to_window_but_not_over_a_beginning(net
     torch.testing.assert_close(again, whole)
 
 
+@pytest.mark.parametrize("unit", ["tanh", "lstm", "gru"])
+def test_the_state_of_a_single_layer_is_carried_too(unit):
+    torch.manual_seed(0)
+    network = LanguageNetwork(NetworkConfig(unit=unit, hidden_size=8, embedding_size=8), 20)
+    objective, tokens = NextWord(network, 3), torch.randint(4, 20, (3, 21))
+    for first in (0, 10):
+        loss, _ = objective(Window(tokens[:, first : first + 11], begins=first == 0))
+        loss.backward()
+    assert all(value.grad.abs().sum() > 0 for value in network.parameters())
+
+
 def test_the_carried_state_is_in_checkpoints(network):
     objective = NextWord(network, 3)
     objective(Window(torch.randint(4, 20, (3, 11)), begins=True))
