@@ -11,14 +11,20 @@ from rich.console import Console
 
 from captioner.errors import UsageError
 from captioner.vision.images import MAX_PIXELS, SUFFIXES
+from captioner.vision.video import VIDEO_SUFFIXES
 
 from .caption_outputs import CocoResults, Sidecars, TerminalTable
+from .classify_outputs import WindowRows
 from .folder_command import run_folder_command
 from .gallery import Gallery
 from .inputs import find_inputs, identity, shown
 from .outputs import CsvRows, JsonRows, JsonStream, Outputs, Writer, writer_of
+from .parts import ClipOptions, is_clip
 from .progress import Meter, Summary
+from .subtitles import SUFFIXES as SUBTITLES
+from .subtitles import Subtitles
 
+SUBTITLE_SECONDS = 5.0  # that a subtitle stays, unless the scene changes, where nothing else is asked for
 LM_WEIGHT = 0.1  # the best of those tried on Flickr8k's validation photos
 
 
@@ -37,11 +43,21 @@ class Options:
     beam_size: int | None = None
     num_captions: int = 1
     max_length: int | None = None
+    frames: int = 8
+    every: float | None = None
+    scenes: bool = False
     lm: str | None = None
     lm_weight: float | None = None
     max_pixels: int = MAX_PIXELS
     overwrite: bool = False
     quiet: bool = False
+
+    @property
+    def clips(self) -> ClipOptions:
+        """How clips are seen; subtitles need segments."""
+        if self.every is None and not self.scenes and any(_suffix(path) in SUBTITLES for path in self.outputs):
+            return ClipOptions(self.frames, SUBTITLE_SECONDS, scenes=True)
+        return ClipOptions(self.frames, self.every, self.scenes)
 
 
 def caption(options: Options) -> int:
@@ -53,11 +69,15 @@ def caption(options: Options) -> int:
     """
     if options.lm is None and options.lm_weight is not None:
         raise UsageError("--lm-weight is how much a language model has to say; name one with --lm, such as captions.")
-    found = find_inputs(options.inputs, SUFFIXES)
+    if options.every is not None and not options.every > 0:
+        raise UsageError(f"--every is {options.every:g}; give a positive number of seconds.")
+    found = find_inputs(options.inputs, SUFFIXES | VIDEO_SUFFIXES, kind="images or clips")
     console = Console(stderr=bool(options.outputs) or options.sidecar or not sys.stdout.isatty())
     outputs = Outputs(_writers(options, found.paths, console))
     work = partial(_caption, outputs=outputs, options=options)
-    return run_folder_command(found, outputs, work, console, kind="images", verb="captioning", quiet=options.quiet)
+    clips = sum(map(is_clip, found.paths))
+    kind = "images" if not clips else "clips" if clips == len(found.paths) else "images and clips"
+    return run_folder_command(found, outputs, work, console, kind=kind, verb="captioning", quiet=options.quiet)
 
 
 def _caption(todo: Sequence[str], meter: Meter, summary: Summary, *, outputs: Outputs, options: Options) -> None:
@@ -70,7 +90,7 @@ def _caption(todo: Sequence[str], meter: Meter, summary: Summary, *, outputs: Ou
 
     from .caption_folder import caption_folder
 
-    model: Captioner = load(options.model, options.device, ("caption",))
+    model: Captioner = load(options.model, options.device, ("caption", "video"))
     if options.lm is not None:
         model.fuse(
             load(options.lm, options.device, ("language",)),
@@ -92,11 +112,12 @@ def _caption(todo: Sequence[str], meter: Meter, summary: Summary, *, outputs: Ou
         replace(model.config.search, **{name: value for name, value in wanted.items() if value is not None}),
         meter,
         summary,
+        clips=options.clips,
         batch_size=options.batch_size,
         workers=threads,
         searches=threads if on_cpu else 1,
         max_pixels=options.max_pixels,
-        pictures=any(path.lower().endswith(".html") for path in options.outputs),
+        pictures=any(_suffix(path) == ".html" for path in options.outputs),
     )
 
 
@@ -109,11 +130,17 @@ def _writers(options: Options, paths: Sequence[str], console: Console) -> list[W
     ]
 
     def choices(path: str) -> dict[str, Callable[[], Writer]]:
+        def table() -> Writer:
+            if options.clips.segmented:
+                return WindowRows(path, columns, overwrite=options.overwrite)
+            return CsvRows(path, ["path", *columns], overwrite=options.overwrite)
+
         return {
             ".jsonl": lambda: JsonRows(path, overwrite=options.overwrite),
-            ".csv": lambda: CsvRows(path, ["path", *columns], overwrite=options.overwrite),
+            ".csv": table,
             ".json": lambda: CocoResults(path, paths, options.annotations, overwrite=options.overwrite),
             ".html": lambda: _gallery(path, options),
+            **{suffix: lambda: Subtitles(path, paths, overwrite=options.overwrite) for suffix in SUBTITLES},
         }
 
     writers = [writer_of(path, choices(path)) for path in options.outputs]
@@ -122,6 +149,10 @@ def _writers(options: Options, paths: Sequence[str], console: Console) -> list[W
     if not writers:
         writers.append(JsonStream() if console.stderr else TerminalTable(console, paths))
     return writers
+
+
+def _suffix(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
 
 
 def _gallery(path: str, options: Options) -> Writer:

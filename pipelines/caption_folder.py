@@ -1,23 +1,25 @@
-"""Caption every image of a folder: decoding, the CNN and the search overlap, and memory stays bounded."""
+"""Caption every photo and clip of a folder: decoding, the CNN and the search overlap, and memory stays bounded."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from captioner.decoding.search import Search
-from captioner.errors import ImageError
 from captioner.models.caption import Caption, Captioner
 from captioner.vision.encoder import Features
-from captioner.vision.images import MAX_PIXELS, Pixels, Transform, read
+from captioner.vision.images import MAX_PIXELS
 
-from .gallery import Picture, Thumbnail, thumbnail
+from .classify_outputs import few
+from .gallery import Film, Picture
 from .outputs import Outputs, Record
+from .parts import ClipOptions, Part, load_parts
 from .progress import Meter, Summary
 from .stages import ahead, in_threads
 
@@ -35,106 +37,152 @@ def caption_folder(
     meter: Meter,
     summary: Summary,
     *,
+    clips: ClipOptions | None = None,
     batch_size: int | None = None,
     workers: int = 2,
     searches: int = 2,
     max_pixels: int = MAX_PIXELS,
     pictures: bool = False,
 ) -> None:
-    """Caption images and write a record of each, in order.
+    """Caption photos and clips and write a record of each, in order.
 
     Args:
-        paths: of the images.
+        paths: of the files.
         model: the captioner.
         outputs: where records go.
         search: how to choose words.
         meter: is told of every batch.
         summary: counts what has been written, also when this is interrupted.
+        clips: how clips are seen, and whether in segments.
         batch_size: images at a time; by default the model's device decides.
         workers: threads that decode.
         searches: batches that are searched at the same time.
-        max_pixels: larger images are refused.
+        max_pixels: larger photos are refused.
         pictures: add to the records what a gallery shows besides: thumbnails, and where the model looked.
 
     Raises:
         WriteError: an output can no longer be written.
     """
     started = time.monotonic()
+    clips = clips or ClipOptions()
     size = batch_size or (CPU_BATCH if model.device.type == "cpu" else GPU_BATCH)
-    load = partial(load_image, transform=model.transform, max_pixels=max_pixels, pictures=pictures)
-    loaded = in_threads(load, paths, workers=workers, waiting=2 * size)
+    parts = load_parts(
+        paths, model.transform, clips, workers=workers, waiting=2 * size, max_pixels=max_pixels, pictures=pictures
+    )
     caption = partial(_caption, model=model, search=search, pictures=pictures)
-    encoded = ahead(_encode(_batches(loaded, size), model))
+    encoded = ahead(_encode(_batches(parts, size), model))
+    open_parts: list[Said] = []
     try:
-        for records in in_threads(caption, encoded, workers=searches, waiting=searches):
-            outputs.write(records)
-            meter.advance(len(records), summary.add(records))
+        for batch in in_threads(caption, encoded, workers=searches, waiting=searches):
+            records = []
+            for part, captions in batch:
+                open_parts.append((part, captions))
+                if part.last:
+                    records.append(_record(open_parts, search.num_captions, segmented=clips.segmented))
+                    open_parts = []
+            if records:
+                outputs.write(records)
+                meter.advance(len(records), summary.add(records))
     finally:
         summary.seconds = time.monotonic() - started
 
 
-@dataclass(frozen=True)
-class Loaded:
-    """An image ready for the CNN, or the reason why it is not."""
-
-    path: str
-    pixels: Pixels | None = None
-    error: str | None = None
-    warning: str | None = None
-    thumbnail: Thumbnail | None = None
+Encoded = tuple[list[Part], Features | None]
+Said = tuple[Part, Sequence[Caption]]
 
 
-Encoded = tuple[list[Loaded], list[Features]]
-
-
-def load_image(path: str, transform: Transform, max_pixels: int, pictures: bool) -> Loaded:
-    """Read, decode and resize one image; what is wrong with it becomes part of the result."""
-    try:
-        decoded = read(path, at_least=transform.at_least, max_pixels=max_pixels)
-    except ImageError as error:
-        return Loaded(path, error=str(error).removeprefix(f"{path}: "))
-    except MemoryError:
-        return Loaded(path, error="too large for this machine's memory")
-    small = thumbnail(decoded.pixels, transform.window(*decoded.pixels.shape[:2])) if pictures else None
-    return Loaded(path, transform(decoded.pixels), warning=decoded.warning, thumbnail=small)
-
-
-def _caption(encoded: Encoded, model: Captioner, search: Search, pictures: bool) -> list[Record]:
-    batch, features = encoded
-    generate = partial(model.generate, options=search, attention=pictures)
-    captions = chain.from_iterable(chain.from_iterable(fitting(generate, part) for part in features))
-    return [
-        _record(one, next(captions), search.num_captions) if one.error is None else Record(one.path, error=one.error)
-        for one in batch
-    ]
-
-
-def _record(loaded: Loaded, captions: Sequence[Caption], wanted: int) -> Record:
-    """One caption, or a list if several are wanted."""
-    rows = [{"caption": caption.text, "score": round(caption.score, 4)} for caption in captions]
-    fields: dict[str, Any] = rows[0] if wanted == 1 else {"captions": rows}
-    picture = None if loaded.thumbnail is None else Picture(loaded.thumbnail, captions)
-    return Record(loaded.path, fields, warning=loaded.warning, picture=picture)
-
-
-def _batches(loaded: Iterable[Loaded], size: int) -> Iterator[list[Loaded]]:
-    """Groups of `size` images, and what could not be read between them."""
-    batch: list[Loaded] = []
+def _batches(parts: Iterable[Part], size: int) -> Iterator[list[Part]]:
+    """Groups of `size` images or a few more, and what could not be read between them."""
+    batch: list[Part] = []
     images = 0
-    for one in loaded:
-        batch.append(one)
-        images += one.pixels is not None
-        if images == size or len(batch) == 4 * size:
+    for part in parts:
+        batch.append(part)
+        images += 0 if part.pixels is None else len(part.pixels)
+        if images >= size or len(batch) == 4 * size:
             yield batch
             batch, images = [], 0
     if batch:
         yield batch
 
 
-def _encode(batches: Iterable[list[Loaded]], model: Captioner) -> Iterator[Encoded]:
+def _encode(batches: Iterable[list[Part]], model: Captioner) -> Iterator[Encoded]:
     for batch in batches:
-        pixels = [one.pixels for one in batch if one.pixels is not None]
-        yield batch, fitting(model.encode, np.stack(pixels)) if pixels else []
+        pixels = [part.pixels for part in batch if part.pixels is not None]
+        yield batch, _joined(fitting(model.encode, np.concatenate(pixels))) if pixels else None
+
+
+def _joined(features: Sequence[Features]) -> Features:
+    if len(features) == 1:
+        return features[0]
+    return Features(torch.cat([each.grid for each in features]), torch.cat([each.pooled for each in features]))
+
+
+def _caption(encoded: Encoded, model: Captioner, search: Search, pictures: bool) -> list[Said]:
+    """Captions of a batch's parts; those with equally many frames are searched together."""
+    batch, features = encoded
+    if features is None:
+        return [(part, ()) for part in batch]
+    groups: dict[tuple[int, bool], list[tuple[int, int]]] = defaultdict(list)
+    row = 0
+    for place, part in enumerate(batch):
+        if part.pixels is not None:
+            groups[len(part.pixels), part.span is None].append((place, row))
+            row += len(part.pixels)
+    captions: list[Sequence[Caption]] = [()] * len(batch)
+    for (frames, photos), members in groups.items():
+        rows = torch.tensor([first + frame for _, first in members for frame in range(frames)])
+        grids = features.grid[rows.to(features.grid.device)].unflatten(0, (len(members), frames))
+        look = pictures and photos and model.config.kind == "caption"
+        generate = partial(model.generate, options=search, attention=look)
+        found = chain.from_iterable(fitting(generate, model.of_clips(grids)))
+        for (place, _), several in zip(members, found, strict=True):
+            captions[place] = several
+    return [(replace(part, pixels=None), several) for part, several in zip(batch, captions, strict=True)]
+
+
+def _record(said: Sequence[Said], wanted: int, segmented: bool) -> Record:
+    """What has been said of all parts of a file."""
+    first, captions = said[0]
+    failed = next((part.error for part, _ in said if part.error is not None), None)
+    if failed is not None:
+        return Record(first.path, error=failed)
+    rows = [{"caption": caption.text, "score": round(caption.score, 4)} for caption in captions]
+    fields: dict[str, Any] = {}
+    if first.span is not None and segmented:
+        spoken = _segments(said)
+        fields["segments"] = spoken
+        rows = _longest(spoken)[:wanted]
+    fields = {**(rows[0] if wanted == 1 else {"captions": rows}), **fields}
+    picture: Any = None
+    if first.thumbnail is not None:
+        picture = Picture(first.thumbnail, captions)
+    elif first.film:
+        picture = Film(few([frame for part, _ in said for frame in part.film]), first.size)
+    return Record(first.path, fields, warning=said[-1][0].warning, picture=picture)
+
+
+def _segments(said: Sequence[Said]) -> list[dict[str, Any]]:
+    """The segments of a clip, those that follow each other with the same caption as one."""
+    rows = []
+    for text, same in groupby(said, key=lambda each: each[1][0].text):
+        parts = [(part.span or (0.0, 0.0), captions[0].score) for part, captions in same]
+        lengths = [max(end - start, 1e-3) for (start, end), _ in parts]
+        score = sum(length * score for length, (_, score) in zip(lengths, parts, strict=True)) / sum(lengths)
+        start, end = parts[0][0][0], parts[-1][0][1]
+        rows.append({"start": round(start, 3), "end": round(end, 3), "caption": text, "score": round(score, 4)})
+    return rows
+
+
+def _longest(segments: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Captions by how long they hold, each with the mean of its scores."""
+    length: dict[str, float] = defaultdict(float)
+    total: dict[str, float] = defaultdict(float)
+    for segment in segments:
+        seconds = max(segment["end"] - segment["start"], 1e-3)
+        length[segment["caption"]] += seconds
+        total[segment["caption"]] += seconds * segment["score"]
+    longest = sorted(length.items(), key=lambda each: -each[1])
+    return [{"caption": text, "score": round(total[text] / seconds, 4)} for text, seconds in longest]
 
 
 def fitting(work: Callable[[Any], Result], batch: Any) -> list[Result]:

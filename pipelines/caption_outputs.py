@@ -62,7 +62,14 @@ class TerminalTable(Writer):
 
     def lines(self, record: Record) -> list[tuple[str, float]]:
         """What was found, with scores; nothing if the record failed."""
+        if "segments" in record.fields:
+            return [(f"{time_span(each)}  {each['caption']}", each["score"]) for each in record.fields["segments"]]
         return [(caption["caption"], caption["score"]) for caption in captions_of(record)]
+
+
+def time_span(segment: Mapping[str, Any]) -> str:
+    """When a segment of a clip begins and ends, for people."""
+    return "-".join(f"{int(segment[key] // 60)}:{segment[key] % 60:04.1f}" for key in ("start", "end"))
 
 
 class CocoResults(JsonRows):

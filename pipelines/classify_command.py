@@ -80,7 +80,7 @@ def _writers(options: Options, paths: Sequence[str], console: Console) -> list[W
     def choices(path: str) -> dict[str, Callable[[], Writer]]:
         def table() -> Writer:
             if options.every is not None:
-                return WindowRows(path, options.top_k, overwrite=options.overwrite)
+                return WindowRows(path, label_columns(options.top_k), overwrite=options.overwrite)
             return CsvRows(path, ["path", *label_columns(options.top_k)], overwrite=options.overwrite)
 
         return {

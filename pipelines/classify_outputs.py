@@ -1,6 +1,5 @@
 """Outputs that only classes have: the terminal's table, a row a window, and a gallery with a few frames a clip."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,8 +8,8 @@ import cv2
 from captioner.vision.images import resize
 from captioner.vision.video import Frame
 
-from .caption_outputs import TerminalTable
-from .gallery import Gallery
+from .caption_outputs import TerminalTable, time_span
+from .gallery import Film, FilmFrame, Gallery
 from .outputs import CsvRows, Record
 
 SHOWN = 4  # frames of a clip in the gallery
@@ -35,7 +34,7 @@ class LabelTable(TerminalTable):
             return []
         if "segments" not in record.fields:
             return [(guess["label"], guess["score"]) for guess in record.fields["top"]]
-        return [(f"{_span(each)}  {each['label']}", each["score"]) for each in record.fields["segments"]]
+        return [(f"{time_span(each)}  {each['label']}", each["score"]) for each in record.fields["segments"]]
 
 
 class WindowRows(CsvRows):
@@ -43,20 +42,19 @@ class WindowRows(CsvRows):
 
     Args:
         path: of the file.
-        top_k: how many classes each row has.
+        columns: what each window has besides its times.
         overwrite: start afresh.
 
     Raises:
         UsageError: the file cannot be written, or has other columns.
     """
 
-    def __init__(self, path: str, top_k: int, *, overwrite: bool) -> None:
-        columns = ["path", "window", "windows", "start", "end", *label_columns(top_k)]
-        super().__init__(path, columns, overwrite=overwrite)
+    def __init__(self, path: str, columns: Sequence[str], *, overwrite: bool) -> None:
+        super().__init__(path, ["path", "window", "windows", "start", "end", *columns], overwrite=overwrite)
 
     def rows(self, record: Record) -> list[Mapping[str, Any]]:
         """The windows, counted, so that a file tells whether a clip's rows are all there."""
-        segments = record.fields.get("segments", [{}])
+        segments = record.fields.get("segments", [record.fields])
         whole = {key: value for key, value in record.as_json().items() if key in ("path", "warning", "error")}
         return [
             {**whole, "window": place, "windows": len(segments), **segment} for place, segment in enumerate(segments, 1)
@@ -67,15 +65,15 @@ class WindowRows(CsvRows):
         return row["window"] == row["windows"]
 
 
-def film_frame(frame: Frame) -> tuple[bytes, float]:
-    """A small copy of a frame as a JPEG file, and when it is shown."""
+def film_frame(frame: Frame) -> FilmFrame:
+    """A small copy of a frame."""
     height, width = frame.pixels.shape[:2]
     small = resize(frame.pixels, _HEIGHT, max(1, round(width * _HEIGHT / height)))
     jpeg = cv2.imencode(".jpg", small[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
     return jpeg.tobytes(), frame.time
 
 
-def few(frames: Sequence[tuple[bytes, float]], count: int = SHOWN) -> list[tuple[bytes, float]]:
+def few(frames: Sequence[FilmFrame], count: int = SHOWN) -> list[FilmFrame]:
     """Some of a clip's frames, evenly spread."""
     count = min(count, len(frames))
     return [frames[(2 * place + 1) * len(frames) // (2 * count)] for place in range(count)]
@@ -90,16 +88,5 @@ class ClipGallery(Gallery):
         """The record with its frames."""
         row = record.as_json()
         if record.picture is not None:
-            row["frames"] = [
-                {"image": base64.b64encode(jpeg).decode(), "time": round(time, 2)} for jpeg, time in record.picture
-            ]
+            row["frames"] = Film(record.picture, (0, 0)).rows()
         return row
-
-
-def _span(segment: Mapping[str, Any]) -> str:
-    return f"{_clock(segment['start'])}-{_clock(segment['end'])}"
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(seconds, 60)
-    return f"{int(minutes)}:{rest:04.1f}"

@@ -66,12 +66,15 @@ def models(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 def caption(
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT...", help="Images, folders, patterns, or - to read paths."),
+        typer.Argument(metavar="INPUT...", help="Images, clips, folders, patterns, or - to read paths."),
     ],
     output: Annotated[
         list[str] | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="FILE.jsonl, .csv, .json (COCO) or .html; may be repeated."
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="FILE.jsonl, .csv, .json (COCO), .html, or subtitles of one clip: .srt, .vtt; may be repeated.",
         ),
     ] = None,
     sidecar: Annotated[bool, typer.Option("--sidecar", help="Write a .txt beside each image.")] = False,
@@ -87,13 +90,18 @@ def caption(
     beam_size: Annotated[int | None, typer.Option(min=1, help="Hypotheses kept (default: the model's).")] = None,
     num_captions: Annotated[int, typer.Option(min=1, help="Captions for each image.")] = 1,
     max_length: Annotated[int | None, typer.Option(min=1, help="Most words (default: the model's).")] = None,
+    frames: Annotated[int, typer.Option(min=1, help="Frames seen of a clip, or of each segment.")] = 8,
+    every: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Caption each so many seconds of a clip too.")
+    ] = None,
+    scenes: Annotated[bool, typer.Option("--scenes", help="Caption each scene of a clip too.")] = False,
     lm: Annotated[str | None, typer.Option(help="A language model that has a say in every word.")] = None,
     lm_weight: Annotated[float | None, typer.Option(help="How much.  [default: 0.1]")] = None,
     max_pixels: Annotated[int, typer.Option(min=1, help="Refuse larger images.")] = 200_000_000,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start outputs afresh.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False,
 ) -> None:
-    """Caption images: a table on a terminal, JSON Lines on a pipe, or files. Running again continues."""
+    """Caption images and clips: a table on a terminal, JSON Lines on a pipe, or files. Running again continues."""
     from .caption_command import Options
     from .caption_command import caption as run
 
@@ -109,6 +117,9 @@ def caption(
         beam_size=beam_size,
         num_captions=num_captions,
         max_length=max_length,
+        frames=frames,
+        every=every,
+        scenes=scenes,
         lm=lm,
         lm_weight=lm_weight,
         max_pixels=max_pixels,
@@ -257,6 +268,34 @@ def generate(
         seed=seed,
     )
     run(model, prompt, options, device=device)
+
+
+@app.command()
+def gradients(
+    what: Annotated[
+        list[str],
+        typer.Argument(metavar="MODEL INPUT... | UNIT...", help="A model and what it reads, or mlp, tanh, lstm, gru."),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FIGURE", help="FIGURE.png, .svg or .pdf.")
+    ] = None,
+    json: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write JSON; - prints only that.")] = None,
+    steps: Annotated[int, typer.Option(min=1, help="Length of sequences; of texts, the first words.")] = 100,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Estimate norms from so many random vectors: for long sequences.")
+    ] = None,
+    clip: Annotated[float, typer.Option(help="Longest gradient that clipping leaves.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of fresh networks and random vectors.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+) -> None:
+    """Show how far back in time gradients reach: photos' captions, texts, or fresh networks of some units."""
+    from .gradients_command import Options
+    from .gradients_command import gradients as run
+
+    options = Options(
+        what=what, output=output, json=json, steps=steps, samples=samples, clip=clip, seed=seed, device=device
+    )
+    raise typer.Exit(run(options))
 
 
 def main() -> None:

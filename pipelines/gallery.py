@@ -83,6 +83,27 @@ class Picture:
     captions: "Sequence[Caption]"
 
 
+FilmFrame = tuple[bytes, float]
+"""A small copy of a clip's frame as a JPEG file, and when it is shown, in seconds."""
+
+
+@dataclass(frozen=True)
+class Film:
+    """What a gallery shows of a clip besides its record.
+
+    Attributes:
+        frames: a few.
+        size: (height, width) of the clip.
+    """
+
+    frames: Sequence[FilmFrame]
+    size: tuple[int, int]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The frames for a page's script."""
+        return [{"image": base64.b64encode(jpeg).decode(), "time": round(time, 2)} for jpeg, time in self.frames]
+
+
 class Gallery(Writer):
     """Writes `name.html`, and `name-2.html` and so on when a page would grow too large.
 
@@ -178,7 +199,9 @@ def _template(name: str) -> tuple[bytes, bytes]:
 
 def _row(record: Record) -> Mapping[str, Any]:
     row = record.as_json()
-    if record.picture is not None:
+    if isinstance(record.picture, Film):
+        row |= {"frames": record.picture.rows(), "height": record.picture.size[0], "width": record.picture.size[1]}
+    elif record.picture is not None:
         picture: Picture = record.picture
         row |= {
             "captions": [

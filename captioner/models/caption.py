@@ -217,7 +217,7 @@ class Captioner:
                 self._run = Engine(self._built_encoder(), self.device, precision, self._key)
         return self._run(pixels)
 
-    def of_clips(self, grids: Tensor) -> Features:
+    def of_clips(self, grids: torch.Tensor) -> Features:
         """Features of clips from those of their frames: all regions of all frames as one larger grid.
 
         Args:

@@ -8,8 +8,9 @@ import torch
 from rich.console import Console
 
 from captioner.models.base import load
-from captioner.pipelines.caption_folder import caption_folder, fitting, load_image
+from captioner.pipelines.caption_folder import caption_folder, fitting
 from captioner.pipelines.outputs import Outputs, Writer
+from captioner.pipelines.parts import load_image
 from captioner.pipelines.progress import Meter, Summary
 from captioner.vision.images import Transform
 
@@ -80,7 +81,7 @@ def test_an_image_too_large_for_memory_is_an_error_of_its_own(make_photos, monke
     def exhausted(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("captioner.pipelines.caption_folder.read", exhausted)
+    monkeypatch.setattr("captioner.pipelines.parts.read", exhausted)
     loaded = load_image(str(make_photos(1) / "photo0000.jpg"), Transform((8, 8)), 10**9, pictures=False)
     assert loaded.error == "too large for this machine's memory"
 
