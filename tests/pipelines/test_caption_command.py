@@ -186,7 +186,10 @@ def test_paths_are_read_from_standard_input(run, make_photos):
     [
         (["none.jpg", "nor.jpg"], "captioner: none.jpg and nor.jpg: no such file or folder; nothing has been done.\n"),
         (["{photos}", "-o", "{tmp}/no/where.jsonl"], "where.jsonl: cannot be written (no such file or directory)."),
-        (["{photos}", "-o", "out.docx"], "captioner: out.docx: an output ends in one of .jsonl .csv .json .html .srt .vtt.\n"),
+        (
+            ["{photos}", "-o", "out.docx"],
+            "captioner: out.docx: an output ends in one of .jsonl .csv .json .html .srt .vtt.\n",
+        ),
         (["{photos}", "-o", "{tmp}/a.csv", "-o", "{tmp}/./a.csv"], "two outputs are the same file; name each once."),
         (["{photos}", "-o", "{tmp}/r.json"], "no COCO image id (2 of 2 images)"),
         (["{tmp}/empty"], "no images here; looked for .avif"),
@@ -296,3 +299,56 @@ def test_a_terminal_gets_a_table(make_photos, model_folder):
     rows = [line for line in text.splitlines() if "photo000" in line]
     assert len(rows) == 2
     assert "2 images done" in text
+
+
+@pytest.fixture(scope="session")
+def language_folder(tmp_path_factory):
+    import torch
+
+    from captioner.models.language import LanguageConfig, LanguageModel, NetworkConfig
+    from captioner.text.vocabulary import SPECIALS, Vocabulary
+
+    torch.manual_seed(0)
+    config = LanguageConfig(network=NetworkConfig(hidden_size=8, embedding_size=8))
+    language = LanguageModel.build(config, Vocabulary([*SPECIALS, "cat", "sits", "grass"]))
+    with torch.no_grad():
+        language.network.bias[5] = 50.0  # it would rather say nothing but "sits"
+    folder = tmp_path_factory.mktemp("language") / "tiny"
+    language.save(folder, "Random weights, for tests.")
+    return folder
+
+
+def test_a_language_model_has_a_say(run, make_photos, language_folder):
+    photos = make_photos(2)
+    _, alone, _ = run(photos)
+    status, fused, _ = run(photos, "--lm", language_folder, "--lm-weight", "5")
+    assert status == 0
+    words = [
+        {word for row in lines_of(rows) for word in row["caption"].lower().strip(".").split()}
+        for rows in (fused, alone)
+    ]
+    assert words[0] == {"sits"}
+    assert words[1] != {"sits"}
+    _, unchanged, _ = run(photos, "--lm", language_folder, "--lm-weight", "0")
+    assert [row["caption"] for row in lines_of(unchanged)] == [row["caption"] for row in lines_of(alone)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--lm-weight", "0.5"), "name one with --lm"),
+        (("--lm", "photos"), "photos is a photo captioner, not a language model"),
+        (("--lm", "nothing"), "nothing: no such model"),
+    ],
+)
+def test_a_language_model_that_is_none_is_refused(run, make_photos, arguments, message):
+    status, _, err = run(make_photos(1), *arguments)
+    assert status == 2
+    assert message in " ".join(err.split())
+
+
+def test_a_captioner_is_needed_to_caption(run, make_photos, language_folder):
+    status, _, err = run(make_photos(1), model=language_folder)
+    assert status == 2
+    assert "is a language model, not a photo captioner" in " ".join(err.split())
+    assert f"captioner perplexity {language_folder} FILE.txt" in err
