@@ -21,7 +21,7 @@ def linear_cross_entropy(inputs: Tensor, weight: Tensor, bias: Tensor, targets: 
         bias: (vocabulary,).
         targets: (rows,) ids.
     """
-    loss: Tensor = _LinearCrossEntropy.apply(inputs, weight, bias, targets)  # type: ignore[no-untyped-call]
+    loss: Tensor = _LinearCrossEntropy.apply(inputs, weight, bias, targets)
     return loss
 
 
