@@ -19,7 +19,7 @@ from .folder_command import run_folder_command
 from .gallery import Gallery
 from .inputs import find_inputs, identity, shown
 from .outputs import CsvRows, JsonRows, JsonStream, Outputs, Writer, writer_of
-from .parts import ClipOptions, is_clip
+from .parts import FRAMES, ClipOptions, is_clip
 from .progress import Meter, Summary
 from .subtitles import SUFFIXES as SUBTITLES
 from .subtitles import Subtitles
@@ -43,7 +43,7 @@ class Options:
     beam_size: int | None = None
     num_captions: int = 1
     max_length: int | None = None
-    frames: int = 8
+    frames: int | None = None
     every: float | None = None
     scenes: bool = False
     lm: str | None = None
@@ -52,12 +52,12 @@ class Options:
     overwrite: bool = False
     quiet: bool = False
 
-    @property
-    def clips(self) -> ClipOptions:
-        """How clips are seen; subtitles need segments."""
+    def clips(self, frames: int = FRAMES) -> ClipOptions:
+        """How clips are seen, by default as `frames`; subtitles need segments."""
+        count = self.frames or frames
         if self.every is None and not self.scenes and any(_suffix(path) in SUBTITLES for path in self.outputs):
-            return ClipOptions(self.frames, SUBTITLE_SECONDS, scenes=True)
-        return ClipOptions(self.frames, self.every, self.scenes)
+            return ClipOptions(count, SUBTITLE_SECONDS, scenes=True)
+        return ClipOptions(count, self.every, self.scenes)
 
 
 def caption(options: Options) -> int:
@@ -87,10 +87,11 @@ def _caption(todo: Sequence[str], meter: Meter, summary: Summary, *, outputs: Ou
 
     from captioner.models.base import load
     from captioner.models.caption import Captioner
+    from captioner.models.video_caption import VideoCaptioner
 
     from .caption_folder import caption_folder
 
-    model: Captioner = load(options.model, options.device, ("caption", "video"))
+    model: Captioner | VideoCaptioner = load(options.model, options.device, ("caption", "video"))
     if options.lm is not None:
         model.fuse(
             load(options.lm, options.device, ("language",)),
@@ -112,7 +113,7 @@ def _caption(todo: Sequence[str], meter: Meter, summary: Summary, *, outputs: Ou
         replace(model.config.search, **{name: value for name, value in wanted.items() if value is not None}),
         meter,
         summary,
-        clips=options.clips,
+        clips=options.clips(getattr(model.config, "frames", FRAMES)),
         batch_size=options.batch_size,
         workers=threads,
         searches=threads if on_cpu else 1,
@@ -131,7 +132,7 @@ def _writers(options: Options, paths: Sequence[str], console: Console) -> list[W
 
     def choices(path: str) -> dict[str, Callable[[], Writer]]:
         def table() -> Writer:
-            if options.clips.segmented:
+            if options.clips().segmented:
                 return WindowRows(path, columns, overwrite=options.overwrite)
             return CsvRows(path, ["path", *columns], overwrite=options.overwrite)
 

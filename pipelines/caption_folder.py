@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, groupby
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +23,9 @@ from .parts import ClipOptions, Part, load_parts
 from .progress import Meter, Summary
 from .stages import ahead, in_threads
 
+if TYPE_CHECKING:
+    from captioner.models.video_caption import VideoCaptioner
+
 Result = TypeVar("Result")
 
 CPU_BATCH = 32  # larger ones gain nothing on a CPU and delay the first caption
@@ -31,7 +34,7 @@ GPU_BATCH = 256  # halved for as long as the GPU's memory does not hold it
 
 def caption_folder(
     paths: Sequence[str],
-    model: Captioner,
+    model: "Captioner | VideoCaptioner",
     outputs: Outputs,
     search: Search,
     meter: Meter,
@@ -105,7 +108,7 @@ def _batches(parts: Iterable[Part], size: int) -> Iterator[list[Part]]:
         yield batch
 
 
-def _encode(batches: Iterable[list[Part]], model: Captioner) -> Iterator[Encoded]:
+def _encode(batches: Iterable[list[Part]], model: "Captioner | VideoCaptioner") -> Iterator[Encoded]:
     for batch in batches:
         pixels = [part.pixels for part in batch if part.pixels is not None]
         yield batch, _joined(fitting(model.encode, np.concatenate(pixels))) if pixels else None
@@ -117,7 +120,7 @@ def _joined(features: Sequence[Features]) -> Features:
     return Features(torch.cat([each.grid for each in features]), torch.cat([each.pooled for each in features]))
 
 
-def _caption(encoded: Encoded, model: Captioner, search: Search, pictures: bool) -> list[Said]:
+def _caption(encoded: Encoded, model: "Captioner | VideoCaptioner", search: Search, pictures: bool) -> list[Said]:
     """Captions of a batch's parts; those with equally many frames are searched together."""
     batch, features = encoded
     if features is None:
@@ -132,8 +135,9 @@ def _caption(encoded: Encoded, model: Captioner, search: Search, pictures: bool)
     for (frames, photos), members in groups.items():
         rows = torch.tensor([first + frame for _, first in members for frame in range(frames)])
         grids = features.grid[rows.to(features.grid.device)].unflatten(0, (len(members), frames))
-        look = pictures and photos and model.config.kind == "caption"
-        generate = partial(model.generate, options=search, attention=look)
+        # a video captioner attends to moments, which no picture shows
+        look = {"attention": pictures and photos} if isinstance(model, Captioner) else {}
+        generate = partial(model.generate, options=search, **look)
         found = chain.from_iterable(fitting(generate, model.of_clips(grids)))
         for (place, _), several in zip(members, found, strict=True):
             captions[place] = several

@@ -90,7 +90,9 @@ def caption(
     beam_size: Annotated[int | None, typer.Option(min=1, help="Hypotheses kept (default: the model's).")] = None,
     num_captions: Annotated[int, typer.Option(min=1, help="Captions for each image.")] = 1,
     max_length: Annotated[int | None, typer.Option(min=1, help="Most words (default: the model's).")] = None,
-    frames: Annotated[int, typer.Option(min=1, help="Frames seen of a clip, or of each segment.")] = 8,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Frames seen of a clip or segment (default: the model's, or 8).")
+    ] = None,
     every: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Caption each so many seconds of a clip too.")
     ] = None,

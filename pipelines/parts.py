@@ -16,6 +16,8 @@ from .classify_outputs import few, film_frame
 from .gallery import FilmFrame, Thumbnail, thumbnail
 from .stages import in_threads, side_by_side
 
+FRAMES = 8
+"""Of a clip or a segment, for a model that was not trained on clips."""
 _AHEAD = 2  # segments of a clip that wait for the CNN
 
 
@@ -29,7 +31,7 @@ class ClipOptions:
         scenes: whether segments begin where the scene changes.
     """
 
-    frames: int = 8
+    frames: int = FRAMES
     every: float | None = None
     scenes: bool = False
 

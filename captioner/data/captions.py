@@ -17,7 +17,7 @@ from captioner.data.photos import ImageStore
 from captioner.errors import DataError
 from captioner.text.ptb import tokenize
 
-__all__ = ["CaptionSet", "CaptionedImage", "ImageStore", "Split", "read_coco", "read_json", "read_karpathy"]
+__all__ = ["CaptionSet", "CaptionedImage", "ImageStore", "Split", "assemble", "read_coco", "read_json", "read_karpathy"]
 
 Split = Literal["train", "val", "test"]
 _log = logging.getLogger(__name__)
@@ -75,8 +75,8 @@ class CaptionSet:
         content = read_json(path)
         images = content.get("images") if isinstance(content, dict) else None
         if isinstance(images, list) and images and isinstance(images[0], dict) and "sentences" in images[0]:
-            return _assemble(read_karpathy(images, path), path)
-        return _assemble(_read_coco(content, path, split), path)
+            return assemble(read_karpathy(images, path), path)
+        return assemble(_read_coco(content, path, split), path)
 
     @classmethod
     def join(cls, sets: Sequence["CaptionSet"]) -> "CaptionSet":
@@ -240,8 +240,12 @@ def read_karpathy(images: list[Any], path: Path) -> Iterator[tuple[int, str, Spl
         yield image_id, name, cast(Split, split), captions
 
 
-def _assemble(entries: Iterable[tuple[int, str, Split, list[str]]], path: Path) -> CaptionSet:
-    """Tokenise, and leave out what holds no word."""
+def assemble(entries: Iterable[tuple[int, str, Split, list[str]]], path: Path) -> CaptionSet:
+    """A set of (id, file name, split, captions as written): tokenises them, and leaves out what holds no word.
+
+    Raises:
+        DataError: nothing is left.
+    """
     images = []
     wordless: list[str] = []
     bare: list[str] = []

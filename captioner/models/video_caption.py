@@ -1,0 +1,207 @@
+"""Clip captions by a network trained on clips: frames, states over time, words.
+
+Each frame's features are the mean over the CNN's grid. A recurrent network reads them in order, and the decoder looks
+at its states: with attention each word chooses the moments it is about (Yao et al., 2015, "Describing Videos by
+Exploiting Temporal Structure"); without, their mean is all that it sees, the baseline of Venugopalan et al. (2015,
+"Translating Videos to Natural Language").
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from captioner.decoding.search import Search
+from captioner.models.base import Weights, check_fit, read_config, read_tensors, write_model
+from captioner.models.caption import Caption, CaptionConfig, Captioner, EncoderConfig
+from captioner.models.caption_network import CaptionDecoder, DecoderConfig
+from captioner.models.language import LanguageModel
+from captioner.models.shared_encoder import FrameEncoder, SharedEncoder, part_of
+from captioner.recurrent.units import LockedDropout, Recurrent, Unit
+from captioner.text.vocabulary import Vocabulary
+from captioner.vision.encoder import Features, Precision
+from captioner.vision.images import Pixels
+from captioner.vision.video import sample_frames
+
+
+class TemporalConfig(BaseModel):
+    """The network that reads frames in order; `unit: mlp` reads each by itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    unit: Unit = "lstm"
+    layers: int = Field(1, ge=1)
+    hidden_size: int = Field(512, ge=1)
+    bidirectional: bool = False
+    dropout: float = Field(0.5, ge=0, lt=1)
+
+
+class VideoCaptionConfig(BaseModel):
+    """What a video captioner's `config.json` holds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["video"] = "video"
+    purpose: str = "captions clips"
+    scores: dict[str, dict[str, float]] = {}
+    frames: int = Field(16, ge=1)
+    encoder: EncoderConfig | SharedEncoder
+    temporal: TemporalConfig = TemporalConfig()
+    decoder: DecoderConfig
+    search: Search = Search()
+    search_precision: Precision = "float32"
+
+
+class VideoDecoder(nn.Module):
+    """Words from the features of frames.
+
+    Args:
+        temporal: the network that reads frames.
+        decoder: the network that writes.
+        channels: width of a frame's features.
+        vocabulary_size: number of tokens, specials included.
+    """
+
+    def __init__(self, temporal: TemporalConfig, decoder: DecoderConfig, channels: int, vocabulary_size: int) -> None:
+        super().__init__()
+        self.dropout = LockedDropout(temporal.dropout)
+        self.temporal = Recurrent(
+            temporal.unit,
+            channels,
+            temporal.hidden_size,
+            temporal.layers,
+            temporal.dropout,
+            bidirectional=temporal.bidirectional,
+        )
+        self.decoder = CaptionDecoder(decoder, temporal.hidden_size * self.temporal.directions, vocabulary_size)
+
+    def states(self, frames: Tensor) -> Features:
+        """What the decoder looks at: states (clips, frames, width) of features (clips, frames, channels)."""
+        states, _ = self.temporal(self.dropout(frames))
+        return Features.of(states)
+
+    def forward(self, features: Features | None, tokens: Tensor) -> Tensor:
+        """As `CaptionDecoder.forward`, of features whose grid is (clips, frames, channels)."""
+        return self.decoder(None if features is None else self.states(features.grid), tokens)
+
+    def logits(self, readout: Tensor) -> Tensor:
+        """Scores (..., vocabulary) of representations (..., embedding_size)."""
+        return self.decoder.logits(readout)
+
+
+class VideoCaptioner:
+    """A trained model that captions clips.
+
+    Args:
+        config: as in `config.json`.
+        vocabulary: the words it knows.
+        encoder: the CNN.
+        network: what reads its features and writes.
+        device: `cpu` or a CUDA device.
+        name: for messages.
+    """
+
+    def __init__(
+        self,
+        config: VideoCaptionConfig,
+        vocabulary: Vocabulary,
+        encoder: FrameEncoder,
+        network: VideoDecoder,
+        device: str | torch.device = "cpu",
+        name: str = "",
+    ) -> None:
+        self.config = config
+        self.vocabulary = vocabulary
+        self.encoder = encoder
+        self.device = torch.device(device)
+        self.network = network.to(self.device).eval()
+        self.name = name
+        self.transform = encoder.transform
+        # what writes is a photo captioner's decoder, whose picture is the clip's states
+        own = CaptionConfig(
+            encoder=encoder.config,
+            decoder=config.decoder,
+            search=config.search,
+            search_precision=config.search_precision,
+        )
+        self._writer = Captioner(own, vocabulary, lambda: encoder.encoder, network.decoder, self.device, name)
+
+    @classmethod
+    def load(cls, folder: Path, device: str | torch.device = "cpu", name: str = "") -> "VideoCaptioner":
+        """Read a model folder.
+
+        Raises:
+            ModelError: a file is missing or damaged, or the files do not fit together.
+        """
+        config = read_config(folder, VideoCaptionConfig)
+        vocabulary = Vocabulary.load(folder / "vocabulary.json")
+        path = folder / "model.safetensors"
+        tensors = read_tensors(path)
+        encoder = FrameEncoder(config.encoder, torch.device(device), part_of(tensors, "encoder."), name or folder)
+        network = VideoDecoder(config.temporal, config.decoder, encoder.channels, len(vocabulary))
+        expected = {f"network.{key}": value for key, value in network.state_dict().items()}
+        check_fit({key: value for key, value in tensors.items() if key.startswith("network.")}, expected, path)
+        network.load_state_dict(part_of(tensors, "network."))
+        return cls(config, vocabulary, encoder, network, device, name or folder.name)
+
+    def save(self, folder: Path, card: str) -> None:
+        """Write a model folder: configuration, weights as float16, vocabulary and the model card (`README.md`)."""
+        weights: Weights = {f"network.{key}": value for key, value in self.network.state_dict().items()}
+        if isinstance(self.config.encoder, EncoderConfig):
+            weights |= {f"encoder.{key}": value for key, value in self.encoder.weights.items()}
+        write_model(folder, self.config, weights, card)
+        self.vocabulary.save(folder / "vocabulary.json")
+
+    def caption(
+        self, clips: Sequence[Path | str], *, beam_size: int | None = None, max_length: int | None = None
+    ) -> list[Caption]:
+        """Caption clips.
+
+        Args:
+            clips: paths of video files.
+            beam_size: hypotheses kept after each word; the model's own choice by default.
+            max_length: most words of a caption; the model's own choice by default.
+
+        Raises:
+            VideoError: a clip cannot be read.
+        """
+        wanted: dict[str, Any] = {"beam_size": beam_size, "max_length": max_length}
+        options = replace(self.config.search, **{key: value for key, value in wanted.items() if value is not None})
+        captions = []
+        for path in clips:
+            frames = sample_frames(path, count=self.config.frames, transform=self.transform).frames
+            captions.append(self.generate(self.of_clips(self.encode(frames).grid[None]), options)[0][0])
+        return captions
+
+    def encode(self, pixels: Pixels) -> Features:
+        """Features of transformed frames, uint8 RGB (frames, height, width, 3)."""
+        return self.encoder(pixels)
+
+    @torch.inference_mode()
+    def of_clips(self, grids: Tensor) -> Features:
+        """What the decoder looks at in clips: a state for each frame.
+
+        Args:
+            grids: (clips, frames, regions, channels); a photo is a clip of one frame.
+        """
+        return self.network.states(grids.to(self.device).mean(dim=2))
+
+    def fuse(self, language: LanguageModel, weight: float) -> None:
+        """Let a language model have a say in every word; see `Captioner.fuse`."""
+        self._writer.fuse(language, weight)
+
+    def generate(self, features: Features, options: Search | None = None) -> list[list[Caption]]:
+        """Write captions.
+
+        Args:
+            features: of clips, as `of_clips` gives them.
+            options: how to search; the model's own choice by default.
+
+        Returns:
+            for each clip its captions, best first.
+        """
+        return self._writer.generate(features, options)
