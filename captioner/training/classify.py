@@ -1,7 +1,9 @@
 """Fit a classifier's network on cached features: a few seconds for a few hundred clips, so folds are cheap."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -71,7 +73,7 @@ def fit(network: ClassifierNetwork, examples: Examples, stage: FitStage, seed: i
         seed: of everything random.
 
     Returns:
-        the mean loss of each epoch.
+        the loss of each step.
 
     Raises:
         DataError: the loss is no longer a number.
@@ -79,33 +81,29 @@ def fit(network: ClassifierNetwork, examples: Examples, stage: FitStage, seed: i
     count, versions = examples.lengths.shape
     classes = network.members[0].readout.out_features
     weights = _class_weights(examples.labels, classes) if stage.class_weights else None
-    steps = stage.epochs * -(-count // stage.batch_size)
     parameters = list(network.members.parameters())
     optimizer = torch.optim.AdamW(parameters, weight_decay=stage.weight_decay, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, stage.learning_rate, steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, stage.learning_rate, stage.steps, pct_start=0.1)
     losses = []
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network.train()
-        for _ in range(stage.epochs):
-            total = 0.0
-            for rows in torch.randperm(count).split(stage.batch_size):
-                version = torch.randint(versions, (len(rows),))
-                logits, _ = network(examples.inputs[rows, version], examples.lengths[rows, version])
-                targets = examples.labels[rows].expand(len(logits), -1)
-                loss = cross_entropy(
-                    logits.flatten(0, 1), targets.flatten(), weights, label_smoothing=stage.label_smoothing
-                )
-                optimizer.zero_grad()
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-                optimizer.step()
-                schedule.step()
-                total += float(loss.detach()) * len(rows)
-            losses.append(total / count)
-            if not torch.isfinite(torch.tensor(losses[-1])):
-                raise DataError(f"stages.fit: the loss of epoch {len(losses)} is no number; lower learning_rate.")
+        for rows in islice(_batches(count, stage.batch_size), stage.steps):
+            version = torch.randint(versions, (len(rows),))
+            logits, _ = network(examples.inputs[rows, version], examples.lengths[rows, version])
+            targets = examples.labels[rows].expand(len(logits), -1)
+            loss = cross_entropy(
+                logits.flatten(0, 1), targets.flatten(), weights, label_smoothing=stage.label_smoothing
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            schedule.step()
+            losses.append(float(loss.detach()))
     network.eval()
+    if not math.isfinite(losses[-1]):
+        raise DataError(f"stages.fit: the last loss is {losses[-1]}; lower learning_rate.")
     return losses
 
 
@@ -114,6 +112,12 @@ def predict(network: ClassifierNetwork, examples: Examples) -> Tensor:
     """Probabilities (clips, classes) of clips as a trained model sees them: the first version of each."""
     logits, _ = network.eval()(examples.inputs[:, 0], examples.lengths[:, 0])
     return vote(logits).cpu()
+
+
+def _batches(count: int, size: int) -> Iterator[Tensor]:
+    """Rows of one batch after the other, in a new order each time all have been read."""
+    while True:
+        yield from torch.randperm(count).split(size)
 
 
 def _class_weights(labels: Tensor, classes: int) -> Tensor:

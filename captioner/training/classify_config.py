@@ -65,15 +65,15 @@ class FitStage(Strict):
     """Learn from cached features. There is no validation on the way, so nothing is chosen by clips that are scored.
 
     Attributes:
-        epochs: passes over the training clips, one view of each.
-        batch_size: clips a step.
+        steps: in all; a handful of clips needs about as many as some hundred.
+        batch_size: clips a step, one view of each.
         learning_rate: the highest; it rises in the first tenth of the steps and then falls to zero.
         weight_decay: of AdamW.
         label_smoothing: probability mass spread over all classes.
         class_weights: count each class the same, however many clips it has.
     """
 
-    epochs: Count = 30
+    steps: Count = 400
     batch_size: Count = 32
     learning_rate: Rate = 0.003
     weight_decay: float = Field(0.01, ge=0)
