@@ -2,8 +2,9 @@
 
 At each step the `beam_size` best continuations of an image's open hypotheses are kept. Those that end there leave the
 beam and compete, under length normalisation, for the `num_captions` places in the result; the others stay open. An
-image is finished when no open hypothesis can still take a place: its log-probability can only fall, so that divided by
-the greatest length it bounds every score to come. With one beam this is greedy search.
+image is finished when no open hypothesis would take a place even if it ended with the next step and for nothing.
+Without length normalisation that is exact; with it a hypothesis could in principle win by growing much longer for very
+little. With one beam this is greedy search.
 """
 
 import torch
@@ -70,7 +71,7 @@ def beam_search(
         ended = tokens == Vocabulary.end
         results.offer(images, beams, ended, length)
         beams["total"].masked_fill_(ended, -torch.inf)
-        unsettled = ~results.settle(images, beams["total"].amax(1))
+        unsettled = ~results.settle(images, beams["total"].amax(1), length + 1)
         rest = unsettled.nonzero().squeeze(1)
         if len(rest) == 0:
             break
@@ -169,7 +170,13 @@ class _Results:
         for name, tensor in take_beams(both, places).items():
             self.kept[name][images] = tensor
 
-    def settle(self, images: Tensor, best_open: Tensor) -> Tensor:
-        """Which images (M,) no open hypothesis can improve, the best of which has log-probability `best_open` (M,)."""
-        bound = best_open / (self.options.max_length + 1) ** self.options.length_penalty
+    def settle(self, images: Tensor, best_open: Tensor, length: int) -> Tensor:
+        """Which images are finished.
+
+        Args:
+            images: (M,).
+            best_open: (M,), log-probability of each image's best open hypothesis.
+            length: number of words of the open hypotheses.
+        """
+        bound = best_open / (length + 1) ** self.options.length_penalty
         return self.kept["score"][images, -1] >= bound

@@ -87,11 +87,11 @@ class Transform:
     def at_least(self) -> tuple[int, int]:
         """(height, width) that an image must keep when it is decoded at reduced scale.
 
-        Twice what the CNN sees, so that the last step is still an average over several pixels; with less to spare
-        captions differ from those of the whole image.
+        One and a half times what the CNN sees, so that the last step still averages over several pixels; with less to
+        spare more captions differ from those of the whole image.
         """
         share = self.crop_pct if self.crop == "center" else 1.0
-        return math.ceil(2 * self.size[0] / share), math.ceil(2 * self.size[1] / share)
+        return math.ceil(1.5 * self.size[0] / share), math.ceil(1.5 * self.size[1] / share)
 
     def window(self, height: int, width: int) -> tuple[float, float, float, float]:
         """The part of a (height, width) image that the CNN sees: top, left, bottom, right as shares of the image."""
