@@ -19,6 +19,7 @@ Skip = Literal["DEFAULT", "NONREF"]
 
 _FOREVER = 1e9  # seconds
 _MISSING = 0.5  # seconds, and 2 % of the length, that a file may be shorter than it says
+_REORDERED = 8  # frames, at most, from when one is decoded to when it is shown
 _HEADLESS = ("mpegts", "mpeg")  # formats whose length is only guessed
 _COVER = Disposition.attached_pic  # the picture of a song
 
@@ -85,6 +86,7 @@ class Container:
             raise self.error("no video in it, only sound" if sound else "no video in it")
         self._stream: Any = videos[0]
         self._read_all(False)
+        self._tick = float(self._stream.time_base)  # of arithmetic for every packet; fractions are slow
         context = self._stream.codec_context
         context.thread_count, context.thread_type = self.threads, "AUTO"
         rate = self._stream.average_rate or self._stream.guessed_rate
@@ -93,7 +95,7 @@ class Container:
         # players count from where the first stream begins
         first = self._stream.start_time
         self._origin = (self._container.start_time or 0) / av.time_base if first is not None else 0.0
-        self.start = max(0.0, float(first * self._stream.time_base) - self._origin) if first is not None else 0.0
+        self.start = max(0.0, self._seconds(first) - self._origin) if first is not None else 0.0
 
     def seek(self, time: float) -> bool:
         """Go on at the last key frame that the file lists before a moment; False where it cannot be sought in."""
@@ -143,7 +145,7 @@ class Container:
 
     def find_end(self) -> tuple[float, float | None]:
         """When the last frame ends, by the data and not by the header, and the header's claim if that is not there."""
-        end = self._measure()
+        end = self._listed_end() or self._measure()
         if end is None:
             self.rewind()
             end = self.interval * sum(packet.size > 0 for packet in self._packets())
@@ -189,11 +191,21 @@ class Container:
         try:
             for packet in self._container.demux(self._streams):
                 stamp = packet.dts if packet.dts is not None else packet.pts
-                if stamp is not None:
-                    self.reached = float(stamp * packet.time_base) - self._origin
+                if stamp is not None and packet.stream_index == self._stream.index:
+                    self.reached = self._seconds(stamp) - self._origin
                 yield packet
         except FFmpegError:
             self.damaged = True
+
+    def _listed_end(self) -> float | None:
+        """The header's claim, where the file's list of frames reaches as far and lies within the file."""
+        entries = self._stream.index_entries
+        if not len(entries) or self._stream.duration is None:
+            return None
+        last = entries[len(entries) - 1]
+        end = self.start + self._seconds(self._stream.duration)
+        near = abs(self._seconds(last.timestamp) - self._origin + self.interval - end) < _REORDERED * self.interval
+        return end if near and last.pos + last.size <= os.path.getsize(self.path) else None
 
     def _measure(self) -> float | None:
         """When the last packet ends: of the file's last ones, or of all where it cannot be sought in."""
@@ -211,10 +223,10 @@ class Container:
         return float(packet.pts * packet.time_base) - self._origin + length
 
     def _seconds(self, ticks: int) -> float:
-        return float(ticks * self._stream.time_base)
+        return ticks * self._tick
 
     def _stamp(self, time: float) -> int:
-        return int((max(time, self.start) + self._origin) / self._stream.time_base)
+        return int((max(time, self.start) + self._origin) / self._tick)
 
 
 def _head(path: Path | str) -> bytes:
