@@ -19,9 +19,12 @@ from captioner.models.caption import EncoderConfig
 from captioner.models.classify import ClassifyConfig, VideoClassifier
 from captioner.models.classify_network import ClassifierNetwork
 from captioner.models.shared_encoder import FrameEncoder, SharedEncoder, plain_weights
-from captioner.training.classify import fit, fit_projection, predict, read_examples
+from captioner.training.batches import make_loader
 from captioner.training.classify_card import table, write_card
 from captioner.training.classify_config import ClassifyTrainingConfig, ClipEncoder
+from captioner.training.clip_fine_tuning import ClipItems, EndToEnd
+from captioner.training.fit import fit, fit_projection, predict, read_examples
+from captioner.training.loop import Run, Scores
 from captioner.vision.clip_cache import ClipCache
 from captioner.vision.encoder import Encoder, default_transform, load_encoder_weights
 
@@ -75,12 +78,65 @@ class ClassifierTraining:
         networks, answers = {}, []
         for place, (name, part) in enumerate(parts.items()):
             networks[name] = self._fit(part.train, place)
+            if self.config.stages.fine_tune is not None:
+                networks[name] = self._fine_tune(networks[name], part)
             answers += self._answers(networks[name], name, part.test)
         network = self._fit(learnt.train, 0) if count else networks["val"]
         report = self._report(answers, protocol)
-        model = VideoClassifier(self._model_config(protocol, report), self.encoder, network, self.device)
+        model = self._model(network, {protocol: _scores(report)})
         model.save(self.folder / "model", write_card(self.config, self.command, protocol, report, len(learnt.train)))
         return self.folder / "model"
+
+    def _fine_tune(self, network: ClassifierNetwork, part: Part) -> ClassifierNetwork:
+        """Go on with the CNN in training; the weights that did best on the validation clips are kept, the CNN's too."""
+        stage, kept = self.config.stages.fine_tune, self.folder / "fine_tune"
+        assert stage is not None
+        run = Run(
+            self.folder,
+            seed=self.config.seed,
+            precision=self.config.precision,
+            checkpoint_steps=self.config.checkpoint_steps,
+            device=self.device.type,
+            resume=self.resume,
+            metric="accuracy",
+            unit="clips",
+        )
+        encoder = self.encoder.encoder
+        encoder.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        encoder.freeze(stage.frozen)
+        items = ClipItems(part.train, self.labels, self.config.frames, self.encoder.transform)
+        trained = [value for value in encoder.parameters() if value.requires_grad]
+
+        def adopt() -> None:
+            self.encoder = FrameEncoder(self.encoder.config, self.device, plain_weights(encoder))
+
+        def validate() -> tuple[float, Scores]:
+            adopt()
+            paths = [clip.path for clip in part.test]
+            given = [found.label for found in self._model(network, {}).classify(paths, top_k=1)]
+            accuracy = sum(label == clip.label for label, clip in zip(given, part.test, strict=True)) / len(given)
+            return accuracy, {"val": {"accuracy": accuracy}}
+
+        def keep(score: float, scores: Scores) -> None:
+            self._model(network, scores).save(kept, "The best weights of a fine-tuning that has not ended yet.\n")
+
+        run.train(
+            "fine_tune",
+            0,
+            stage,
+            EndToEnd(encoder, network, stage.label_smoothing),
+            [
+                {"params": list(network.members.parameters()), "lr": 1.0},
+                {"params": trained, "lr": stage.encoder_rate},
+            ],
+            make_loader(items, stage.batch_size, self.config.seed, workers=2),
+            validate,
+            keep,
+        )
+        best = VideoClassifier.load(kept, self.device)
+        self.encoder = best.encoder
+        _, self.cache = self._read_features(self.clips)
+        return best.network
 
     def _read_features(self, clips: ClipSet) -> tuple[ClipSet, ClipCache]:
         data = self.config.data
@@ -143,17 +199,20 @@ class ClassifierTraining:
         self._say(f"{protocol}: accuracy {report.accuracy:.3f}, 95 % interval {low:.3f} to {high:.3f}")
         return report
 
-    def _model_config(self, protocol: str, report: Report) -> ClassifyConfig:
+    def _model(self, network: ClassifierNetwork, scores: Scores) -> VideoClassifier:
         shared, config = self.config.encoder.model, self.config
-        low, high = report.interval
-        return ClassifyConfig(
+        fine_tuned = config.stages.fine_tune is not None
+        model_config = ClassifyConfig(
             purpose=config.purpose,
-            scores={protocol: {"accuracy": report.accuracy, "low": low, "high": high}},
+            scores=scores,
             labels=self.labels,
             frames=config.frames,
-            encoder=SharedEncoder(model=shared, digest=self.encoder.digest) if shared else self.encoder.config,
+            encoder=SharedEncoder(model=shared, digest=self.encoder.digest)
+            if shared and not fine_tuned
+            else self.encoder.config,
             network=config.network,
         )
+        return VideoClassifier(model_config, self.encoder, network, self.device)
 
     def _say_problems(self, clips: ClipSet, first: int = 0) -> None:
         for problem in clips.problems[first:]:
@@ -161,6 +220,11 @@ class ClassifierTraining:
 
     def _say(self, text: str) -> None:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _scores(report: Report) -> dict[str, float]:
+    low, high = report.interval
+    return {"accuracy": report.accuracy, "low": low, "high": high}
 
 
 def make_encoder(choice: ClipEncoder, root: Path, device: torch.device) -> FrameEncoder:

@@ -16,8 +16,7 @@ def own_cache(tmp_path_factory):
 COLOURS = {"red": (40, 40, 220), "blue": (220, 80, 40)}
 
 
-def draw_clip(path, colour, seed, frames=10, rate=10.0, size=(64, 96)):
-    """A clip in which a coloured square wanders over a noisy ground."""
+def _draw_clip(path, colour="red", seed=0, frames=10, rate=10.0, size=(64, 96)):
     draw = np.random.default_rng(seed)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), rate, size[::-1])
     place = draw.uniform(0, 1, 2) * (np.array(size) - 24)
@@ -32,11 +31,17 @@ def draw_clip(path, colour, seed, frames=10, rate=10.0, size=(64, 96)):
 
 
 @pytest.fixture(scope="session")
+def draw_clip():
+    """Writes a clip in which a coloured square wanders over a noisy ground; returns its path."""
+    return _draw_clip
+
+
+@pytest.fixture(scope="session")
 def squares_clips(tmp_path_factory):
     """A folder of ten clips, with a sub-folder for each of the classes blue and red."""
     root = tmp_path_factory.mktemp("clips")
     for colour in COLOURS:
         (root / colour).mkdir()
         for number in range(5):
-            draw_clip(root / colour / f"{number}.avi", colour, seed=10 * number + len(colour))
+            _draw_clip(root / colour / f"{number}.avi", colour, seed=10 * number + len(colour))
     return root

@@ -15,7 +15,7 @@ from captioner.models.base import check_fit, read_config, read_tensors, write_mo
 from captioner.models.caption import EncoderConfig
 from captioner.models.classify_network import ClassifierConfig, ClassifierNetwork, pad, vote
 from captioner.models.shared_encoder import FrameEncoder, SharedEncoder, part_of
-from captioner.vision.clips import FramesConfig, Seen, encode, see
+from captioner.vision.clip_features import FramesConfig, Seen, encode, see
 from captioner.vision.video import Frame, Video, instants, windows
 
 
@@ -169,7 +169,7 @@ class VideoClassifier:
         """Logits (members, clips, classes) and states (members, clips, frames, width) of encoded clips.
 
         Args:
-            clips: features (frames, streams, channels) each, as `captioner.vision.clips.encode` gives them.
+            clips: features (frames, streams, channels) each, as `captioner.vision.clip_features.encode` gives them.
         """
         features, lengths = pad([clip.to(self.device, torch.float32) for clip in clips])
         return self.network(self.network.project(features), lengths)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from captioner.recurrent.units import LockedDropout, Recurrent, Unit
-from captioner.vision.clips import STREAMS
+from captioner.vision.clip_features import STREAMS
 
 Pooling = Literal["mean", "max", "last", "attention"]
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from captioner.errors import DataError, VideoError
-from captioner.vision.clips import FramesConfig, Seen, encode, view
+from captioner.vision.clip_features import FramesConfig, Seen, encode, view
 from captioner.vision.encoder import Features
 from captioner.vision.images import Pixels, Transform
 from captioner.vision.video import Video

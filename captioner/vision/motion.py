@@ -33,7 +33,8 @@ def moving_window(frames: Pixels, share: float) -> tuple[int, int, int]:
         high, wide = max(1, round(side * scale[0])), max(1, round(side * scale[1]))
         sums = cv2.integral(energy)
         inside = sums[high:, wide:] - sums[:-high, wide:] - sums[high:, :-wide] + sums[:-high, :-wide]
-        row, column = divmod(int(np.argmax(inside)), inside.shape[1])
+        best = np.argwhere(inside >= inside.max() * (1 - 1e-6))
+        row, column = best.mean(axis=0)  # several windows may hold all that moves
         top, left = min(round(row / scale[0]), height - side), min(round(column / scale[1]), width - side)
     return top, left, side
 

@@ -4,7 +4,6 @@ import math
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -100,10 +99,12 @@ def see(
 
 def encode(clips: Sequence[Pixels], encoder: Callable[[Pixels], Features]) -> list[Tensor]:
     """Features (frames, streams, channels) of each clip's frames, float32, by one run of the CNN; see `STREAMS`."""
-    features = encoder(np.concatenate(clips))
-    bounds = np.cumsum([0, *map(len, clips)])
-    parts = [features[start:end] for start, end in pairwise(bounds)]
-    return [torch.stack([part.pooled, differences(part.grid)], dim=1) for part in parts]
+    return streams_of(encoder(np.concatenate(clips)).grid, [len(clip) for clip in clips])
+
+
+def streams_of(grids: Tensor, lengths: Sequence[int]) -> list[Tensor]:
+    """Features (frames, streams, channels) of clips of so many frames from grids (all frames, regions, channels)."""
+    return [torch.stack([grid.mean(dim=1), differences(grid)], dim=1) for grid in grids.split(list(lengths))]
 
 
 def _shrink(image: Pixels) -> Pixels:
