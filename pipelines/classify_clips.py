@@ -10,7 +10,7 @@ from typing import Any
 
 from captioner.errors import VideoError
 from captioner.models.classify import Guess, VideoClassifier
-from captioner.vision.clips import Seen
+from captioner.vision.clip_features import Seen
 from captioner.vision.video import Video, windows
 
 from .caption_folder import fitting

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from captioner.models.classify_network import ClassifierConfig
 from captioner.training.config import Count, Rate, Share, Stage, Strict, TrainingConfig
-from captioner.vision.clips import FramesConfig
+from captioner.vision.clip_features import FramesConfig
 from captioner.vision.encoder import Precision
 
 
