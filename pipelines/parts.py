@@ -10,7 +10,7 @@ import numpy as np
 from captioner.errors import ImageError, VideoError
 from captioner.vision.images import Pixels, Transform, read
 from captioner.vision.scenes import Segment, segments
-from captioner.vision.video import VIDEO_SUFFIXES, Frame, Video
+from captioner.vision.video import VIDEO_SUFFIXES, Frame, Video, shrinks_to
 
 from .classify_outputs import few, film_frame
 from .gallery import FilmFrame, Thumbnail, thumbnail
@@ -134,7 +134,8 @@ def load_clip(path: str, transform: Transform, clips: ClipOptions, pictures: boo
         return Part(path, pixels, (segment.start, segment.end), last, warning=video.warning, film=film, size=size)
 
     try:
-        with Video(path) as video:
+        # a gallery shows larger frames than the CNN sees
+        with Video(path, size=None if pictures else shrinks_to(transform)) as video:
             before = None
             for segment in segments(video, see, clips.frames, every=clips.every, scenes=clips.scenes):
                 if before is not None:

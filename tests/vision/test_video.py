@@ -71,6 +71,20 @@ def test_a_transform_is_applied_to_each_frame(tmp_path):
     assert clip.frames.shape == (4, 20, 30, 3)
 
 
+def test_frames_that_are_shrunk_on_the_way_are_nearly_those_shrunk_afterwards(tmp_path):
+    path = tmp_path / "a.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 5.0, (96, 72))
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        writer.write(cv2.resize(rng.integers(0, 256, (6, 8, 3), np.uint8), (96, 72)))
+    writer.release()
+    transform = Transform((32, 40))
+    direct = sample_frames(path, count=3, transform=transform).frames.astype(int)
+    after = sample_frames(path, count=3, transform=lambda frame: transform(frame)).frames
+    assert direct.shape == after.shape == (3, 32, 40, 3)
+    assert np.abs(direct - after).mean() < 3
+
+
 def test_going_back_in_an_open_video(tmp_path):
     with Video(write_clip(tmp_path / "a.avi")) as video:
         late = [frame.time for frame in video.frames([1.9])]
