@@ -91,7 +91,7 @@ def caption(
     num_captions: Annotated[int, typer.Option(min=1, help="Captions for each image.")] = 1,
     max_length: Annotated[int | None, typer.Option(min=1, help="Most words (default: the model's).")] = None,
     frames: Annotated[
-        int | None, typer.Option(min=1, help="Frames seen of a clip or segment (default: the model's, or 8).")
+        int | None, typer.Option(min=1, help="Frames seen of a clip or segment (default: the model's, or 4).")
     ] = None,
     every: Annotated[
         float | None, typer.Option(metavar="SECONDS", help="Caption each so many seconds of a clip too.")

@@ -16,7 +16,7 @@ from .classify_outputs import few, film_frame
 from .gallery import FilmFrame, Thumbnail, thumbnail
 from .stages import in_threads, side_by_side
 
-FRAMES = 8
+FRAMES = 4
 """Of a clip or a segment, for a model that was not trained on clips."""
 _AHEAD = 2  # segments of a clip that wait for the CNN
 
