@@ -73,7 +73,7 @@ class FitStage(Strict):
         class_weights: count each class the same, however many clips it has.
     """
 
-    steps: Count = 400
+    steps: Count = 150
     batch_size: Count = 32
     learning_rate: Rate = 0.003
     weight_decay: float = Field(0.01, ge=0)
