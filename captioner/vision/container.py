@@ -18,6 +18,7 @@ from captioner.vision.images import Pixels
 Skip = Literal["DEFAULT", "NONREF"]
 
 _FOREVER = 1e9  # seconds
+_LONGEST = 1e6  # seconds; who says more is damaged
 _MISSING = 0.5  # seconds, and 2 % of the length, that a file may be shorter than it says
 _REORDERED = 8  # frames, at most, from when one is decoded to when it is shown
 _HEADLESS = ("mpegts", "mpeg")  # formats whose length is only guessed
@@ -96,6 +97,9 @@ class Container:
         self._read_all(False)
         self._tick = float(self._stream.time_base)  # of arithmetic for every packet; fractions are slow
         context = self._stream.codec_context
+        if context is None:
+            self.close()
+            raise self.error("its video is in a format that cannot be decoded")
         context.thread_count, context.thread_type = self.threads, "AUTO"
         rate = self._stream.average_rate or self._stream.guessed_rate
         self.interval = 1 / float(rate) if rate else 0.04
@@ -154,7 +158,7 @@ class Container:
     def find_end(self) -> tuple[float, float | None]:
         """When the last frame ends, by the data and not by the header, and the header's claim if that is not there."""
         end = self._listed_end() or self._measure()
-        if end is None:
+        if end is None or end > _LONGEST:
             self.rewind()
             end = self.interval * sum(packet.size > 0 for packet in self._packets())
         if self._container.format.name in _HEADLESS:

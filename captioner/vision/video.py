@@ -184,7 +184,10 @@ class Video:
         """The frames that are shown at these instants, none twice; see `sample_frames` for which they are.
 
         Args:
-            times: in seconds, ascending.
+            times: in seconds, ascending; at least one.
+
+        Raises:
+            VideoError: where frames should be, not one can be decoded.
         """
         step = min(np.diff(times), default=math.inf)
         self._decode_only("NONREF" if step >= _COARSE * self._file.interval else "DEFAULT")
@@ -192,9 +195,13 @@ class Video:
         for time in map(float, times):
             self._go_to(time)
             picture = self._shown or self._next
+            if self._next is None and picture is given:
+                return  # nothing comes after the last frame
             if picture is not None and picture is not given:
                 given = picture
                 yield Frame(picture.time, picture.pixels(self._size))
+        if given is None:
+            raise self._file.error("not one frame can be decoded there")
 
     def _decode_only(self, skip: "Skip") -> None:
         """Choose which frames are decoded; those between the present two may have been passed over."""

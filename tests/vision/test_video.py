@@ -1,5 +1,8 @@
+import os
+import random
 import shutil
 import subprocess
+from collections import Counter
 from pathlib import Path
 
 import av
@@ -73,16 +76,16 @@ def test_a_transform_is_applied_to_each_frame(tmp_path):
 
 def test_frames_that_are_shrunk_on_the_way_are_nearly_those_shrunk_afterwards(tmp_path):
     path = tmp_path / "a.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 5.0, (96, 72))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 5.0, (288, 216))
     rng = np.random.default_rng(0)
     for _ in range(3):
-        writer.write(cv2.resize(rng.integers(0, 256, (6, 8, 3), np.uint8), (96, 72)))
+        writer.write(cv2.resize(rng.integers(0, 256, (4, 5, 3), np.uint8), (288, 216)))
     writer.release()
     transform = Transform((32, 40))
     direct = sample_frames(path, count=3, transform=transform).frames.astype(int)
     after = sample_frames(path, count=3, transform=lambda frame: transform(frame)).frames
     assert direct.shape == after.shape == (3, 32, 40, 3)
-    assert np.abs(direct - after).mean() < 3
+    assert np.abs(direct - after).mean() < 5  # colours at hard edges differ, since they are stored at half the size
 
 
 def test_going_back_in_an_open_video(tmp_path):
@@ -223,6 +226,49 @@ def test_a_file_without_frames_is_an_error_that_says_so(tmp_path):
     cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 25.0, (64, 48)).release()
     with pytest.raises(VideoError, match=r"has no frames|not a video"):
         sample_frames(path, count=2)
+
+
+def mutate(data: bytes, rng: random.Random) -> bytes:
+    """Flip, overwrite, remove, double or cut, often near the ends, where containers keep their indices."""
+    damaged = bytearray(data)
+    for _ in range(rng.choice([1, 1, 2, 5, 20])):
+        length = len(damaged)
+        edge = rng.randrange(min(length, 2000))
+        place = rng.choice([rng.randrange(length), edge, length - 1 - edge])
+        kind = rng.randrange(5)
+        if kind == 0:
+            damaged[place] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            damaged[place : place + 4] = rng.choice([b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff"])
+        elif kind == 2 and length > 1000:
+            del damaged[place : place + rng.choice([1, 3, 16, 500])]
+        elif kind == 3:
+            damaged[place:place] = damaged[place : place + rng.choice([1, 4, 64])]
+        elif kind == 4 and rng.random() < 0.2:
+            del damaged[place + 1 :]
+    return bytes(damaged)
+
+
+def test_damaged_files_give_frames_or_one_clear_error(tmp_path):
+    rounds = int(os.environ.get("CAPTIONER_FUZZ_ROUNDS", "30"))  # docs/robustness.md records longer runs
+    seeds = [write_clip(tmp_path / "a.avi", 24), write_clip(tmp_path / "b.mp4", 24, codec="mp4v")]
+    if shutil.which("ffmpeg"):
+        seeds += [moving(tmp_path / f"c.{kind}", "-c:v", "libx264", "-g", "8") for kind in ("mp4", "mkv", "ts", "flv")]
+    rng = random.Random(5)
+    counts = Counter()
+    for seed in seeds:
+        data = seed.read_bytes()
+        for _ in range(rounds):
+            path = tmp_path / f"damaged{seed.suffix}"
+            path.write_bytes(mutate(data, rng))
+            try:
+                clip = sample_frames(path, count=5)
+                assert len(clip.frames) == len(clip.times) > 0
+                counts["clip"] += 1
+            except VideoError:
+                counts["error"] += 1
+    print(dict(counts))
+    assert min(counts["clip"], counts["error"]) > rounds / 4
 
 
 def test_frames_are_asked_for_by_a_count_or_a_rate():
