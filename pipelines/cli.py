@@ -282,7 +282,7 @@ def gradients(
         Path | None, typer.Option("--output", "-o", metavar="FIGURE", help="FIGURE.png, .svg or .pdf.")
     ] = None,
     json: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write JSON; - prints only that.")] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Length of sequences; of texts, the first words.")] = 100,
+    steps: Annotated[int, typer.Option(min=1, help="Longest lag: steps of fresh networks, first words of texts.")] = 100,
     samples: Annotated[
         int | None, typer.Option(min=1, help="Estimate norms from so many random vectors: for long sequences.")
     ] = None,
@@ -290,7 +290,7 @@ def gradients(
     seed: Annotated[int, typer.Option(help="Of fresh networks and random vectors.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
-    """Show how far back in time gradients reach: photos' captions, texts, or fresh networks of some units."""
+    """Show how far back in time gradients reach, of a model on photos, clips or texts, or of fresh units compared."""
     from .gradients_command import Options
     from .gradients_command import gradients as run
 

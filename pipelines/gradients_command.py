@@ -10,13 +10,16 @@ from rich.console import Console
 from rich.table import Table
 
 from captioner.errors import UsageError
-from captioner.models.base import KINDS, find, kind_of, load, shipped, use
+from captioner.models.base import find, kind_of, load, shipped
+from captioner.models.caption import Captioner
+from captioner.models.classify import VideoClassifier
 from captioner.recurrent.units import UNITS
 
 from .gradients_curves import Curve, curves_of
-from .gradients_sequences import Sequences, fresh, of_captioner, of_language_model
+from .gradients_sequences import Sequences, fresh, of_captioner, of_classifier, of_language_model
 
 FIGURES = (".png", ".svg", ".pdf")
+_READS = {"caption": "PHOTO...", "classify": "CLIP...", "language": "FILE.txt..."}
 _SHOWN_LAGS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
@@ -86,18 +89,14 @@ def _sequences(options: Options) -> tuple[list[Sequences], list[str]]:
             f"{first}: neither a unit ({', '.join(UNITS)}) nor a model ({models}, a model folder, or "
             "hf-hub:owner/name)."
         )
-    kind = kind_of(find(first))
-    if kind not in ("caption", "language"):
-        raise UsageError(
-            f"{first} is {KINDS[kind].noun}; gradients are shown of photo captioners and language models. "
-            f"Use it with: {use(kind, first)}."
-        )
     if not rest:
-        reads = "PHOTO..." if kind == "caption" else "FILE.txt..."
+        reads = _READS.get(kind_of(find(first)), "INPUT...")
         raise UsageError(f"{first} needs something to read: captioner gradients {first} {reads}")
-    model = load(first, options.device)
-    if kind == "caption":
+    model = load(first, options.device, tuple(_READS))
+    if isinstance(model, Captioner):
         return of_captioner(model, rest)
+    if isinstance(model, VideoClassifier):
+        return of_classifier(model, rest)
     return of_language_model(model, rest, options.steps)
 
 

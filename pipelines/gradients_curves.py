@@ -13,6 +13,7 @@ from captioner.recurrent.gradients import (
     gradient_norms,
     largest_singular_values,
     layers_of,
+    reverse,
     split_gradient,
 )
 
@@ -64,7 +65,11 @@ def curves_of(sequences: Sequences, clip: float, samples: int | None, seed: int)
     """
     layers = layers_of(sequences.network, sequences.inputs, lengths=sequences.lengths)
     generator = torch.Generator().manual_seed(seed)
-    for layer in layers:
+    halves = list(sequences.of_outputs.split(sequences.network.hidden_size, dim=-1))
+    if len(halves) == 2:
+        halves[1] = reverse(halves[1], layers[-1].lengths)
+    last = len(layers) - len(halves)
+    for place, layer in enumerate(layers):
         found = gradient_norms(layer, samples, generator)
         norms = found.spectral or found.frobenius
         limit = bound(layer)
@@ -78,8 +83,8 @@ def curves_of(sequences: Sequences, clip: float, samples: int | None, seed: int)
             each={name: [_finite(row) for row in value.tolist()] for name, value in norms.items()},
             bound=None if limit is None else _finite(limit.tolist()),
         )
-        if layer is layers[-1]:
-            shares = _shares(layer, sequences.of_outputs[..., -sequences.network.hidden_size :])
+        if place >= last:
+            shares = _shares(layer, halves[place - last])
             whole = shares["gradient"]
             factor = (clip / whole).clamp(max=1)
             curve = replace(

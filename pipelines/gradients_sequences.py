@@ -12,12 +12,16 @@ from torch.nn.functional import cross_entropy, normalize, pad
 from captioner.data.text import read_text
 from captioner.errors import CaptionerError
 from captioner.models.caption import Captioner
+from captioner.models.classify import VideoClassifier
+from captioner.models.classify_network import pad as pad_clips
 from captioner.models.language import LanguageModel
 from captioner.recurrent.capacity import require_memory
 from captioner.recurrent.gradients import set_spectral_radius
 from captioner.recurrent.units import Recurrent
+from captioner.vision.clip_features import encode
 from captioner.vision.encoder import Features
 from captioner.vision.images import SUFFIXES, read_image
+from captioner.vision.video import VIDEO_SUFFIXES, Video
 
 from .inputs import find_inputs, shown
 
@@ -36,8 +40,8 @@ class Sequences:
         network: the recurrent part.
         inputs: (batch, steps, input_size).
         lengths: (batch,).
-        of_outputs: (batch, steps, hidden_size * directions), the gradient of the errors E_t at each sequence's last
-            step t with respect to the network's outputs.
+        of_outputs: (batch, steps, hidden_size * directions), the gradient of each sequence's error with respect to the
+            network's outputs; for E_t, an error at the last step only, it is zero elsewhere.
         radius: spectral radius of a fresh network's recurrent weights.
     """
 
@@ -105,6 +109,39 @@ def of_captioner(model: Captioner, arguments: Sequence[str]) -> tuple[list[Seque
     read, of_outputs = _record(model.decoder.recurrent, error)
     # the picture comes before the words
     return [Sequences(model.name, model.decoder.recurrent, read, lengths + 1, of_outputs)], errors
+
+
+def of_classifier(model: VideoClassifier, arguments: Sequence[str]) -> tuple[list[Sequences], list[str]]:
+    """The first member's states over clips' frames; E_t = -log p(class), of the class that it takes for the surest.
+
+    Returns:
+        what the member reads, nothing if no clip could be read; and what could not be read, with the reason.
+
+    Raises:
+        UsageError: no such file or folder.
+    """
+    inputs = find_inputs(arguments, VIDEO_SUFFIXES, kind="clips")
+    errors, seen = [f"{shown(path)}: {reason}" for path, reason in inputs.problems], []
+    for path in inputs.paths:
+        try:
+            with Video(path) as video:
+                seen.append(model.see(video, 0.0, video.duration))
+        except CaptionerError as error:
+            errors.append(str(error))
+    if not seen:
+        return [], errors
+    clips, lengths = pad_clips(
+        [clip.to(model.device, torch.float32) for clip in encode([each.pixels for each in seen], model.encoder)]
+    )
+    member = model.network.members[0]
+    projected = model.network.project(clips.clone())
+
+    def error() -> Tensor:
+        logits, _ = member(projected, lengths)
+        return cross_entropy(logits, logits.argmax(-1), reduction="sum")
+
+    read, of_outputs = _record(member.recurrent, error)
+    return [Sequences(model.name, member.recurrent, read, lengths, of_outputs)], errors
 
 
 def of_language_model(model: LanguageModel, arguments: Sequence[str], steps: int) -> tuple[list[Sequences], list[str]]:

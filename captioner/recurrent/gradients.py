@@ -88,10 +88,10 @@ def layers_of(
             single = _single(network, depth, direction, inputs.shape[-1])
             place = slice(len(layers), len(layers) + 1)
             begin = {key: value[:, place].detach().double() for key, value in state.items()}
-            read = _reverse(inputs, lengths) if direction else inputs
+            read = reverse(inputs, lengths) if direction else inputs
             layers.append(Layer(name, single, read, lengths, begin))
             states = single(read, begin, lengths)[0].detach()
-            outputs.append(_reverse(states, lengths) if direction else states)
+            outputs.append(reverse(states, lengths) if direction else states)
         inputs = torch.cat(outputs, dim=-1)
     return layers
 
@@ -254,6 +254,13 @@ def check_memory(layer: Layer, rows: int) -> None:
     )
 
 
+def reverse(sequences: Tensor, lengths: Tensor) -> Tensor:
+    """Sequences (batch, steps, channels) as a backward layer reads them: real steps in opposite order, then padding."""
+    steps = torch.arange(sequences.shape[1], device=sequences.device)
+    places = torch.where(steps < lengths[:, None], lengths[:, None] - 1 - steps, steps)
+    return sequences.gather(1, places[..., None].expand_as(sequences))
+
+
 def _single(network: Recurrent, depth: int, direction: int, width: int) -> Recurrent:
     """A float64 copy of one layer in one direction."""
     hidden, weights = network.hidden_size, network.network.state_dict()
@@ -265,13 +272,6 @@ def _single(network: Recurrent, depth: int, direction: int, width: int) -> Recur
         suffix, kinds = f"_l{depth}" + "_reverse" * direction, ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         single.network.load_state_dict({f"{kind}_l0": weights[kind + suffix] for kind in kinds})
     return single
-
-
-def _reverse(sequences: Tensor, lengths: Tensor) -> Tensor:
-    """(batch, steps, channels) with the real steps of each sequence in the opposite order and padding where it was."""
-    steps = torch.arange(sequences.shape[1], device=sequences.device)
-    places = torch.where(steps < lengths[:, None], lengths[:, None] - 1 - steps, steps)
-    return sequences.gather(1, places[..., None].expand_as(sequences))
 
 
 @torch.no_grad()

@@ -8,10 +8,18 @@ import torch
 
 from captioner.errors import DataError, UsageError
 from captioner.models.base import load
+from captioner.models.caption import EncoderConfig
+from captioner.models.classify import ClassifyConfig, VideoClassifier
+from captioner.models.classify_network import ClassifierConfig, ClassifierNetwork
 from captioner.models.language import LanguageConfig, LanguageModel, NetworkConfig
+from captioner.models.shared_encoder import FrameEncoder, plain_weights
 from captioner.pipelines.gradients_command import Options, gradients
 from captioner.recurrent import capacity
 from captioner.text.vocabulary import SPECIALS, Vocabulary
+from captioner.vision.clip_features import FramesConfig, encode
+from captioner.vision.encoder import Encoder
+from captioner.vision.images import Transform
+from captioner.vision.video import Video
 
 COMMAND = Path(sys.executable).with_name("captioner")
 
@@ -24,6 +32,25 @@ def language_folder(tmp_path_factory):
     model = LanguageModel.build(config, Vocabulary([*SPECIALS, "a", "dog", "runs"]))
     folder = tmp_path_factory.mktemp("language") / "tiny"
     model.save(folder, "Random weights, for tests.")
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def classifier_folder(tmp_path_factory):
+    """A bidirectional classifier of clips with random weights."""
+    torch.manual_seed(3)
+    config = ClassifyConfig(
+        labels=["red", "blue"],
+        frames=FramesConfig(count=4),
+        encoder=EncoderConfig(name="test_resnet", transform=Transform(size=(32, 32))),
+        network=ClassifierConfig(components=8, hidden_size=6, unit="gru", bidirectional=True),
+    )
+    weights = plain_weights(Encoder("test_resnet", config.encoder.transform))
+    encoder = FrameEncoder(config.encoder, torch.device("cpu"), weights)
+    network = ClassifierNetwork(config.network, encoder.channels, 2)
+    network.projection.fit(0.1 * torch.randn(60, 2, encoder.channels))
+    folder = tmp_path_factory.mktemp("classifier") / "tiny"
+    VideoClassifier(config, encoder, network).save(folder, "Random weights, for tests.")
     return str(folder)
 
 
@@ -91,6 +118,24 @@ def test_a_language_model_is_looked_at_on_the_first_words_of_texts(capsys, langu
     assert first["shares"] is None
     assert second["gradient"] > 0
     assert len(run(capsys, language_folder, text)["curves"][0]["norms"]["h"]) == 8  # words and line ends
+
+
+def test_a_classifier_is_looked_at_in_both_directions(capsys, classifier_folder, draw_clip, tmp_path):
+    clips = [draw_clip(tmp_path / f"{seed}.avi", seed=seed) for seed in range(2)]
+    both = run(capsys, classifier_folder, *map(str, clips))["curves"]
+    assert [curve["layer"] for curve in both] == ["layer 1 forward", "layer 1 backward"]
+    assert [len(curve["norms"]["h"]) for curve in both] == [4, 4]
+    model = load(classifier_folder, "cpu")
+    lengths, recurrent = torch.tensor([4]), model.network.members[0].recurrent.network
+    expected = torch.zeros(2)
+    for clip in clips:
+        with Video(clip) as video:
+            (features,) = encode([model.see(video, 0.0, video.duration).pixels], model.encoder)
+        logits, _ = model.network.members[0](model.network.project(features.clone()[None]), lengths)
+        weights = [recurrent.weight_hh_l0, recurrent.weight_hh_l0_reverse]
+        found = torch.autograd.grad(-logits.log_softmax(-1).max(), weights)
+        expected += torch.tensor([float(value.norm()) for value in found]) / 2
+    assert [curve["gradient"] for curve in both] == pytest.approx(expected.tolist(), rel=1e-3)
 
 
 def test_the_error_is_the_next_word_s_cross_entropy(capsys, language_folder, text):
