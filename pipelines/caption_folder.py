@@ -135,9 +135,9 @@ def _caption(encoded: Encoded, model: "Captioner | VideoCaptioner", search: Sear
     for (frames, photos), members in groups.items():
         rows = torch.tensor([first + frame for _, first in members for frame in range(frames)])
         grids = features.grid[rows.to(features.grid.device)].unflatten(0, (len(members), frames))
-        # a video captioner attends to moments, which no picture shows
-        look = {"attention": pictures and photos} if isinstance(model, Captioner) else {}
-        generate = partial(model.generate, options=search, **look)
+        generate = partial(model.generate, options=search)
+        if isinstance(model, Captioner):  # another attends to moments, which no picture shows
+            generate = partial(generate, attention=pictures and photos)
         found = chain.from_iterable(fitting(generate, model.of_clips(grids)))
         for (place, _), several in zip(members, found, strict=True):
             captions[place] = several

@@ -24,7 +24,7 @@ from captioner.training.validation import caption_scores
 from captioner.training.video_card import write_card
 from captioner.training.video_config import VideoTrainingConfig
 from captioner.vision.clip_cache import ClipCache
-from captioner.vision.clips import FramesConfig
+from captioner.vision.clip_features import FramesConfig
 from captioner.vision.encoder import Features
 
 from .train_classify import make_encoder
@@ -94,7 +94,7 @@ class VideoTraining:
         return self.folder / "model"
 
     def _read_features(self) -> ClipCache:
-        frames = FramesConfig(count=self.config.frames)
+        frames = FramesConfig.model_validate({"count": self.config.frames})
         root = self.config.data.cache or self.folder / "features"
         cache = ClipCache(root, self.encoder.digest, frames, self.config.data.views)
         with console.status("Reading clips") as status:

@@ -9,7 +9,7 @@ its suffix.
 
 from collections import defaultdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from captioner.data.captions import CaptionSet, Split, assemble, read_json
 from captioner.errors import DataError
@@ -66,7 +66,7 @@ def read_video_captions(path: Path, clips: Path, *, allow_missing: bool = False)
 def _split(name: Any, path: Path) -> Split:
     if name not in _SPLITS:
         raise DataError(f"{path}: a video has split {name!r}; known are {', '.join(_SPLITS)}.")
-    return cast(Split, _SPLITS[name])
+    return _SPLITS[name]
 
 
 def _files(folder: Path) -> dict[str, str]:

@@ -50,7 +50,7 @@ class VideoCaptionConfig(BaseModel):
     scores: dict[str, dict[str, float]] = {}
     frames: int = Field(16, ge=1)
     encoder: EncoderConfig | SharedEncoder
-    temporal: TemporalConfig = TemporalConfig()
+    temporal: TemporalConfig = Field(default_factory=lambda: TemporalConfig.model_validate({}))
     decoder: DecoderConfig
     search: Search = Search()
     search_precision: Precision = "float32"

@@ -3,7 +3,7 @@
 An objective is a module around the networks it trains, so that data-parallel wrappers see every parameter.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,9 @@ from captioner.text.vocabulary import Vocabulary
 from captioner.training.batches import Batch
 from captioner.vision.encoder import Encoder, Features
 
+if TYPE_CHECKING:
+    from captioner.models.video_caption import VideoDecoder
+
 
 class CrossEntropy(nn.Module):
     """Mean cross-entropy a word, padding left out.
@@ -26,7 +29,9 @@ class CrossEntropy(nn.Module):
         label_smoothing: probability mass spread evenly over all words (Szegedy et al., 2016).
     """
 
-    def __init__(self, decoder: CaptionDecoder, encoder: Encoder | None, label_smoothing: float) -> None:
+    def __init__(
+        self, decoder: "CaptionDecoder | VideoDecoder", encoder: Encoder | None, label_smoothing: float
+    ) -> None:
         super().__init__()
         self.decoder = decoder
         self.encoder = encoder

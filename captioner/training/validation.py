@@ -1,6 +1,7 @@
 """Scores of a captioner in training: CIDEr-D and BLEU-4 of its captions, or its perplexity before it sees pictures."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,12 +14,17 @@ from captioner.training.loop import Scores
 from captioner.training.objectives import CrossEntropy
 from captioner.vision.encoder import Features
 
+if TYPE_CHECKING:
+    from captioner.models.video_caption import VideoCaptioner
+
 BATCH = 64
 KEPT = ("Bleu_4", "CIDEr")
 
 
 def caption_scores(
-    model: Captioner, sets: Mapping[str, Sequence[CaptionedImage]], read: Callable[[Sequence[str]], Features]
+    model: "Captioner | VideoCaptioner",
+    sets: Mapping[str, Sequence[CaptionedImage]],
+    read: Callable[[Sequence[str]], Features],
 ) -> tuple[float, Scores]:
     """Caption each set's photos as the model's own search does, and score them.
 

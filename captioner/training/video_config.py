@@ -59,7 +59,7 @@ class VideoTrainingConfig(TrainingConfig):
     data: VideoData
     encoder: ClipEncoder
     frames: Count = 16
-    temporal: TemporalConfig = TemporalConfig()
+    temporal: TemporalConfig = Field(default_factory=lambda: TemporalConfig.model_validate({}))
     decoder: DecoderConfig = Field(default_factory=lambda: DecoderConfig.model_validate({}))
     search: Search = Search()
     search_precision: Precision = "float32"

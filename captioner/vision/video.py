@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from captioner.vision.images import Pixels, Transform
+from captioner.vision.images import Pixels, Transform, resize
 
 if TYPE_CHECKING:
     from captioner.vision.container import Picture, Skip
@@ -146,6 +146,7 @@ class Video:
 
         self._file = Container(path, threads)
         self._size = size
+        self._shape: tuple[int, int] | None = None
         self._shown: Picture | None = None  # the frame of the latest instant
         self._next: Picture | None = None  # and the one after it
         self._exact = True  # whether seeking has always led to where it should
@@ -199,9 +200,15 @@ class Video:
                 return  # nothing comes after the last frame
             if picture is not None and picture is not given:
                 given = picture
-                yield Frame(picture.time, picture.pixels(self._size))
+                yield Frame(picture.time, self._pixels(picture))
         if given is None:
             raise self._file.error("not one frame can be decoded there")
+
+    def _pixels(self, picture: "Picture") -> Pixels:
+        """A frame in the size of the first one: streams may change theirs."""
+        pixels = picture.pixels(self._size)
+        self._shape = self._shape or (pixels.shape[0], pixels.shape[1])
+        return resize(pixels, *self._shape)
 
     def _decode_only(self, skip: "Skip") -> None:
         """Choose which frames are decoded; those between the present two may have been passed over."""

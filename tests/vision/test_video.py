@@ -157,6 +157,15 @@ def test_sides_of_odd_length(tmp_path):
 
 
 @needs_ffmpeg
+def test_frames_of_a_stream_that_changes_its_size_are_all_of_the_first_size(tmp_path):
+    small = moving(tmp_path / "small.ts", "-c:v", "libx264", seconds=0.5)
+    large = moving(tmp_path / "large.ts", *"-vf scale=192:128 -c:v libx264 -output_ts_offset 0.5".split(), seconds=0.5)
+    both = tmp_path / "both.ts"
+    both.write_bytes(small.read_bytes() + large.read_bytes())
+    assert sample_frames(both, rate=25).frames.shape[1:] == (64, 96, 3)
+
+
+@needs_ffmpeg
 def test_a_file_that_ends_too_soon_gives_what_is_there_and_a_warning(tmp_path):
     whole = moving(tmp_path / "whole.mp4", "-c:v", "libx264", "-movflags", "faststart")
     cut = tmp_path / "cut.mp4"
