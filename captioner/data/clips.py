@@ -141,8 +141,11 @@ class ClipSet:
                     "spread them, or use fewer folds."
                 )
             parts[name] = part
-        if len(parts) < count and len(parts) < 2:
-            raise DataError(f"{self.source}: {len(self.clips)} clips cannot make {count} folds; use fewer.")
+        wanted = 2 if any(clip.fold for clip in self.clips) else count
+        if len(parts) < wanted:
+            raise DataError(
+                f"{self.source}: {len(self.clips)} clips in {len(parts)} folds, not {wanted}; use fewer folds."
+            )
         return parts
 
     def _part(self, train: Callable[[LabelledClip], bool], test: Callable[[LabelledClip], bool]) -> Part:

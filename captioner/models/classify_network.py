@@ -151,6 +151,7 @@ class ClassifierNetwork(nn.Module):
 
     def __init__(self, config: ClassifierConfig, channels: int, classes: int) -> None:
         super().__init__()
+        self.classes = classes
         self.streams = config.streams
         components = min(config.components, channels)
         self.projection = Projection(len(self.streams), channels, components)

@@ -79,8 +79,7 @@ def fit(network: ClassifierNetwork, examples: Examples, stage: FitStage, seed: i
         DataError: the loss is no longer a number.
     """
     count, versions = examples.lengths.shape
-    classes = network.members[0].readout.out_features
-    weights = _class_weights(examples.labels, classes) if stage.class_weights else None
+    weights = _class_weights(examples.labels, network.classes) if stage.class_weights else None
     parameters = list(network.members.parameters())
     optimizer = torch.optim.AdamW(parameters, weight_decay=stage.weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, stage.learning_rate, stage.steps, pct_start=0.1)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from captioner.errors import ModelError, VideoError
-from captioner.models.base import load
+from captioner.models.base import load, read_tensors
 from captioner.models.caption import EncoderConfig
 from captioner.models.classify import ClassifyConfig, VideoClassifier
 from captioner.models.classify_network import ClassifierConfig, ClassifierNetwork
@@ -22,7 +22,7 @@ LABELS = ["jump", "run", "sit"]
 TINY = EncoderConfig(name="test_resnet", transform=Transform(size=(64, 64)))
 
 
-def build(encoder=TINY, **network):
+def make(encoder=TINY, **network):
     torch.manual_seed(3)
     config = ClassifyConfig(
         labels=LABELS,
@@ -42,7 +42,7 @@ def build(encoder=TINY, **network):
 
 @pytest.fixture(scope="module")
 def classifier():
-    return build()
+    return make()
 
 
 @pytest.fixture
@@ -105,20 +105,23 @@ def test_a_clip_that_cannot_be_read_is_an_error(classifier, tmp_path):
         classifier.classify([tmp_path / "text.mp4"])
 
 
-def test_the_cnn_of_a_model_in_the_package_is_shared_and_not_stored(tmp_path, draw_clip):
-    model = build(SharedEncoder(model="photos", digest=""), inputs="differences")
-    digest = model.encoder.digest
-    model.config = model.config.model_copy(update={"encoder": SharedEncoder(model="photos", digest=digest)})
+def test_the_cnn_of_another_model_is_shared_and_not_stored(build, tmp_path, draw_clip):
+    captioner = build()
+    captioner.save(tmp_path / "shared", "A captioner.")
+    shared = SharedEncoder(model=str(tmp_path / "shared"), digest="")
+    model = make(shared, inputs="differences")
+    shared = shared.model_copy(update={"digest": model.encoder.digest})
+    model.config = model.config.model_copy(update={"encoder": shared})
     model.save(tmp_path / "model", "A card.")
-    assert (tmp_path / "model" / "model.safetensors").stat().st_size < 100_000
+    assert all(name.startswith("network.") for name in read_tensors(tmp_path / "model" / "model.safetensors"))
     clip = draw_clip(tmp_path / "a.avi")
-    assert load(tmp_path / "model", "cpu").classify([clip])[0].score == pytest.approx(
-        model.classify([clip])[0].score, abs=0.01
-    )
-    config = json.loads((tmp_path / "model" / "config.json").read_text())
-    config["encoder"]["digest"] = "0" * 16
-    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ModelError, match="trained on another CNN than photos has now"):
+    loaded = load(tmp_path / "model", "cpu")
+    assert loaded.encoder.transform == captioner.transform
+    assert loaded.classify([clip])[0].score == pytest.approx(model.classify([clip])[0].score, abs=0.01)
+    with torch.no_grad():
+        next(captioner.encoder.parameters()).mul_(1.5)
+    captioner.save(tmp_path / "shared", "The same captioner, trained on.")
+    with pytest.raises(ModelError, match="was trained on another CNN than"):
         load(tmp_path / "model", "cpu")
 
 
