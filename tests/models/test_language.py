@@ -142,3 +142,15 @@ def test_a_wrong_network_is_refused(model, tmp_path, key, value):
     (tmp_path / "saved/config.json").write_text(json.dumps(config))
     with pytest.raises(ModelError, match=rf"network\.{key}"):
         load(tmp_path / "saved", "cpu")
+
+
+def test_the_model_in_the_package_tells_good_captions_from_broken_ones():
+    model = load("captions", "cpu")
+    pairs = [
+        ("A dog runs on the grass.", "A dog run on grass the."),
+        ("Two men are playing soccer.", "Two men is playing soccer."),
+        ("A woman in a red dress sits at a table.", "A woman in a red dress sits at an table."),
+    ]
+    for good, broken in pairs:
+        scores = model.score_lines([good, broken])
+        assert scores[0].perplexity < scores[1].perplexity

@@ -40,6 +40,11 @@ def test_what_ships_is_listed_with_size_purpose_and_scores():
     assert 0 < photos["bytes"] <= 20e6
     assert photos["purpose"]
     assert photos["scores"]["flickr8k val"]["CIDEr"] > 0.5
+    captions = models["captions"]
+    assert captions["kind"] == "language"
+    assert 0 < captions["bytes"] <= 6e6
+    assert captions["scores"]["flickr8k val"]["perplexity"] < 25
+    assert captions["use"].startswith("captioner perplexity captions")
     table = captioner("models").stdout
     assert "photos" in table
     assert "CIDEr" in table
@@ -49,7 +54,9 @@ def test_an_unknown_model_lists_what_exists(tmp_path):
     (tmp_path / "a.png").write_bytes(b"x")
     result = captioner("caption", tmp_path / "a.png", "--model", "fotos")
     assert result.returncode == 2
-    assert "fotos: no such model. In the package: photos" in " ".join(result.stderr.split())
+    said = " ".join(result.stderr.split())
+    assert "fotos: no such model. In the package: " in said
+    assert "photos" in said.partition("In the package: ")[2]
     assert "Traceback" not in result.stderr
 
 
