@@ -1,17 +1,22 @@
 """A captioner of clips learns from clips of drawn squares that grow or shrink, and captions them by the command."""
 
 import json
+import os
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import yaml
 
+from captioner.data.captions import CaptionSet, ImageStore
 from captioner.errors import ConfigError, DataError
 from captioner.models.base import load
 from captioner.pipelines.cli import app
 from captioner.pipelines.train import train
+from captioner.vision.images import decode_image
 
+SHARED = Path(os.environ.get("CAPTIONER_SHARED", Path(__file__).parents[3] / "shared")) / "data/flickr8k"
 COLOURS = {"red": (40, 40, 220), "green": (40, 180, 40)}
 
 
@@ -112,3 +117,35 @@ def test_clips_that_cannot_be_read_are_said(write_config, squares, tmp_path):
             train(write_config(captions="more.json"), [], tmp_path / "run", resume=False, device="cpu")
     finally:
         (squares / "broken.mp4").unlink()
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+@pytest.mark.skipif(not SHARED.exists(), reason=f"{SHARED} is not there")
+def test_it_learns_captions_of_photos_that_are_panned_and_zoomed_over(write_config, tmp_path):
+    photos = ImageStore([SHARED])
+    images = CaptionSet.read(SHARED / "dataset_flickr8k.json.zip").split("train").images[:24]
+    videos, sentences = [], []
+    for number, image in enumerate(images):
+        pixels = decode_image(photos.read(image.file_name), image.file_name)[:, :, ::-1]
+        writer = cv2.VideoWriter(str(tmp_path / f"video{number}.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 4.0, (224, 224))
+        for share in np.linspace(0, 1, 8):
+            side = round(len(pixels) * (0.6 + 0.3 * share))
+            place = round((len(pixels) - side) * (share if number % 2 else 1 - share))
+            writer.write(cv2.resize(pixels[place : place + side, place : place + side], (224, 224)))
+        writer.release()
+        videos.append({"video_id": f"video{number}", "split": "train" if number < 20 else "val"})
+        sentences.append({"video_id": f"video{number}", "caption": image.captions[0]})
+    (tmp_path / "captions.json").write_text(json.dumps({"videos": videos, "sentences": sentences}))
+    data = {"root": str(tmp_path), "cache": str(tmp_path / "features")}
+    overrides = [
+        "encoder={model: photos}",
+        "temporal.hidden_size=128",
+        "decoder.hidden_size=128",
+        "search.max_length=25",
+    ]
+    folder = train(write_config(**data), overrides, tmp_path / "run", resume=False, device="cpu")
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    losses = [row["loss"] for row in rows if "loss" in row]
+    assert np.mean(losses[-5:]) < 0.3 * np.mean(losses[:5])
+    assert (folder / "model.safetensors").stat().st_size < 3e6  # the CNN is not stored again
