@@ -13,6 +13,7 @@ from captioner.data.text import read_text
 from captioner.errors import CaptionerError
 from captioner.models.caption import Captioner
 from captioner.models.classify import VideoClassifier
+from captioner.models.classify_network import Member
 from captioner.models.classify_network import pad as pad_clips
 from captioner.models.language import LanguageModel
 from captioner.recurrent.capacity import require_memory
@@ -88,8 +89,8 @@ def of_captioner(model: Captioner, arguments: Sequence[str]) -> tuple[list[Seque
     for path in inputs.paths:
         try:
             pixels.append(model.transform(read_image(Path(path), at_least=model.transform.at_least)))
-        except CaptionerError as error:
-            errors.append(str(error))
+        except CaptionerError as problem:
+            errors.append(str(problem))
     if not pixels:
         return [], errors
     features = model.encode(np.stack(pixels)).to(model.device)
@@ -126,14 +127,15 @@ def of_classifier(model: VideoClassifier, arguments: Sequence[str]) -> tuple[lis
         try:
             with Video(path) as video:
                 seen.append(model.see(video, 0.0, video.duration))
-        except CaptionerError as error:
-            errors.append(str(error))
+        except CaptionerError as problem:
+            errors.append(str(problem))
     if not seen:
         return [], errors
     clips, lengths = pad_clips(
         [clip.to(model.device, torch.float32) for clip in encode([each.pixels for each in seen], model.encoder)]
     )
     member = model.network.members[0]
+    assert isinstance(member, Member)
     projected = model.network.project(clips.clone())
 
     def error() -> Tensor:
@@ -157,8 +159,8 @@ def of_language_model(model: LanguageModel, arguments: Sequence[str], steps: int
     for path in arguments:
         try:
             ids = [id for line in model.encode(read_text(Path(path))) for id in line]
-        except CaptionerError as error:
-            errors.append(str(error))
+        except CaptionerError as problem:
+            errors.append(str(problem))
             continue
         texts.append(torch.tensor([model.vocabulary.end, *ids[:steps]]))
     if not texts:
