@@ -102,7 +102,7 @@ class Container:
             raise self.error("its video is in a format that cannot be decoded")
         context.thread_count, context.thread_type = self.threads, "AUTO"
         rate = self._stream.average_rate or self._stream.guessed_rate
-        self.interval = 1 / float(rate) if rate else 0.04
+        self.interval = 1 / float(rate) if rate and 0.01 < rate < 1000 else 0.04
         self.timed = self._container.format.name != "avi" and self._stream.start_time is not None
         # players count from where the first stream begins
         first = self._stream.start_time
@@ -160,7 +160,7 @@ class Container:
         end = self._listed_end() or self._measure()
         if end is None or end > _LONGEST:
             self.rewind()
-            end = self.interval * sum(packet.size > 0 for packet in self._packets())
+            end = min(_LONGEST, self.interval * sum(packet.size > 0 for packet in self._packets()))
         if self._container.format.name in _HEADLESS:
             return end, None
         claimed = self._seconds(self._stream.duration or 0)
@@ -206,7 +206,7 @@ class Container:
                 if stamp is not None and packet.stream_index == self._stream.index:
                     self.reached = self._seconds(stamp) - self._origin
                 yield packet
-        except FFmpegError:
+        except (FFmpegError, IndexError):  # the latter from PyAV, on streams that damage has made up
             self.damaged = True
 
     def _listed_end(self) -> float | None:
