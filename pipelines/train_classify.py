@@ -28,7 +28,7 @@ from captioner.training.loop import Run, Scores
 from captioner.vision.clip_cache import ClipCache
 from captioner.vision.encoder import Encoder, default_transform, load_encoder_weights
 
-console = Console(stderr=True)
+console = Console(stderr=True, force_jupyter=False)  # a notebook's own display wants more packages
 
 
 def train(config: ClassifyTrainingConfig, folder: Path, command: str, *, device: str, resume: bool) -> Path:
