@@ -1,7 +1,7 @@
 """Classify every clip of a folder: decoding and the CNN overlap, and memory does not grow with a clip's length."""
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,10 +11,11 @@ from typing import Any
 from captioner.errors import VideoError
 from captioner.models.classify import Guess, VideoClassifier
 from captioner.vision.clip_features import Seen
-from captioner.vision.video import Video, windows
+from captioner.vision.video import Frame, Video, windows
 
 from .caption_folder import fitting
 from .classify_outputs import SHOWN, few, film_frame
+from .gallery import FilmFrame
 from .outputs import Outputs, Record
 from .progress import Meter, Summary
 from .stages import ahead, in_threads
@@ -86,7 +87,7 @@ class _Part:
     last: bool = True
     span: tuple[float, float] = (0.0, 0.0)
     seen: Seen | None = None
-    film: list[tuple[bytes, float]] = field(default_factory=list)
+    film: list[FilmFrame] = field(default_factory=list)
     warning: str | None = None
     error: str | None = None
     guesses: tuple[Guess, ...] = ()
@@ -103,16 +104,18 @@ def _walk(path: str, model: VideoClassifier, every: float | None, pictures: bool
         with Video(path) as video:
             spans = windows(video.duration, every or max(video.duration, 1e-3))
             for place, span in enumerate(spans, 1):
-                film: list[tuple[bytes, float]] = []
-                seen = model.see(
-                    video, *span, (lambda frame, film=film: film.append(film_frame(frame))) if pictures else None
-                )
+                film: list[FilmFrame] = []
+                seen = model.see(video, *span, partial(_keep, film) if pictures else None)
                 kept = few(film, SHOWN if len(spans) == 1 else 1)
                 yield _Part(path, place == len(spans), span, seen, kept, video.warning)
     except VideoError as error:
         yield _Part(path, error=str(error).removeprefix(f"{path}: "))
     except MemoryError:
         yield _Part(path, error="too large for this machine's memory")
+
+
+def _keep(film: list[FilmFrame], frame: Frame) -> None:
+    film.append(film_frame(frame))
 
 
 def _batches(parts: Iterable[_Part], size: int) -> Iterator[list[_Part]]:
@@ -141,17 +144,22 @@ def _record(parts: Sequence[_Part], top_k: int, segments: bool) -> Record:
     failed = next((part.error for part in parts if part.error is not None), None)
     if failed is not None:
         return Record(parts[0].path, error=failed)
-    sums: Counter[str] = Counter()
-    total = sum(max(part.span[1] - part.span[0], 1e-3) for part in parts)
+    sums: defaultdict[str, float] = defaultdict(float)
+    total = sum(map(_length, parts))
     for part in parts:
         for guess in part.guesses:
-            sums[guess.label] += guess.score * max(part.span[1] - part.span[0], 1e-3) / total
-    top = [{"label": label, "score": round(score, 4)} for label, score in sums.most_common(top_k)]
+            sums[guess.label] += guess.score * _length(part) / total
+    ranked = sorted(sums.items(), key=lambda pair: -pair[1])
+    top = [{"label": label, "score": round(score, 4)} for label, score in ranked[:top_k]]
     fields: dict[str, Any] = {**top[0], "top": top}
     if segments:
         fields["segments"] = [_segment(part, top_k) for part in parts]
     film = few([frame for part in parts for frame in part.film])
     return Record(parts[0].path, fields, warning=parts[-1].warning, picture=film or None)
+
+
+def _length(part: _Part) -> float:
+    return max(part.span[1] - part.span[0], 1e-3)  # a single frame lasts no time, but counts
 
 
 def _segment(part: _Part, top_k: int) -> dict[str, Any]:

@@ -84,7 +84,7 @@ class Report:
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         for row, column in np.ndindex(self.confusion.shape):
             ink = "white" if shares[row, column] > 0.6 else "black"
-            axes.text(column, row, int(self.confusion[row, column]), ha="center", va="center", color=ink)
+            axes.text(column, row, str(self.confusion[row, column]), ha="center", va="center", color=ink)
         places = range(len(self.labels))
         axes.set_xticks(places, self.labels, rotation=45, ha="right", rotation_mode="anchor")
         axes.set_yticks(places, self.labels)

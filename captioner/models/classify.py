@@ -28,9 +28,9 @@ class ClassifyConfig(BaseModel):
     purpose: str = "tells classes of clips apart"
     scores: dict[str, dict[str, float]] = {}
     labels: list[str] = Field(min_length=2)
-    frames: FramesConfig = FramesConfig()
+    frames: FramesConfig = Field(default_factory=lambda: FramesConfig.model_validate({}))
     encoder: EncoderConfig | SharedEncoder
-    network: ClassifierConfig = ClassifierConfig()
+    network: ClassifierConfig = Field(default_factory=lambda: ClassifierConfig.model_validate({}))
 
 
 @dataclass(frozen=True)

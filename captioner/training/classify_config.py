@@ -99,7 +99,7 @@ class FineTuneStage(Stage):
 class ClassifyStages(Strict):
     """The stages to run; fine-tuning is left out unless it is given."""
 
-    fit: FitStage = FitStage()
+    fit: FitStage = Field(default_factory=lambda: FitStage.model_validate({}))
     fine_tune: FineTuneStage | None = None
 
 
@@ -115,6 +115,6 @@ class ClassifyTrainingConfig(TrainingConfig):
     notes: str = ""
     data: ClipData
     encoder: ClipEncoder
-    frames: FramesConfig = FramesConfig()
-    network: ClassifierConfig = ClassifierConfig()
+    frames: FramesConfig = Field(default_factory=lambda: FramesConfig.model_validate({}))
+    network: ClassifierConfig = Field(default_factory=lambda: ClassifierConfig.model_validate({}))
     stages: ClassifyStages = ClassifyStages()
