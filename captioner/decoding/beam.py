@@ -2,8 +2,9 @@
 
 At each step the `beam_size` best continuations of an image's open hypotheses are kept. Those that end there leave the
 beam and compete, under length normalisation, for the `num_captions` places in the result; the others stay open. An
-image is finished when `beam_size` hypotheses have ended, or when no open one would take a place even if it ended with
-the next step and for nothing. With one beam this is greedy search.
+image is finished when no open hypothesis would take a place even if it ended with the next step and for nothing.
+Without length normalisation that is exact; with it a hypothesis could in principle win by growing much longer for very
+little. With one beam this is greedy search.
 """
 
 import torch
@@ -139,7 +140,6 @@ class _Results:
     def __init__(self, count: int, options: Search, device: torch.device) -> None:
         size = (count, options.num_captions)
         self.options = options
-        self.ended = torch.zeros(count, dtype=torch.long, device=device)
         self.kept: Tensors = {
             "score": torch.full(size, -torch.inf, device=device),
             "length": torch.zeros(size, dtype=torch.long, device=device),
@@ -161,10 +161,8 @@ class _Results:
             size, shape = self.kept["score"].shape, beams["attention"].shape
             self.kept["attention"] = beams["attention"].new_zeros(*size, *shape[2:])
         scores = beams["total"] / (length + 1) ** self.options.length_penalty
-        scores = scores.masked_fill(~ended, -torch.inf)
-        self.ended[images] += scores.isfinite().sum(1)
         offered = beams | {
-            "score": scores,
+            "score": scores.masked_fill(~ended, -torch.inf),
             "length": torch.full_like(ended, length, dtype=torch.long),
         }
         both = {name: torch.cat([kept[images], offered[name]], 1) for name, kept in self.kept.items()}
@@ -181,4 +179,4 @@ class _Results:
             length: number of words of the open hypotheses.
         """
         bound = best_open / (length + 1) ** self.options.length_penalty
-        return (self.ended[images] >= self.options.beam_size) | (self.kept["score"][images, -1] >= bound)
+        return self.kept["score"][images, -1] >= bound

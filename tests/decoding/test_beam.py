@@ -40,8 +40,6 @@ def plain_search(model, picture, options):
         kept = candidates[: options.beam_size]
         ended += [(total / (length + 1) ** options.length_penalty, words) for words, total, ends in kept if ends]
         beams = [(words, total) for words, total, ends in kept if not ends]
-        if len(ended) >= options.beam_size:
-            break
         best = sorted((score for score, _ in ended), reverse=True)[: options.num_captions]
         if (
             len(best) == options.num_captions
