@@ -104,6 +104,7 @@ def _best_continuations(logits: Tensor, beams: Tensors, length: int, options: Se
     # an image cannot take more than beam_size words from one hypothesis
     width = 0 if length == options.max_length else min(options.beam_size, vocabulary_size - len(SPECIALS))
     gains, tokens = _best_words(blocks, width)
+    tokens.clamp_(max=vocabulary_size - 1)  # where too few words are allowed, a spare place of value -inf is found
     if length >= options.min_length:
         gains = torch.cat([gains, end_gains], -1)
         tokens = torch.cat([tokens, torch.full_like(end_gains, Vocabulary.end, dtype=torch.long)], -1)

@@ -134,8 +134,14 @@ class Run:
                     for group, rate in zip(optimizer.param_groups, rates, strict=True):
                         group["lr"] = rate * share
                     model.train()
-                    with self.accelerator.autocast():
-                        loss, numbers = model(batch.to(self.accelerator.device))
+                    try:
+                        with self.accelerator.autocast():
+                            loss, numbers = model(batch.to(self.accelerator.device))
+                    except DataError as error:  # weights that are no numbers are met before the loss is
+                        raise DataError(
+                            f"{self.folder}: step {progress.step}: {error} A lower stages.{name}.learning_rate may "
+                            "help; start again with --resume."
+                        ) from error
                     value = float(loss.detach())
                     if not math.isfinite(value):
                         raise DataError(
