@@ -282,7 +282,7 @@ def gradients(
         Path | None, typer.Option("--output", "-o", metavar="FIGURE", help="FIGURE.png, .svg or .pdf.")
     ] = None,
     json: Annotated[str | None, typer.Option(metavar="FILE|-", help="Write JSON; - prints only that.")] = None,
-    steps: Annotated[int, typer.Option(min=1, help="Longest lag: steps of fresh networks, first words of texts.")] = 100,
+    steps: Annotated[int, typer.Option(min=1, help="Longest lag: steps of fresh networks, words of texts.")] = 100,
     samples: Annotated[
         int | None, typer.Option(min=1, help="Estimate norms from so many random vectors: for long sequences.")
     ] = None,

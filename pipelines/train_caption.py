@@ -1,6 +1,7 @@
 """`captioner train` of a photo captioner: from captioned photos to a model folder, stage by stage."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,33 @@ from captioner.vision.encoder import Engine, Features, default_transform, load_e
 from captioner.vision.images import decode_image
 
 console = Console(stderr=True)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage of a run, and the stage whose model it begins with; None for a new one."""
+
+    name: str
+    stage: Stage
+    start: str | None
+
+
+def _plan(config: CaptionTrainingConfig) -> tuple[list[Step], list[str]]:
+    """Every stage of every run, in order, and the last one of each run."""
+    later: dict[str, Stage] = {name: stage for name, stage in config.stages if stage is not None}
+    if not later:
+        raise ConfigError("stages: none is given; choose from language, cross_entropy, fine_tune, self_critical.")
+    language = later.pop("language", None)
+    steps = [] if language is None else [Step("language", language, None)]
+    ends = []
+    for run in range(1, config.runs + 1 if later else 2):
+        last = "language" if language is not None else None
+        for kind, stage in later.items():
+            name = kind if config.runs == 1 else f"{kind}_{run}"
+            steps.append(Step(name, stage, last))
+            last = name
+        ends.append(str(last))
+    return steps, ends
 
 
 def train(config: CaptionTrainingConfig, folder: Path, command: str, *, device: str, resume: bool) -> Path:
@@ -79,22 +107,39 @@ class CaptionTraining:
             device=device,
             resume=resume,
         )
-        self.model = self._new_model()
+        self.model: Captioner
 
     def run_all(self) -> Path:
         """Run the stages that are left, and write the finished model."""
-        stages: dict[str, Stage] = {name: stage for name, stage in self.config.stages if stage is not None}
-        if not stages:
-            raise ConfigError("stages: none is given; choose from language, cross_entropy, fine_tune, self_critical.")
-        for number, (name, stage) in enumerate(stages.items()):
+        steps, ends = _plan(self.config)
+        for number, step in enumerate(steps):
             if self.run.progress.stages_done <= number:
-                self._run_stage(name, number, stage)
-            # every stage begins with what the last one kept, read from disk: so does a resumed run
-            self.model = Captioner.load(self.folder / name, self.run.accelerator.device)
+                # from disk, so that a resumed run begins with the same
+                self.model = self._new_model() if step.start is None else self._read(step.start)
+                self._run_stage(step.name, number, step.stage)
         final = self.folder / "model"
         if self.run.accelerator.is_main_process:
-            self.model.save(final, (self.folder / name / "README.md").read_text())
+            if len(ends) > 1:
+                self._average(ends)
+            else:
+                self._read(ends[0]).save(final, (self.folder / ends[0] / "README.md").read_text())
         return final
+
+    def _read(self, stage: str) -> Captioner:
+        """The model that a stage kept."""
+        return Captioner.load(self.folder / stage, self.run.accelerator.device)
+
+    def _average(self, stages: Sequence[str]) -> None:
+        """Write the mean of the models that some stages kept, with its scores."""
+        weights = [self._read(stage).weights() for stage in stages]
+        self.model = self._read(stages[0])
+        with torch.no_grad():
+            for key, value in self.model.weights().items():
+                value.copy_(torch.stack([each[key].float() for each in weights]).mean(0))
+        _, scores = self._validate_afresh()
+        shown = ", ".join(f"{part} CIDEr {each['CIDEr']:.4f}" for part, each in scores.items())
+        console.print(f"mean of {' and '.join(stages)}: {shown}", highlight=False)
+        self._write("model", f"the mean of {' and '.join(stages)}", scores)
 
     def _run_stage(self, name: str, number: int, stage: Stage) -> None:
         objective, loader, validate = self._prepare(stage, self.config.seed + number)
@@ -195,8 +240,11 @@ class CaptionTraining:
         return caption_scores(self.model, self.validation, read)
 
     def _keep(self, stage: str, score: float, scores: Scores) -> None:
-        """Write the model as it is now, with its scores."""
+        self._write(stage, stage, scores)
+
+    def _write(self, name: str, origin: str, scores: Scores) -> None:
+        """Write the model as it is now, with its scores and where its weights come from, to a folder of this name."""
         self.model.config = self.model.config.model_copy(update={"scores": {f"{k} val": v for k, v in scores.items()}})
         photos = {name: len(part) for name, part in self.validation.items()}
-        card = write_card(self.config, self.command, stage, scores, photos, len(self.train_images), len(self.text))
-        self.model.save(self.folder / stage, card)
+        card = write_card(self.config, self.command, origin, scores, photos, len(self.train_images), len(self.text))
+        self.model.save(self.folder / name, card)

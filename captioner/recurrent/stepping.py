@@ -5,6 +5,8 @@ preparing weights. Here a step is one product and the unit's own equations, and 
 beforehand, since a search's inputs are the rows of one embedding.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
@@ -23,7 +25,7 @@ class Cells:
     def __init__(self, recurrent: Recurrent, inputs: Tensor) -> None:
         network = recurrent.network
         assert isinstance(network, nn.RNNBase)
-        self._cell = {"tanh": _tanh, "lstm": _lstm, "gru": _gru}[recurrent.unit]
+        self._cell: Callable[..., tuple[Tensor, ...]] = {"tanh": _tanh, "lstm": _lstm, "gru": _gru}[recurrent.unit]
         self._weights = network.all_weights
         weight, _, bias, _ = self._weights[0]
         self._projected = linear(inputs, weight, bias)

@@ -132,6 +132,9 @@ class CaptionTrainingConfig(TrainingConfig):
     """A whole training of a photo captioner.
 
     Attributes:
+        runs: how often to run the stages after `language`, from what that one kept, with other draws. The model is the
+            mean of the weights that the runs end with (Wortsman et al., 2022, "Model soups"), which costs no time when
+            captioning.
         search_precision: of the decoder when it captions, on a CPU that multiplies bfloat16; other CPUs use float32.
     """
 
@@ -142,4 +145,5 @@ class CaptionTrainingConfig(TrainingConfig):
     decoder: DecoderConfig = Field(default_factory=lambda: DecoderConfig.model_validate({}))
     search: Search = Search()
     search_precision: Precision = "float32"
+    runs: Count = 1
     stages: Stages

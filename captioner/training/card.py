@@ -9,7 +9,7 @@ from captioner.training.loop import Scores
 def write_card(
     config: CaptionTrainingConfig,
     command: str,
-    stage: str,
+    origin: str,
     scores: Scores,
     validation_photos: Mapping[str, int],
     training_photos: int,
@@ -32,7 +32,7 @@ def write_card(
             f"- Encoder: {encoder.name}, {encoder.precision} on a CPU.",
             f"- Decoder: {decoder.layers} x {decoder.unit} of {decoder.hidden_size}, {looks}.",
             f"- Learnt from: {training_photos} photos ({', '.join(config.data.sets)}) and {texts} captions.",
-            f"- Last stage: {stage}.",
+            f"- Last stage: {origin}.",
             f"- Made by: `{command}`",
             "",
             "Scores on the validation splits, which also chose this checkpoint:",

@@ -125,7 +125,8 @@ def test_an_image_does_not_see_its_neighbours(tiny, seed, options, data):
 
 def test_nothing_but_words_is_said_when_hardly_any_word_is_left(tiny):
     model = tiny(0, vocabulary_size=12, end_bias=1.0)  # eight words, none to be said twice
-    found = beam_search(model, *model.start(6), Search(beam_size=3, max_length=8, length_penalty=2.0, no_repeat_ngram=1))
+    options = Search(beam_size=3, max_length=8, length_penalty=2.0, no_repeat_ngram=1)
+    found = beam_search(model, *model.start(6), options)
     for (hypothesis,) in found:
         assert set(hypothesis.tokens) <= set(model.words)
         assert len(set(hypothesis.tokens)) == len(hypothesis.tokens)

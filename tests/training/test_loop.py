@@ -7,10 +7,14 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from captioner.errors import ConfigError, DataError, ModelError
 from captioner.models.base import load
 from captioner.pipelines.train import train
+
+RUNS = ("fine_tune_1", "fine_tune_2")
 
 
 def run(config, folder, *overrides, resume=False):
@@ -62,6 +66,20 @@ def test_a_run_leaves_a_model_its_card_metrics_and_curves(write_config, tmp_path
     trained = load(model, "cpu")
     assert set(trained.config.scores) == {"held out val"}
     assert f"captioner train {config}" in (model / "README.md").read_text()
+
+
+def test_the_mean_of_several_runs_is_kept(write_config, tmp_path):
+    config = write_config(runs=2, stages__self_critical=None)
+    folder = run(config, tmp_path / "run")
+    assert not (tmp_path / "run" / "language_2").exists()
+    first, second, mean = (load_file(tmp_path / "run" / name / "model.safetensors") for name in (*RUNS, "model"))
+    for key, value in mean.items():
+        assert torch.allclose(value.float(), (first[key].float() + second[key].float()) / 2, atol=2e-3)
+    word = "decoder.embedding.weight"
+    assert not torch.allclose(first[word], second[word], atol=1e-2)
+    assert "the mean of fine_tune_1 and fine_tune_2" in (folder / "README.md").read_text()
+    with pytest.raises(ConfigError, match="runs"):
+        run(write_config(runs=0), tmp_path / "none")
 
 
 def test_training_learns_to_tell_colours_and_sides(write_config, tmp_path):

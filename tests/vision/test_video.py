@@ -156,10 +156,13 @@ def test_sides_of_odd_length(tmp_path):
     assert sample_frames(path, count=2).frames.shape == (2, 67, 101, 3)
 
 
+OFFSET = ("-output_ts_offset", "0.5")
+
+
 @needs_ffmpeg
 def test_frames_of_a_stream_that_changes_its_size_are_all_of_the_first_size(tmp_path):
     small = moving(tmp_path / "small.ts", "-c:v", "libx264", seconds=0.5)
-    large = moving(tmp_path / "large.ts", *"-vf scale=192:128 -c:v libx264 -output_ts_offset 0.5".split(), seconds=0.5)
+    large = moving(tmp_path / "large.ts", "-vf", "scale=192:128", "-c:v", "libx264", *OFFSET, seconds=0.5)
     both = tmp_path / "both.ts"
     both.write_bytes(small.read_bytes() + large.read_bytes())
     assert sample_frames(both, rate=25).frames.shape[1:] == (64, 96, 3)
