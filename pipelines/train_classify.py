@@ -162,7 +162,12 @@ class ClassifierTraining:
         fit_projection(network, self.cache, clips)
         network.to(self.device)
         examples = read_examples(network, self.cache, clips, self.labels)
-        fit(network, examples.to(self.device), self.config.stages.fit, seed)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # the products are so small that threads would mostly wait for each other
+        try:
+            fit(network, examples.to(self.device), self.config.stages.fit, seed)
+        finally:
+            torch.set_num_threads(threads)
         return network
 
     def _answers(
