@@ -94,10 +94,10 @@ def _show(found: Sequence[FileScore], total: TextScore | None, per_line: bool) -
             print(f"{score.perplexity:.2f}\t{text}")
         return
     table = Table("text", *(f"[right]{name}" for name in ("perplexity", "tokens", "unknown")))
-    rows = [(file.path, file.score) for file in found]
-    for name, score in [*rows, ("all", total)] if len(rows) > 1 else rows:
-        if score is not None:
-            table.add_row(name, f"{score.perplexity:.2f}", f"{score.tokens:,}", f"{score.unknown:,}")
+    rows: list[tuple[str, TextScore | None]] = [(file.path, file.score) for file in found]
+    for name, each in [*rows, ("all", total)] if len(rows) > 1 else rows:
+        if each is not None:
+            table.add_row(name, f"{each.perplexity:.2f}", f"{each.tokens:,}", f"{each.unknown:,}")
     if table.row_count:
         Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
 

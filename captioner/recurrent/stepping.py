@@ -25,7 +25,7 @@ class Cells:
     def __init__(self, recurrent: Recurrent, inputs: Tensor) -> None:
         network = recurrent.network
         assert isinstance(network, nn.RNNBase)
-        self._cell: Callable[..., tuple[Tensor, ...]] = {"tanh": _tanh, "lstm": _lstm, "gru": _gru}[recurrent.unit]
+        self._cell = _CELLS[recurrent.unit]
         self._weights = network.all_weights
         weight, _, bias, _ = self._weights[0]
         self._projected = linear(inputs, weight, bias)
@@ -67,3 +67,6 @@ def _gru(inputs: Tensor, product: Tensor, hidden: Tensor) -> tuple[Tensor]:
     update = (update + of_update).sigmoid()
     candidate = (candidate + (reset + of_reset).sigmoid() * of_candidate).tanh()
     return (candidate + update * (hidden - candidate),)
+
+
+_CELLS: dict[str, Callable[..., tuple[Tensor, ...]]] = {"tanh": _tanh, "lstm": _lstm, "gru": _gru}
