@@ -3,6 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from itertools import chain, groupby
@@ -73,19 +74,22 @@ def caption_folder(
         paths, model.transform, clips, workers=workers, waiting=2 * size, max_pixels=max_pixels, pictures=pictures
     )
     caption = partial(_caption, model=model, search=search, pictures=pictures)
-    encoded = ahead(_encode(_batches(parts, size), model))
     open_parts: list[Said] = []
     try:
-        for batch in in_threads(caption, encoded, workers=searches, waiting=searches):
-            records = []
-            for part, captions in batch:
-                open_parts.append((part, captions))
-                if part.last:
-                    records.append(_record(open_parts, search.num_captions, segmented=clips.segmented))
-                    open_parts = []
-            if records:
-                outputs.write(records)
-                meter.advance(len(records), summary.add(records))
+        with (
+            closing(ahead(_encode(_batches(parts, size), model))) as encoded,
+            closing(in_threads(caption, encoded, workers=searches, waiting=searches)) as captioned,
+        ):
+            for batch in captioned:
+                records = []
+                for part, captions in batch:
+                    open_parts.append((part, captions))
+                    if part.last:
+                        records.append(_record(open_parts, search.num_captions, segmented=clips.segmented))
+                        open_parts = []
+                if records:
+                    outputs.write(records)
+                    meter.advance(len(records), summary.add(records))
     finally:
         summary.seconds = time.monotonic() - started
 

@@ -3,6 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -64,17 +65,18 @@ def classify_clips(
         parts = ahead((part for path in paths for part in walk(path)), waiting=size)
     try:
         open_parts: list[_Part] = []
-        for batch in _batches(parts, size):
-            _judge(batch, model)
-            records = []
-            for part in batch:
-                open_parts.append(part)
-                if part.last:
-                    records.append(_record(open_parts, top_k, segments=every is not None))
-                    open_parts = []
-            if records:
-                outputs.write(records)
-                meter.advance(len(records), summary.add(records))
+        with closing(parts):
+            for batch in _batches(parts, size):
+                _judge(batch, model)
+                records = []
+                for part in batch:
+                    open_parts.append(part)
+                    if part.last:
+                        records.append(_record(open_parts, top_k, segments=every is not None))
+                        open_parts = []
+                if records:
+                    outputs.write(records)
+                    meter.advance(len(records), summary.add(records))
     finally:
         summary.seconds = time.monotonic() - started
 

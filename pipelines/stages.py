@@ -3,7 +3,7 @@
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import Generic, TypeVar
@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 def in_threads(
     work: Callable[[Item], Result], items: Iterable[Item], *, workers: int, waiting: int
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Results of `work` in the order of `items`, computed by threads that are at most `waiting` items ahead."""
     pool = ThreadPoolExecutor(workers, thread_name_prefix="load")
     pending: deque[Future[Result]] = deque()
@@ -29,7 +29,7 @@ def in_threads(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def ahead(items: Iterable[Item], waiting: int = 1) -> Iterator[Item]:
+def ahead(items: Iterable[Item], waiting: int = 1) -> Generator[Item, None, None]:
     """The same items, computed in a thread of their own that is at most `waiting` (and the one in hand) ahead."""
     source = _Ahead(items, waiting)
     try:
@@ -40,7 +40,7 @@ def ahead(items: Iterable[Item], waiting: int = 1) -> Iterator[Item]:
 
 def side_by_side(
     work: Callable[[Item], Iterable[Result]], items: Iterable[Item], *, workers: int, waiting: int = 1
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """All that `work` gives of each item, in order, computed for `workers` items at a time.
 
     Each is at most `waiting` results ahead, so that memory stays bounded however many results an item has.
@@ -67,7 +67,8 @@ class _Ahead(Generic[Item]):
         self.items = items
         self.ready: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(waiting)
         self.stopped = threading.Event()
-        threading.Thread(target=self._run, name="ahead", daemon=True).start()
+        self.thread = threading.Thread(target=self._run, name="ahead", daemon=True)
+        self.thread.start()
 
     def __iter__(self) -> Iterator[Item]:
         while True:
@@ -79,8 +80,10 @@ class _Ahead(Generic[Item]):
             yield item  # type: ignore[misc]
 
     def stop(self) -> None:
-        """Compute no more."""
+        """Compute no more, and wait for what is in hand: Python aborts if it ends while a thread is in a library."""
         self.stopped.set()
+        if threading.current_thread() is not self.thread:  # garbage may be collected anywhere
+            self.thread.join()
 
     def _run(self) -> None:
         try:

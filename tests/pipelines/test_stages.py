@@ -127,3 +127,20 @@ def test_an_error_of_one_item_is_raised_after_the_results_before_it():
     assert [next(results), next(results)] == [0, 1]
     with pytest.raises(ValueError, match="one"):
         next(results)
+
+
+def test_closing_waits_for_what_is_in_hand():
+    made = []
+
+    def slow():
+        for number in range(100):
+            time.sleep(0.02)
+            made.append(number)
+            yield number
+
+    items = ahead(slow())
+    assert next(items) == 0
+    items.close()
+    count = len(made)
+    time.sleep(0.1)
+    assert len(made) == count < 10

@@ -61,13 +61,13 @@ def write_config(tmp_path, squares):
             "search": {"beam_size": 2, "max_length": 6},
             "stages": {
                 "cross_entropy": {
-                    "epochs": 15,
+                    "epochs": 25,
                     "batch_size": 4,
-                    "learning_rate": 0.01,
+                    "learning_rate": 0.003,
                     "captions_per_photo": 1,
                     "label_smoothing": 0.0,
-                    "average": 0.8,
-                    "patience": 15,
+                    "average": 0.9,
+                    "patience": 25,
                 }
             },
         }
