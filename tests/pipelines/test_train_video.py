@@ -56,18 +56,18 @@ def write_config(tmp_path, squares):
             "data": {"root": str(squares), "captions": "captions.json", "min_count": 1, "cache": str(squares / "f")},
             "encoder": {"name": "test_resnet", "pretrained": False, "size": 64},
             "frames": 6,
-            "temporal": {"hidden_size": 32, "dropout": 0.0},
-            "decoder": {"hidden_size": 32, "embedding_size": 32, "heads": 2, "dropout": 0.0},
+            "temporal": {"hidden_size": 64, "dropout": 0.0},
+            "decoder": {"hidden_size": 64, "embedding_size": 64, "heads": 2, "dropout": 0.0},
             "search": {"beam_size": 2, "max_length": 6},
             "stages": {
                 "cross_entropy": {
-                    "epochs": 25,
+                    "epochs": 40,
                     "batch_size": 4,
                     "learning_rate": 0.003,
                     "captions_per_photo": 1,
                     "label_smoothing": 0.0,
                     "average": 0.9,
-                    "patience": 25,
+                    "patience": 40,
                 }
             },
         }
@@ -143,6 +143,7 @@ def test_it_learns_captions_of_photos_that_are_panned_and_zoomed_over(write_conf
         "temporal.hidden_size=128",
         "decoder.hidden_size=128",
         "search.max_length=25",
+        "stages.cross_entropy.learning_rate=0.01",
     ]
     folder = train(write_config(**data), overrides, tmp_path / "run", resume=False, device="cpu")
     rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
