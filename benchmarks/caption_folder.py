@@ -15,7 +15,9 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # as the command does, before torch is imported
 
@@ -24,13 +26,11 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from captioner.decoding.search import Search
 from captioner.models.base import load
 from captioner.models.caption import Captioner
 from captioner.pipelines.caption_folder import CPU_BATCH, caption_folder
 from captioner.pipelines.outputs import JsonRows, Outputs
 from captioner.pipelines.progress import Meter, Summary
-from captioner.vision.encoder import Features
 from captioner.vision.images import read
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples" / "photos"
@@ -70,7 +70,7 @@ def end_to_end(model: Captioner, paths: Sequence[str], folder: Path) -> None:
     outputs = Outputs([JsonRows(str(folder / "out.jsonl"), overwrite=True)])
     search = replace(model.config.search, beam_size=5)
     with Meter(len(paths), "images", Console(stderr=True), quiet=True) as meter:
-        caption_folder(paths, model, outputs, search, meter, Summary(), workers=CORES, searches=CORES)
+        caption_folder(paths, model, outputs, search, meter, Summary(), workers=CORES)
     outputs.close()
 
 
@@ -84,14 +84,9 @@ def reduced(model: Captioner, path: str) -> None:
     model.transform(read(path, at_least=model.transform.at_least).pixels)
 
 
-def in_threads(work: Callable[[Captioner, str], None], model: Captioner, paths: Sequence[str]) -> None:
+def on_all_cores(work: Callable[[Any], object], items: Sequence[Any]) -> None:
     with ThreadPoolExecutor(CORES) as pool:
-        list(pool.map(lambda path: work(model, path), paths))
-
-
-def searches(model: Captioner, search: Search, features: Sequence[Features]) -> None:
-    with ThreadPoolExecutor(CORES) as pool:
-        list(pool.map(lambda batch: model.generate(batch, search), features))
+        list(pool.map(work, items))
 
 
 def parts(model: Captioner, paths: Sequence[str]) -> dict[str, float]:
@@ -100,11 +95,12 @@ def parts(model: Captioner, paths: Sequence[str]) -> dict[str, float]:
     batches = [pixels[start : start + CPU_BATCH] for start in range(0, len(pixels), CPU_BATCH)]
     features = [model.encode(batch) for batch in batches]
     search = replace(model.config.search, beam_size=5)
-    return {
-        "CNN alone": speed(lambda: [model.encode(batch) for batch in batches], len(pixels)),
-        "search alone": speed(lambda: searches(model, search, features), len(pixels)),
-        "decoding alone": speed(lambda: in_threads(reduced, model, paths[:256]), len(pixels)),
+    works: dict[str, tuple[Callable[[Any], object], Sequence[Any]]] = {
+        "CNN alone": (partial(model.encode, parallel=False), batches),
+        "search alone": (partial(model.generate, options=search), features),
+        "decoding alone": (partial(reduced, model), paths[:256]),
     }
+    return {name: speed(partial(on_all_cores, *work), 256) for name, work in works.items()}
 
 
 def peak_memory(model: str, folder: Path) -> float:
@@ -149,7 +145,7 @@ def main() -> None:
         say("first caption, from Enter", f"{min(first_caption(options.model, small[0]) for _ in range(3)):.1f} s")
 
         model = load(options.model, "cpu")
-        torch.set_num_threads(1)  # a search is one thread, and as many run as there are cores
+        torch.set_num_threads(1)  # as the command does: as many workers as there are cores, each on one thread
         end_to_end(model, small[:CPU_BATCH], folder)
         alone = parts(model, small)
         whole = speed(lambda: end_to_end(model, small, folder), len(small))

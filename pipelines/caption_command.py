@@ -81,7 +81,7 @@ def caption(options: Options) -> int:
 
 
 def _caption(todo: Sequence[str], meter: Meter, summary: Summary, *, outputs: Outputs, options: Options) -> None:
-    # every search has one thread, so nothing waits for anything; the idle ones are not to spin
+    # every worker has one thread, so nothing waits for anything; the idle ones are not to spin
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch  # takes longer than all that is above
 
@@ -97,9 +97,7 @@ def _caption(todo: Sequence[str], meter: Meter, summary: Summary, *, outputs: Ou
             load(options.lm, options.device, ("language",)),
             LM_WEIGHT if options.lm_weight is None else options.lm_weight,
         )
-    threads = options.workers or min(8, os.cpu_count() or 1)
-    on_cpu = model.device.type == "cpu"
-    if on_cpu:
+    if model.device.type == "cpu":
         torch.set_num_threads(1)
     wanted: dict[str, Any] = {
         "beam_size": options.beam_size,
@@ -115,8 +113,7 @@ def _caption(todo: Sequence[str], meter: Meter, summary: Summary, *, outputs: Ou
         summary,
         clips=options.clips(getattr(model.config, "frames", FRAMES)),
         batch_size=options.batch_size,
-        workers=threads,
-        searches=threads if on_cpu else 1,
+        workers=options.workers or os.cpu_count() or 1,
         max_pixels=options.max_pixels,
         pictures=any(_suffix(path) == ".html" for path in options.outputs),
     )

@@ -1,12 +1,18 @@
-"""Caption every photo and clip of a folder: decoding, the CNN and the search overlap, and memory stays bounded."""
+"""Caption every photo and clip of a folder on all cores, with bounded memory.
 
+Each worker takes some files and does everything with them: it decodes, runs the CNN and searches. So while one decodes
+another searches, nothing is handed from core to core, and no more threads want to run than there are cores.
+"""
+
+import math
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
 from functools import partial
-from itertools import chain, groupby
+from itertools import chain, groupby, pairwise, takewhile
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -20,16 +26,16 @@ from captioner.vision.images import MAX_PIXELS
 from .classify_outputs import few
 from .gallery import Film, Picture
 from .outputs import Outputs, Record
-from .parts import ClipOptions, Part, load_parts
+from .parts import ClipOptions, Part, is_clip, load_parts
 from .progress import Meter, Summary
-from .stages import ahead, in_threads
+from .stages import side_by_side
 
 if TYPE_CHECKING:
     from captioner.models.video_caption import VideoCaptioner
 
 Result = TypeVar("Result")
 
-CPU_BATCH = 32  # larger ones gain nothing on a CPU and delay the first caption
+CPU_BATCH = 64  # larger ones gain little on a CPU and delay the first caption
 GPU_BATCH = 256  # halved for as long as the GPU's memory does not hold it
 
 
@@ -44,7 +50,6 @@ def caption_folder(
     clips: ClipOptions | None = None,
     batch_size: int | None = None,
     workers: int = 2,
-    searches: int = 2,
     max_pixels: int = MAX_PIXELS,
     pictures: bool = False,
 ) -> None:
@@ -58,9 +63,8 @@ def caption_folder(
         meter: is told of every batch.
         summary: counts what has been written, also when this is interrupted.
         clips: how clips are seen, and whether in segments.
-        batch_size: images at a time; by default the model's device decides.
-        workers: threads that decode.
-        searches: batches that are searched at the same time.
+        batch_size: the most images at a time; by default the model's device decides.
+        workers: threads, each with images of its own; they take turns on a GPU.
         max_pixels: larger photos are refused.
         pictures: add to the records what a gallery shows besides: thumbnails, and where the model looked.
 
@@ -69,17 +73,25 @@ def caption_folder(
     """
     started = time.monotonic()
     clips = clips or ClipOptions()
-    size = batch_size or (CPU_BATCH if model.device.type == "cpu" else GPU_BATCH)
-    parts = load_parts(
-        paths, model.transform, clips, workers=workers, waiting=2 * size, max_pixels=max_pixels, pictures=pictures
-    )
-    caption = partial(_caption, model=model, search=search, pictures=pictures)
+    on_cpu = model.device.type == "cpu"
+    size = batch_size or (CPU_BATCH if on_cpu else GPU_BATCH)
+    load = partial(load_parts, transform=model.transform, clips=clips, max_pixels=max_pixels, pictures=pictures)
+    turn = nullcontext() if on_cpu else threading.Lock()
+    ended = threading.Event()
+
+    def work(group: Sequence[str]) -> Iterator[list[Said]]:
+        parts = (part for path in takewhile(lambda _: not ended.is_set(), group) for part in load(path))
+        for batch in _batches(parts, size):
+            with turn:
+                said = _caption(batch, model, search, pictures)
+            yield said
+
+    groups = _groups(paths, size, clips, workers)
     open_parts: list[Said] = []
     try:
-        with (
-            closing(ahead(_encode(_batches(parts, size), model))) as encoded,
-            closing(in_threads(caption, encoded, workers=searches, waiting=searches)) as captioned,
-        ):
+        with ExitStack() as stack:
+            captioned = stack.enter_context(closing(side_by_side(work, groups, workers=workers)))
+            stack.callback(ended.set)  # before waiting for what is in hand, which may be many large photos
             for batch in captioned:
                 records = []
                 for part, captions in batch:
@@ -94,7 +106,19 @@ def caption_folder(
         summary.seconds = time.monotonic() - started
 
 
-Encoded = tuple[list[Part], Features | None]
+def _groups(paths: Sequence[str], size: int, clips: ClipOptions, workers: int) -> Iterator[Sequence[str]]:
+    """Neighbours among the files, about as many images as a batch has, and about as much work for each worker."""
+    for are_clips, run in groupby(paths, key=is_clip):
+        files = list(run)
+        if are_clips and clips.segmented:  # nobody knows how many segments a clip has
+            count = len(files)
+        else:
+            batches = math.ceil(len(files) * (clips.frames if are_clips else 1) / size)
+            count = min(math.ceil(batches / workers) * workers, len(files))
+        bounds = [place * len(files) // count for place in range(count + 1)]
+        yield from (files[start:end] for start, end in pairwise(bounds))
+
+
 Said = tuple[Part, Sequence[Caption]]
 
 
@@ -112,23 +136,18 @@ def _batches(parts: Iterable[Part], size: int) -> Iterator[list[Part]]:
         yield batch
 
 
-def _encode(batches: Iterable[list[Part]], model: "Captioner | VideoCaptioner") -> Iterator[Encoded]:
-    for batch in batches:
-        pixels = [part.pixels for part in batch if part.pixels is not None]
-        yield batch, _joined(fitting(model.encode, np.concatenate(pixels))) if pixels else None
-
-
 def _joined(features: Sequence[Features]) -> Features:
     if len(features) == 1:
         return features[0]
     return Features(torch.cat([each.grid for each in features]), torch.cat([each.pooled for each in features]))
 
 
-def _caption(encoded: Encoded, model: "Captioner | VideoCaptioner", search: Search, pictures: bool) -> list[Said]:
+def _caption(batch: list[Part], model: "Captioner | VideoCaptioner", search: Search, pictures: bool) -> list[Said]:
     """Captions of a batch's parts; those with equally many frames are searched together."""
-    batch, features = encoded
-    if features is None:
+    pixels = [part.pixels for part in batch if part.pixels is not None]
+    if not pixels:
         return [(part, ()) for part in batch]
+    features = _joined(fitting(partial(model.encode, parallel=False), np.concatenate(pixels)))
     groups: dict[tuple[int, bool], list[tuple[int, int]]] = defaultdict(list)
     row = 0
     for place, part in enumerate(batch):

@@ -85,7 +85,7 @@ def caption(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     batch_size: Annotated[int | None, typer.Option(min=1, help="Images at a time (default: by device).")] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Threads that decode, and searches side by side (default: cores).")
+        int | None, typer.Option(min=1, help="Threads, each with images of its own (default: cores).")
     ] = None,
     beam_size: Annotated[int | None, typer.Option(min=1, help="Hypotheses kept (default: the model's).")] = None,
     num_captions: Annotated[int, typer.Option(min=1, help="Captions for each image.")] = 1,

@@ -1,9 +1,8 @@
-"""What a captioner looks at, one at a time: a photo, a clip, or a segment of one, read and resized by threads."""
+"""What a captioner looks at, one at a time: a photo, a clip, or a segment of one, read and resized."""
 
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -14,11 +13,9 @@ from captioner.vision.video import VIDEO_SUFFIXES, Frame, Video, shrinks_to
 
 from .classify_outputs import few, film_frame
 from .gallery import FilmFrame, Thumbnail, thumbnail
-from .stages import in_threads, side_by_side
 
 FRAMES = 4
 """Of a clip or a segment, for a model that was not trained on clips."""
-_AHEAD = 2  # segments of a clip that wait for the CNN
 
 
 @dataclass(frozen=True)
@@ -74,37 +71,20 @@ def is_clip(path: str) -> bool:
 
 
 def load_parts(
-    paths: Sequence[str],
-    transform: Transform,
-    clips: ClipOptions,
-    *,
-    workers: int,
-    waiting: int,
-    max_pixels: int,
-    pictures: bool,
+    path: str, transform: Transform, clips: ClipOptions, *, max_pixels: int, pictures: bool
 ) -> Iterator[Part]:
-    """The parts of all files, in order.
+    """The parts of a file, in order.
 
     Args:
-        paths: of photos and clips.
+        path: of a photo or a clip.
         transform: makes the CNN's input.
-        clips: how clips are divided.
-        workers: threads that decode, a file each.
-        waiting: images that may wait for the CNN.
+        clips: how a clip is divided.
         max_pixels: larger photos are refused.
         pictures: also make what a gallery shows.
     """
-    photo = partial(load_image, transform=transform, max_pixels=max_pixels, pictures=pictures)
-    clip = partial(load_clip, transform=transform, clips=clips, pictures=pictures)
-
-    def load(path: str) -> Iterator[Part]:
-        return clip(path) if is_clip(path) else iter([photo(path)])
-
-    if not any(map(is_clip, paths)):
-        return in_threads(photo, paths, workers=workers, waiting=waiting)
-    if clips.segmented:
-        return side_by_side(load, paths, workers=workers, waiting=_AHEAD)
-    return in_threads(lambda path: next(load(path)), paths, workers=workers, waiting=max(1, waiting // clips.frames))
+    if is_clip(path):
+        return load_clip(path, transform, clips, pictures)
+    return iter([load_image(path, transform, max_pixels, pictures)])
 
 
 def load_image(path: str, transform: Transform, max_pixels: int, pictures: bool) -> Part:

@@ -5,6 +5,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -31,11 +32,15 @@ def in_threads(
 
 def ahead(items: Iterable[Item], waiting: int = 1) -> Generator[Item, None, None]:
     """The same items, computed in a thread of their own that is at most `waiting` (and the one in hand) ahead."""
-    source = _Ahead(items, waiting)
+    source = _Ahead(lambda: items, waiting)
+    thread = threading.Thread(target=source.run, name="ahead", daemon=True)
+    thread.start()
     try:
         yield from source
     finally:
         source.stop()
+        if threading.current_thread() is not thread:  # garbage may be collected anywhere
+            thread.join()  # Python aborts if it ends while a thread is in a library
 
 
 def side_by_side(
@@ -43,32 +48,35 @@ def side_by_side(
 ) -> Generator[Result, None, None]:
     """All that `work` gives of each item, in order, computed for `workers` items at a time.
 
-    Each is at most `waiting` results ahead, so that memory stays bounded however many results an item has.
+    Each is at most `waiting` results ahead, and as many items again may be finished and wait for those before them, so
+    that memory stays bounded however many results an item has.
     """
     todo = iter(items)
-    running: deque[_Ahead[Result]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="work")
+    begun: deque[_Ahead[Result]] = deque()
     try:
         while True:
-            for item in islice(todo, workers - len(running)):
-                running.append(_Ahead(work(item), waiting))
-            if not running:
+            for item in islice(todo, 2 * workers - len(begun)):
+                begun.append(_Ahead(partial(work, item), waiting))
+                pool.submit(begun[-1].run)
+            if not begun:
                 return
-            yield from running[0]
-            running.popleft().stop()
+            yield from begun[0]
+            begun.popleft()
     finally:
-        for source in running:
+        for source in begun:
             source.stop()
+        pool.shutdown(cancel_futures=True)
 
 
 class _Ahead(Generic[Item]):
-    """Items computed in a thread that has begun."""
+    """Items that another thread computes by `run`; it may be `waiting` (and the one in hand) ahead."""
 
-    def __init__(self, items: Iterable[Item], waiting: int) -> None:
-        self.items = items
-        self.ready: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(waiting)
+    def __init__(self, make: Callable[[], Iterable[Item]], waiting: int) -> None:
+        self.make = make
+        self.ready: queue.SimpleQueue[tuple[Item | None, BaseException | None]] = queue.SimpleQueue()
+        self.room = threading.Semaphore(waiting)
         self.stopped = threading.Event()
-        self.thread = threading.Thread(target=self._run, name="ahead", daemon=True)
-        self.thread.start()
 
     def __iter__(self) -> Iterator[Item]:
         while True:
@@ -77,30 +85,26 @@ class _Ahead(Generic[Item]):
                 return
             if error is not None:
                 raise error
+            self.room.release()
             yield item  # type: ignore[misc]
 
     def stop(self) -> None:
-        """Compute no more, and wait for what is in hand: Python aborts if it ends while a thread is in a library."""
+        """Compute no more than what is in hand."""
         self.stopped.set()
-        if threading.current_thread() is not self.thread:  # garbage may be collected anywhere
-            self.thread.join()
+        self.room.release()
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Compute; whatever ends this is raised again where the items are wanted."""
+        end: BaseException = _End()
         try:
-            for item in self.items:
-                self._put(item, None)
+            for item in self.make():
+                self.room.acquire()
                 if self.stopped.is_set():
                     return
-            self._put(None, _End())
-        except BaseException as error:  # raised again where the items are wanted
-            self._put(None, error)
-
-    def _put(self, item: Item | None, error: BaseException | None) -> None:
-        while not self.stopped.is_set():
-            try:
-                return self.ready.put((item, error), timeout=0.1)
-            except queue.Full:
-                continue
+                self.ready.put((item, None))
+        except BaseException as error:
+            end = error
+        self.ready.put((None, end))
 
 
 class _End(BaseException):

@@ -1,6 +1,7 @@
 """Photo captions: the model that reads pixels and writes sentences, and its folder (network: `caption_network`)."""
 
 import copy
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -102,10 +103,11 @@ class Captioner:
         self.decoder = decoder.to(self.device).eval()
         self.name = name
         self.transform = config.encoder.transform
-        self._run: Callable[[Pixels], Features] | None = None
+        self._run: Callable[..., Features] | None = None
         self._network: compiled.Network | None = None
         self._key: str | None = None
         self._ready: tuple[tuple[int, ...], SearchDecoder] | None = None
+        self._making = threading.Lock()  # of the two above
         self._fuse: Callable[[StepModel], ShallowFusion] | None = None
 
     @property
@@ -206,16 +208,22 @@ class Captioner:
             captions += self.generate(self.encode(np.stack(pixels)), options, attention=attention)
         return [best[0] for best in captions]
 
-    def encode(self, pixels: Pixels) -> Features:
-        """Features of transformed images, uint8 RGB (images, height, width, 3)."""
-        if self._run is None:  # compiling takes a second, which a model that only decodes never needs
-            precision = self.config.encoder.precision
-            if self._network is not None:
-                compiled_network = self._network.compile(precision)
-                self._run = lambda pixels: Features.of(compiled_network(pixels))
-            else:
-                self._run = Engine(self._built_encoder(), self.device, precision, self._key)
-        return self._run(pixels)
+    def encode(self, pixels: Pixels, *, parallel: bool = True) -> Features:
+        """Features of transformed images.
+
+        Args:
+            pixels: uint8 RGB (images, height, width, 3).
+            parallel: use all cores of a CPU; False for callers of which several are at work, each in its own thread.
+        """
+        with self._making:
+            if self._run is None:  # compiling takes a second, which a model that only decodes never needs
+                precision = self.config.encoder.precision
+                if self._network is not None:
+                    streams = self._network.compile(precision)
+                    self._run = lambda pixels, parallel: Features.of(streams(pixels, parallel=parallel))
+                else:
+                    self._run = Engine(self._built_encoder(), self.device, precision, self._key)
+        return self._run(pixels, parallel=parallel)
 
     def of_clips(self, grids: torch.Tensor) -> Features:
         """Features of clips from those of their frames: all regions of all frames as one larger grid.
@@ -291,11 +299,13 @@ class Captioner:
     def _searched(self) -> SearchDecoder:
         """The decoder as searches step it: in bfloat16 where the configuration wants that and the CPU multiplies so."""
         versions = tuple(value._version for value in self.decoder.parameters())
-        if self._ready is None or self._ready[0] != versions:  # training changes the weights
-            full = self.config.search_precision == "float32" or self.device.type != "cpu" or not _multiplies_bfloat16()
-            decoder = self.decoder if full else copy.deepcopy(self.decoder).bfloat16()
-            self._ready = versions, SearchDecoder(decoder.eval())
-        return self._ready[1]
+        with self._making:
+            if self._ready is None or self._ready[0] != versions:  # training changes the weights
+                bfloat16 = self.config.search_precision == "bfloat16" and self.device.type == "cpu"
+                slim = bfloat16 and _multiplies_bfloat16()
+                decoder = copy.deepcopy(self.decoder).bfloat16() if slim else self.decoder
+                self._ready = versions, SearchDecoder(decoder.eval())
+            return self._ready[1]
 
     def _grid_shape(self) -> tuple[int, int]:
         return self._network.grid if self._network is not None else self._built_encoder().grid_shape()

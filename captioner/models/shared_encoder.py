@@ -6,6 +6,7 @@ that CNN, because scores hold only for those very weights.
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -53,6 +54,7 @@ class FrameEncoder:
         source: str | Path = "",
     ) -> None:
         self.device = device
+        self._making = threading.Lock()  # of what runs it
         if isinstance(config, SharedEncoder):
             self.config, self.weights = read_shared(config.model)
             if config.digest and config.digest != self.digest:
@@ -86,9 +88,11 @@ class FrameEncoder:
         encoder.load_state_dict(self.weights, strict=False)
         return encoder
 
-    def __call__(self, pixels: Pixels) -> Features:
-        """Features of uint8 RGB pixels (images, height, width, 3)."""
-        return self._run(pixels)
+    def __call__(self, pixels: Pixels, *, parallel: bool = True) -> Features:
+        """Features of uint8 RGB pixels (images, height, width, 3); see `Captioner.encode`."""
+        with self._making:
+            run = self._run
+        return run(pixels, parallel=parallel)
 
     @cached_property
     def _key(self) -> str | None:
@@ -101,11 +105,11 @@ class FrameEncoder:
         return None if self._key is None else compiled.find(self._key)
 
     @cached_property
-    def _run(self) -> Callable[[Pixels], Features]:
+    def _run(self) -> Callable[..., Features]:
         if self._network is None:
             return Engine(self.encoder, self.device, self.config.precision, self._key)
-        run = self._network.compile(self.config.precision)
-        return lambda pixels: Features.of(run(pixels))
+        streams = self._network.compile(self.config.precision)
+        return lambda pixels, parallel: Features.of(streams(pixels, parallel=parallel))
 
 
 def read_shared(model: str) -> tuple[EncoderConfig, Weights]:

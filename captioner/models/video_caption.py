@@ -177,9 +177,9 @@ class VideoCaptioner:
             captions.append(self.generate(self.of_clips(self.encode(frames).grid[None]), options)[0][0])
         return captions
 
-    def encode(self, pixels: Pixels) -> Features:
+    def encode(self, pixels: Pixels, *, parallel: bool = True) -> Features:
         """Features of transformed frames, uint8 RGB (frames, height, width, 3)."""
-        return self.encoder(pixels)
+        return self.encoder(pixels, parallel=parallel)
 
     @torch.inference_mode()
     def of_clips(self, grids: Tensor) -> Features:

@@ -4,7 +4,6 @@ The network itself is a plain `nn.Module`, which training fine-tunes. For infere
 fastest: OpenVINO on a CPU, PyTorch in bfloat16 and channels last on a GPU.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -189,16 +188,21 @@ class Engine:
         self.encoder = encoder.eval()
         self.device = torch.device(device)
         self.precision = precision
-        self._compiled: Callable[[Pixels], Tensor] | None = None
+        self._compiled: compiled.Streams | None = None
         if self.device.type != "cpu":
             encoder.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         elif compiled.available():
             self._compiled = compiled.convert(encoder.to("cpu", torch.float32), key).compile(precision)
 
-    def __call__(self, pixels: Pixels) -> Features:
-        """Features of uint8 RGB pixels (images, height, width, 3), float32 on the engine's device."""
+    def __call__(self, pixels: Pixels, *, parallel: bool = True) -> Features:
+        """Features of uint8 RGB pixels (images, height, width, 3), float32 on the engine's device.
+
+        Args:
+            pixels: of the images.
+            parallel: use all cores of a CPU; see `compiled.Streams`.
+        """
         if self._compiled is not None:
-            return Features.of(self._compiled(pixels))
+            return Features.of(self._compiled(pixels, parallel=parallel))
         bfloat16 = self.device.type != "cpu" or self.precision == "bfloat16"
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
             return Features.of(self.encoder(torch.from_numpy(pixels).to(self.device, non_blocking=True)).float())

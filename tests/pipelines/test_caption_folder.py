@@ -1,6 +1,7 @@
 """The pipeline's own behaviour: order, batches that fit, bad images in between, thumbnails."""
 
 import io
+import time
 from dataclasses import replace
 
 import pytest
@@ -10,8 +11,9 @@ from rich.console import Console
 from captioner.models.base import load
 from captioner.pipelines.caption_folder import caption_folder, fitting
 from captioner.pipelines.outputs import Outputs, Writer
-from captioner.pipelines.parts import load_image
+from captioner.pipelines.parts import Part, load_image
 from captioner.pipelines.progress import Meter, Summary
+from captioner.pipelines.row_file import WriteError
 from captioner.vision.images import Transform
 
 
@@ -61,6 +63,43 @@ def test_a_folder_of_bad_images_only_ends(model, make_photos):
         path.write_bytes(b"")
     kept, summary, _ = run(model, [str(path) for path in photos.iterdir()], batch_size=2)
     assert len(kept.records) == summary.failures.total() == 9
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 7])
+def test_any_number_of_workers_gives_the_same_rows(model, make_photos, squares_clips, workers):
+    photos = [str(path) for path in sorted(make_photos(5).iterdir())]
+    clips = [str(path) for path in sorted(squares_clips.rglob("*.avi"))[:2]]
+    paths = [*photos[:3], *clips, *photos[3:]]
+    expected = [record.fields for record in run(model, paths, workers=1, batch_size=100)[0].records]
+    kept, _, _ = run(model, paths, workers=workers, batch_size=2)
+    assert [record.path for record in kept.records] == paths
+    assert [record.fields["caption"] for record in kept.records] == [fields["caption"] for fields in expected]
+
+
+def test_no_batch_is_larger_than_asked_and_workers_share_evenly(model, make_photos):
+    paths = [str(path) for path in sorted(make_photos(9).iterdir())]
+    assert run(model, paths, workers=2, batch_size=4)[0].sizes == [2, 2, 2, 3]
+    assert run(model, paths, workers=2, batch_size=100)[0].sizes == [4, 5]
+    assert run(model, paths[:1], workers=8)[0].sizes == [1]
+
+
+def test_giving_up_waits_for_one_photo_a_worker_and_not_for_its_batch(model, make_photos, monkeypatch):
+    paths = [str(path) for path in sorted(make_photos(60).iterdir())]
+    loaded = []
+
+    def slow(path, **_):
+        loaded.append(path)
+        time.sleep(0.05)
+        return iter([Part(path, error="slow")])
+
+    class Full(Kept):
+        def write(self, records):
+            raise WriteError("disk full")
+
+    monkeypatch.setattr("captioner.pipelines.caption_folder.load_parts", slow)
+    with Meter(60, "images", Console(file=io.StringIO()), quiet=True) as meter, pytest.raises(WriteError):
+        caption_folder(paths, model, Outputs([Full()]), model.config.search, meter, Summary(), batch_size=10)
+    assert len(loaded) < 40
 
 
 def test_galleries_get_thumbnails_and_attention(model, make_photos):

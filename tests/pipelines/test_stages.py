@@ -117,6 +117,18 @@ def test_items_with_many_results_are_worked_on_side_by_side_but_not_far_ahead():
     results.close()
 
 
+def test_a_slow_item_does_not_keep_the_other_workers_idle():
+    ended = []
+
+    def work(item):
+        time.sleep(0.2 if item == 0 else 0.01)
+        ended.append(item)
+        yield item
+
+    assert list(side_by_side(work, range(6), workers=2)) == list(range(6))
+    assert ended.index(0) == 3
+
+
 def test_an_error_of_one_item_is_raised_after_the_results_before_it():
     def parts(item):
         yield item

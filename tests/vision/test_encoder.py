@@ -1,4 +1,5 @@
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -33,6 +34,16 @@ def test_openvino_equals_pytorch(encoder, pixels):
 def test_a_batch_of_any_size_gives_each_photo_the_same_features(encoder, pixels):
     engine = Engine(encoder)
     torch.testing.assert_close(engine(pixels).grid[1], engine(pixels[1:2]).grid[0], atol=1e-5, rtol=1e-4)
+
+
+def test_alone_in_parallel_or_beside_others_a_photo_has_the_same_features(encoder):
+    pixels = np.random.default_rng(1).integers(0, 256, (9, 64, 96, 3), np.uint8)
+    engine = Engine(encoder)
+    expected = torch.cat([engine(pixels[place : place + 1]).grid for place in range(9)])
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: (engine(pixels).grid, engine(pixels, parallel=False).grid), range(8)))
+    assert all(torch.equal(grid, expected) for pair in found for grid in pair)
+    assert engine(pixels[:0]).grid.shape == (0, *expected.shape[1:])
 
 
 def test_without_openvino_pytorch_runs_and_says_so_in_one_line(encoder, pixels, monkeypatch, caplog):
