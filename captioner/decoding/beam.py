@@ -24,6 +24,7 @@ from captioner.decoding.steps import (
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 
 BLOCK = 64  # words in which the best are looked for together
+CACHED = 2**18  # float32 numbers, 1 MB
 
 
 @torch.no_grad()
@@ -93,12 +94,33 @@ def _best_continuations(logits: Tensor, beams: Tensors, length: int, options: Se
     Returns:
         log-probabilities of the tokens chosen, the tokens, and the hypotheses that they continue; (B, beam_size) each.
     """
-    vocabulary_size = logits.shape[-1]
+    # on a CPU some images at a time, so that what is read several times stays in a core's cache
+    images = len(logits) if logits.is_cuda else max(1, CACHED // logits[0].numel())
+    said = beams["words"][:, :, :length].split(images)
+    some = [_continuations(*each, options) for each in zip(logits.split(images), said, strict=True)]
+    gains, tokens = (torch.cat(each) for each in zip(*some, strict=True))
+    totals = (beams["total"].unsqueeze(-1) + gains).flatten(1)
+    chosen = totals.topk(min(options.beam_size, totals.shape[1])).indices
+    return gains.flatten(1).gather(1, chosen), tokens.flatten(1).gather(1, chosen), chosen // gains.shape[-1]
+
+
+def _continuations(logits: Tensor, said: Tensor, options: Search) -> tuple[Tensor, Tensor]:
+    """The best words to follow each hypothesis, and the end: their log-probabilities and ids.
+
+    Args:
+        logits: (B, K, V).
+        said: (B, K, t), the words so far.
+        options: the search's.
+
+    Returns:
+        (B, K, N) each, N as few as the search can need.
+    """
+    length, vocabulary_size = said.shape[-1], logits.shape[-1]
     blocks = _in_blocks(logits)
     padded = blocks.flatten(2)
     normaliser = padded.logsumexp(-1, keepdim=True)
     if options.no_repeat_ngram:
-        ban_repeats(padded[..., :vocabulary_size], beams["words"][:, :, :length], options.no_repeat_ngram)
+        ban_repeats(padded[..., :vocabulary_size], said, options.no_repeat_ngram)
     end_gains = padded[..., Vocabulary.end, None].clone()
     padded[..., : len(SPECIALS)] = -torch.inf
     # an image cannot take more than beam_size words from one hypothesis
@@ -109,17 +131,16 @@ def _best_continuations(logits: Tensor, beams: Tensors, length: int, options: Se
         gains = torch.cat([gains, end_gains], -1)
         tokens = torch.cat([tokens, torch.full_like(end_gains, Vocabulary.end, dtype=torch.long)], -1)
     # rounding must not lift a probability above 1, or the bound by which an image is settled would not hold
-    gains = (gains - normaliser).clamp(max=0)
-    totals = (beams["total"].unsqueeze(-1) + gains).flatten(1)
-    chosen = totals.topk(min(options.beam_size, totals.shape[1])).indices
-    return gains.flatten(1).gather(1, chosen), tokens.flatten(1).gather(1, chosen), chosen // gains.shape[-1]
+    return (gains - normaliser).clamp_(max=0), tokens
 
 
 def _in_blocks(logits: Tensor) -> Tensor:
     """A float32 copy of logits (B, K, V) as (B, K, blocks, BLOCK), -inf in the last block's spare places."""
-    blocks = -(-logits.shape[-1] // BLOCK)
-    padded = logits.new_full((*logits.shape[:-1], blocks * BLOCK), -torch.inf, dtype=torch.float32)
-    padded[..., : logits.shape[-1]] = logits
+    size = logits.shape[-1]
+    blocks = -(-size // BLOCK)
+    padded = logits.new_empty((*logits.shape[:-1], blocks * BLOCK), dtype=torch.float32)
+    padded[..., :size] = logits
+    padded[..., size:] = -torch.inf
     return padded.unflatten(-1, (blocks, BLOCK))
 
 

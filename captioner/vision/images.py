@@ -1,8 +1,8 @@
 """Reading images of any common format as upright 8-bit RGB, and the resize that a CNN expects.
 
-Two decoders share the work. OpenCV takes plain JPEG and WebP files, nearly all photos, and decodes a big JPEG straight
-to a fraction of its size. Pillow reads every header, so that nothing is decoded whose size is absurd, and decodes what
-needs care: palettes, alpha, CMYK, 16 bits, first frames, and files that end too soon.
+Three decoders share the work. libjpeg-turbo takes plain JPEG files, nearly all photos, and decodes big ones straight to
+a fraction of their size; OpenCV takes plain WebP files. Pillow reads every header, so that nothing is decoded whose size
+is absurd, and decodes what needs care: palettes, alpha, CMYK, 16 bits, first frames, and files that end too soon.
 """
 
 import io
@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 from PIL.AvifImagePlugin import AvifImageFile
@@ -206,10 +207,12 @@ def decode(data: bytes, name: str, *, at_least: tuple[int, int] | None = None, m
     size = (width, height) if orientation >= 5 else (height, width)
     complete = reader is not JpegImageFile or data.rfind(_END_OF_JPEG, image.fp.tell() if image.fp else 0) >= 0
     plain = image.mode in ("L", "RGB") and "transparency" not in image.info and not getattr(image, "is_animated", False)
-    if complete and plain and reader in (JpegImageFile, WebPImageFile):
+    if complete and plain and reader is JpegImageFile:
         needed = at_least if orientation < 5 or at_least is None else (at_least[1], at_least[0])
-        pixels = _decode_plain(data, name, 1 if reader is WebPImageFile else _reduction((height, width), needed))
+        pixels = _decode_jpeg(data, name, (height, width), _reduction((height, width), needed))
         return Decoded(_turn(pixels, orientation), size)
+    if complete and plain and reader is WebPImageFile:
+        return Decoded(_turn(_decode_webp(data, name), orientation), size)
     if not complete:
         image = reader(io.BytesIO(data + _END_OF_JPEG), "")
     pixels, share = _load(image, name, complete)
@@ -294,23 +297,24 @@ def _reduction(size: tuple[int, int], at_least: tuple[int, int] | None) -> int:
     return 1
 
 
-_FLAGS = {
-    1: cv2.IMREAD_COLOR_RGB,
-    # RGB order is a flag of its own: OpenCV's named reductions say BGR
-    2: cv2.IMREAD_REDUCED_GRAYSCALE_2 | cv2.IMREAD_COLOR_RGB,
-    4: cv2.IMREAD_REDUCED_GRAYSCALE_4 | cv2.IMREAD_COLOR_RGB,
-    8: cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_COLOR_RGB,
-}
+def _decode_jpeg(data: bytes, name: str, size: tuple[int, int], reduction: int) -> Pixels:
+    height, width = (-(-side // reduction) for side in size)
+    try:
+        return np.asarray(
+            simplejpeg.decode_jpeg(data, min_height=height, min_width=width, min_factor=reduction, strict=False)
+        )
+    except ValueError as error:
+        raise ImageError(f"{name}: damaged JPEG file ({_first_line(error)})") from error
 
 
-def _decode_plain(data: bytes, name: str, reduction: int) -> Pixels:
-    flags = _FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
+def _decode_webp(data: bytes, name: str) -> Pixels:
+    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
-        raise ImageError(f"{name}: damaged file ({_first_line(error)})") from error
+        raise ImageError(f"{name}: damaged WEBP file ({_first_line(error)})") from error
     if pixels is None:
-        raise ImageError(f"{name}: damaged file")
+        raise ImageError(f"{name}: damaged WEBP file")
     return np.asarray(pixels, dtype=np.uint8)
 
 
