@@ -57,9 +57,9 @@ def _tanh(inputs: Tensor, product: Tensor, _: Tensor) -> tuple[Tensor]:
 
 
 def _lstm(inputs: Tensor, product: Tensor, _: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-    enter, forget, candidate, leave = (inputs + product).float().chunk(4, dim=-1)
+    enter, forget, candidate, leave = (inputs + product).chunk(4, dim=-1)
     cell = forget.sigmoid() * cell + enter.sigmoid() * candidate.tanh()
-    return (leave.sigmoid() * cell.tanh()).to(product.dtype), cell
+    return leave.sigmoid() * cell.tanh(), cell
 
 
 def _gru(inputs: Tensor, product: Tensor, hidden: Tensor) -> tuple[Tensor]:

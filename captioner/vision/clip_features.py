@@ -3,7 +3,7 @@
 import math
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -78,9 +78,10 @@ def see(
     Args:
         taken: at least one frame.
         frames: what is seen of them.
-        transform: makes them the CNN's input.
+        transform: makes them the CNN's input; frames are averaged over areas, whatever its interpolation.
         offset: moves the moving window down and right, as shares of its side.
     """
+    transform = replace(transform, interpolation="area")
     times, kept = [], []
     for frame in taken:
         times.append(frame.time)

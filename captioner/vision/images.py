@@ -1,7 +1,7 @@
 """Reading images of any common format as upright 8-bit RGB, and the resize that a CNN expects.
 
 Three decoders share the work. libjpeg-turbo takes plain JPEG files, nearly all photos, and decodes big ones straight to
-a fraction of their size; OpenCV takes plain WebP files. Pillow reads every header, so that nothing is decoded whose size
+a fraction of their size; OpenCV takes plain WebP. Pillow reads every header, so that nothing is decoded whose size
 is absurd, and decodes what needs care: palettes, alpha, CMYK, 16 bits, first frames, and files that end too soon.
 """
 
@@ -56,13 +56,6 @@ _HEADER_SIZE = 32  # bytes that tell the format
 _END_OF_JPEG = b"\xff\xd9"
 _ORIENTATION = 0x0112  # the EXIF tag
 
-_INTERPOLATION = {
-    "nearest": cv2.INTER_NEAREST,
-    "bilinear": cv2.INTER_LINEAR,
-    "bicubic": cv2.INTER_CUBIC,
-    "lanczos": cv2.INTER_LANCZOS4,
-}
-
 
 @dataclass(frozen=True)
 class Transform:
@@ -72,7 +65,7 @@ class Transform:
         size: (height, width) in pixels.
         mean: of each RGB channel, for values in 0..1; subtracted inside the encoder.
         std: of each RGB channel, for values in 0..1; divided by inside the encoder.
-        interpolation: timm's name; shrinking always averages over the covered area first, as timm's does.
+        interpolation: see `resize`.
         crop: `squash` resizes the whole image and loses its aspect ratio; `center` keeps it and cuts the middle out.
         crop_pct: share of the resized image that `center` keeps.
     """
@@ -80,7 +73,7 @@ class Transform:
     size: tuple[int, int] = (224, 224)
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bicubic"
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos", "area"] = "bicubic"
     crop: Literal["squash", "center"] = "squash"
     crop_pct: float = 1.0
 
@@ -115,14 +108,31 @@ class Transform:
         return resize(image, height, width, self.interpolation)
 
 
-def resize(image: Pixels, height: int, width: int, interpolation: str = "bicubic") -> Pixels:
-    """Resize an RGB image (H, W, 3) to (height, width, 3), averaging over covered areas where both sides shrink."""
+def resize(image: Pixels, height: int, width: int, interpolation: str = "area") -> Pixels:
+    """Resize an RGB image (H, W, 3) to (height, width, 3).
+
+    Args:
+        image: uint8.
+        height: in pixels.
+        width: in pixels.
+        interpolation: `nearest`, `bilinear`, `bicubic` or `lanczos` as Pillow, and so timm, does it: where a side
+            shrinks the filter widens, so that all pixels count. Or `area`, the mean over covered areas where both sides
+            shrink, and cubic elsewhere, as OpenCV does it.
+    """
     if image.shape[:2] == (height, width):
         return image
-    shrinks = height < image.shape[0] and width < image.shape[1]
-    # OpenCV's other filters sample without averaging, which aliases when an image shrinks
-    method = cv2.INTER_AREA if shrinks else _INTERPOLATION[interpolation]
-    return np.asarray(cv2.resize(image, (width, height), interpolation=method), dtype=np.uint8)
+    if interpolation == "area":
+        shrinks = height < image.shape[0] and width < image.shape[1]
+        method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+        return np.asarray(cv2.resize(image, (width, height), interpolation=method), dtype=np.uint8)
+    if interpolation in ("nearest", "lanczos"):
+        return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling[interpolation.upper()]))
+    import torch  # only now: listing a folder needs no pixels, and no second to wait for torch
+
+    # PyTorch's filters are Pillow's, several times as fast
+    pixels = torch.from_numpy(np.require(image, requirements=["C", "W"]))[None].permute(0, 3, 1, 2)
+    resized = torch.nn.functional.interpolate(pixels, (height, width), mode=interpolation, antialias=True)
+    return np.asarray(resized.permute(0, 2, 3, 1)[0].numpy())
 
 
 @dataclass(frozen=True)

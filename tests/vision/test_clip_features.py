@@ -7,7 +7,7 @@ from captioner.vision.encoder import Features
 from captioner.vision.images import Transform
 from captioner.vision.video import Frame, Video, instants
 
-SMALL = Transform((32, 32))
+SMALL = Transform((32, 32), interpolation="area")
 
 
 def test_the_first_view_is_the_whole_clip_as_a_trained_model_sees_it(draw_clip, tmp_path):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from captioner.errors import ImageError
-from captioner.vision.images import Transform, decode, decode_image, read, read_image, to_pixels
+from captioner.vision.images import Transform, decode, decode_image, read, read_image, resize, to_pixels
 
 
 def picture(width: int = 64, height: int = 48) -> Image.Image:
@@ -317,11 +317,32 @@ def test_center_crop_sees_the_middle_and_says_which_part():
     image = np.zeros((100, 300, 3), np.uint8)
     image[:, 100:200] = 255
     transform = Transform((50, 50), crop="center")
-    assert (transform(image) == 255).all()
+    assert (transform(image)[:, 2:-2] == 255).all()
+    assert (transform(image) > 200).all()  # the filter reaches a little over the edge
     top, left, bottom, right = transform.window(100, 300)
     assert (top, bottom) == (0, 1)
     assert (left, right) == pytest.approx((1 / 3, 2 / 3))
     assert Transform().window(100, 300) == (0, 0, 1, 1)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.tuples(*[st.integers(1, 90)] * 4),
+    st.sampled_from(["nearest", "bilinear", "bicubic", "lanczos"]),
+    st.integers(0, 1000),
+)
+def test_images_are_resized_as_pillow_does_it(sizes, interpolation, seed):
+    pixels = np.random.default_rng(seed).integers(0, 256, (*sizes[:2], 3), np.uint8)
+    expected = Image.fromarray(pixels).resize((sizes[3], sizes[2]), Image.Resampling[interpolation.upper()])
+    found = resize(pixels, *sizes[2:], interpolation)
+    assert np.abs(found.astype(int) - np.asarray(expected)).max() <= 4
+
+
+def test_area_averages_over_what_each_pixel_covers():
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    means = pixels.reshape(10, 3, 8, 5, 3).mean((1, 3))
+    assert np.abs(resize(pixels, 10, 8, "area") - means).max() <= 0.5001
+    assert resize(pixels, 60, 20, "area").shape == (60, 20, 3)
 
 
 @settings(max_examples=50, deadline=None)
