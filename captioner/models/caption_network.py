@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from captioner.recurrent.attention import GridAttention
-from captioner.recurrent.stepping import Cells
+from captioner.recurrent.stepping import Cells, packed_linear, tanh
 from captioner.recurrent.units import LockedDropout, Recurrent, State
 from captioner.vision.encoder import Features
 
@@ -148,6 +148,8 @@ class SearchDecoder:
         self.decoder = decoder
         inputs = decoder.embedding.weight * decoder.config.embedding_size**0.5
         self._cells = Cells(decoder.recurrent, inputs)
+        self._readout = packed_linear(decoder.readout.weight, decoder.readout.bias)
+        self._logits = packed_linear(decoder.embedding.weight, decoder.bias)
 
     def start(self, features: Features) -> tuple[State, dict[str, Tensor]]:
         """As `CaptionDecoder.start`, the context being keys and values (images, heads, ..., width of a head)."""
@@ -165,5 +167,5 @@ class SearchDecoder:
         if context:
             looked, weights = self.decoder.attention.attend(states, context["keys"], context["values"])
             states = torch.cat([states, looked], dim=-1)
-        logits = self.decoder.logits(self.decoder.readout(states).tanh())
+        logits = self._logits(tanh(self._readout(states)))
         return logits, {name: value.unflatten(0, (images, beams)) for name, value in new.items()}, weights

@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from torch import Tensor, nn
 
 
@@ -44,7 +45,9 @@ class GridAttention(nn.Module):
             values: (batch, heads, regions, width).
         """
         query = self.split(self.query(states)) / math.sqrt(keys.shape[2])
-        weights = (query @ keys).softmax(dim=-1)
+        scores = query @ keys
+        wide = torch.promote_types(scores.dtype, torch.float32)  # a CPU's softmax of bfloat16 is slower
+        weights = scores.to(wide).softmax(dim=-1).to(values.dtype)
         context = (weights @ values).transpose(1, 2).flatten(2)
         return context, weights.mean(dim=1)
 

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -76,21 +77,27 @@ class Streams:
         """
         pixels = np.ascontiguousarray(pixels)
         grids = np.empty((len(pixels), *self._shape), np.float32)
-        count = min(self._streams if parallel else 1, len(pixels))
-        requests = [self._idle.pop() if self._idle else self._compiled.create_infer_request() for _ in range(count)]
-        try:
-            for image in range(len(pixels) + count):
-                request, before = requests[image % max(count, 1)], image - count
-                if before >= 0:
-                    request.wait()
-                    grids[before] = request.get_output_tensor().data[0]
-                if image < len(pixels):
-                    request.start_async([pixels[image : image + 1]], share_inputs=True)
-        finally:
-            for request in requests:
-                request.wait()  # pixels must outlive what reads them
-            self._idle += requests
+        images = iter(range(len(pixels)))  # of which each stream takes the next one
+
+        def run(_: object = None) -> None:
+            request = self._request()
+            for image in images:
+                request.infer([pixels[image : image + 1]], share_inputs=True)
+                grids[image] = request.get_output_tensor().data[0]
+            self._idle.append(request)
+
+        if parallel and len(pixels) > 1:
+            with ThreadPoolExecutor(self._streams) as pool:
+                list(pool.map(run, range(self._streams)))
+        else:
+            run()
         return torch.from_numpy(grids)
+
+    def _request(self) -> Any:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._compiled.create_infer_request()
 
 
 def available() -> bool:

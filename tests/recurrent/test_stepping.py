@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from captioner.recurrent.stepping import Cells
+from captioner.recurrent.stepping import Cells, packed_linear, tanh
 from captioner.recurrent.units import Recurrent
 
 
@@ -21,3 +21,22 @@ def test_steps_give_the_states_of_the_whole_sequence(unit, layers):
         states, state = cells.step(rows[:, step], state)
         torch.testing.assert_close(states, expected[:, step])
     torch.testing.assert_close(state, end)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("rows", [1, 7, 160])
+@torch.no_grad()
+def test_a_packed_layer_multiplies_as_any_other(dtype, rows):
+    torch.manual_seed(0)
+    layer = torch.nn.Linear(48, 131).to(dtype)
+    inputs = torch.randn(rows, 48)
+    found = packed_linear(layer.weight, layer.bias)(inputs.to(dtype))
+    assert found.dtype == dtype
+    expected = torch.nn.functional.linear(inputs.to(dtype).double(), layer.weight.double(), layer.bias.double())
+    torch.testing.assert_close(found.double(), expected, atol=0.02 if dtype == torch.bfloat16 else 1e-5, rtol=0.01)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_tanh_is_as_exact_as_its_type(dtype):
+    values = torch.linspace(-4, 4, 10_001).to(dtype)
+    assert torch.equal(tanh(values), values.tanh())
