@@ -156,8 +156,11 @@ def _caption(batch: list[Part], model: "Captioner | VideoCaptioner", search: Sea
             row += len(part.pixels)
     captions: list[Sequence[Caption]] = [()] * len(batch)
     for (frames, photos), members in groups.items():
-        rows = torch.tensor([first + frame for _, first in members for frame in range(frames)])
-        grids = features.grid[rows.to(features.grid.device)].unflatten(0, (len(members), frames))
+        grids = features.grid
+        if len(groups) > 1:
+            rows = torch.tensor([first + frame for _, first in members for frame in range(frames)])
+            grids = grids[rows.to(grids.device)]
+        grids = grids.unflatten(0, (len(members), frames))
         generate = partial(model.generate, options=search)
         if isinstance(model, Captioner):  # another attends to moments, which no picture shows
             generate = partial(generate, attention=pictures and photos)

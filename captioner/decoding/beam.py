@@ -25,6 +25,7 @@ from captioner.text.vocabulary import SPECIALS, Vocabulary
 
 BLOCK = 64  # words in which the best are looked for together
 CACHED = 2**18  # float32 numbers, 1 MB
+TOGETHER = 8  # images leave the batch so many at a time, because a CPU's libraries prepare for each new size of a batch
 
 
 @torch.no_grad()
@@ -72,11 +73,13 @@ def beam_search(
         ended = tokens == Vocabulary.end
         results.offer(images, beams, ended, length)
         beams["total"].masked_fill_(ended, -torch.inf)
-        unsettled = ~results.settle(images, beams["total"].amax(1), length + 1)
-        rest = unsettled.nonzero().squeeze(1)
-        if len(rest) == 0:
+        settled = results.settle(images, beams["total"].amax(1), length + 1)
+        unsettled = len(images) - int(settled.sum())
+        if unsettled == 0:
             break
-        if len(rest) < len(images):
+        beams["total"].masked_fill_(settled.unsqueeze(1), -torch.inf)
+        if (width := -(-unsettled // TOGETHER) * TOGETHER) < len(images):
+            rest = settled.int().argsort(stable=True)[:width]
             images, tokens = images[rest], tokens[rest]
             beams, state, context = take_images(beams, rest), take_images(state, rest), take_images(context, rest)
     return to_hypotheses(results.kept, options.max_length)
