@@ -7,12 +7,12 @@ another searches, nothing is handed from core to core, and no more threads want 
 import math
 import threading
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, nullcontext
 from dataclasses import replace
 from functools import partial
-from itertools import chain, groupby, pairwise, takewhile
+from itertools import chain, groupby, takewhile
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-CPU_BATCH = 64  # larger ones gain little on a CPU and delay the first caption
+FIRST = 32  # images of the first batches, so that somebody who waits soon sees captions
+CPU_BATCH = 128  # larger ones gain little on a CPU
 GPU_BATCH = 256  # halved for as long as the GPU's memory does not hold it
 
 
@@ -107,16 +108,17 @@ def caption_folder(
 
 
 def _groups(paths: Sequence[str], size: int, clips: ClipOptions, workers: int) -> Iterator[Sequence[str]]:
-    """Neighbours among the files, about as many images as a batch has, and about as much work for each worker."""
+    """Neighbours among the files: about `size` images, but fewer at first, and equally many a worker at last."""
     for are_clips, run in groupby(paths, key=is_clip):
-        files = list(run)
-        if are_clips and clips.segmented:  # nobody knows how many segments a clip has
-            count = len(files)
-        else:
-            batches = math.ceil(len(files) * (clips.frames if are_clips else 1) / size)
-            count = min(math.ceil(batches / workers) * workers, len(files))
-        bounds = [place * len(files) // count for place in range(count + 1)]
-        yield from (files[start:end] for start, end in pairwise(bounds))
+        files = deque(run)
+        # nobody knows how many segments a clip has
+        images = size if are_clips and clips.segmented else clips.frames if are_clips else 1
+        wanted = FIRST
+        while files:
+            count = min(max(1, min(wanted, size) // images), math.ceil(len(files) / workers))
+            for _ in range(workers):
+                yield [files.popleft() for _ in range(min(count, len(files)))]
+            wanted *= 2
 
 
 Said = tuple[Part, Sequence[Caption]]

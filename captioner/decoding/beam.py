@@ -24,7 +24,7 @@ from captioner.decoding.steps import (
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 
 BLOCK = 64  # words in which the best are looked for together
-CACHED = 2**18  # float32 numbers, 1 MB
+CACHED = 2**20  # float32 numbers, 4 MB
 TOGETHER = 8  # images leave the batch so many at a time, because a CPU's libraries prepare for each new size of a batch
 
 
@@ -71,8 +71,9 @@ def beam_search(
         beams["each"][:, :, length] = gains
 
         ended = tokens == Vocabulary.end
-        results.offer(images, beams, ended, length)
-        beams["total"].masked_fill_(ended, -torch.inf)
+        if ended.any():
+            results.offer(images, beams, ended, length)
+            beams["total"].masked_fill_(ended, -torch.inf)
         settled = results.settle(images, beams["total"].amax(1), length + 1)
         unsettled = len(images) - int(settled.sum())
         if unsettled == 0:

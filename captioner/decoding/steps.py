@@ -160,13 +160,13 @@ def take_images(tensors: Tensors, images: Tensor) -> Tensors:
 
 def take_beams(tensors: Tensors, beams: Tensor) -> Tensors:
     """Tensors (B, K, ...) -> (B, M, ...) for the beams (B, M) chosen of each image."""
-    count, width = beams.shape
-    taken = {}
-    for name, tensor in tensors.items():
-        offsets = torch.arange(0, count * tensor.shape[1], tensor.shape[1], device=beams.device)
-        rows = (beams + offsets.unsqueeze(1)).flatten()
-        taken[name] = tensor.flatten(0, 1).index_select(0, rows).reshape(count, width, *tensor.shape[2:])
-    return taken
+    hypotheses = next(iter(tensors.values())).shape[1]
+    firsts = torch.arange(0, len(beams) * hypotheses, hypotheses, device=beams.device)
+    rows = (beams + firsts.unsqueeze(1)).flatten()
+    return {
+        name: tensor.flatten(0, 1).index_select(0, rows).view(*beams.shape, *tensor.shape[2:])
+        for name, tensor in tensors.items()
+    }
 
 
 def ban_repeats(logits: Tensor, words: Tensor, length: int) -> None:

@@ -76,11 +76,16 @@ def test_any_number_of_workers_gives_the_same_rows(model, make_photos, squares_c
     assert [record.fields["caption"] for record in kept.records] == [fields["caption"] for fields in expected]
 
 
-def test_no_batch_is_larger_than_asked_and_workers_share_evenly(model, make_photos):
-    paths = [str(path) for path in sorted(make_photos(9).iterdir())]
-    assert run(model, paths, workers=2, batch_size=4)[0].sizes == [2, 2, 2, 3]
-    assert run(model, paths, workers=2, batch_size=100)[0].sizes == [4, 5]
+def test_batches_grow_to_the_size_asked_for_and_workers_share_the_rest(model, make_photos):
+    photos = make_photos(9)
+    paths = [str(path) for path in sorted(photos.iterdir())]
+    assert run(model, paths, workers=2, batch_size=3)[0].sizes == [3, 3, 2, 1]
+    assert run(model, paths, workers=2, batch_size=100)[0].sizes == [5, 4]
     assert run(model, paths[:1], workers=8)[0].sizes == [1]
+    for path in photos.iterdir():
+        path.write_bytes(b"")
+    sizes = run(model, paths * 30, workers=2, batch_size=64)[0].sizes
+    assert sizes == [32, 32, 64, 64, 39, 39]
 
 
 def test_giving_up_waits_for_one_photo_a_worker_and_not_for_its_batch(model, make_photos, monkeypatch):
