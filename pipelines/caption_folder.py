@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 FIRST = 32  # images of the first batches, so that somebody who waits soon sees captions
-CPU_BATCH = 128  # larger ones gain little on a CPU
+CPU_BATCH = 64  # larger ones gain little on a CPU and need more memory
 GPU_BATCH = 256  # halved for as long as the GPU's memory does not hold it
 
 

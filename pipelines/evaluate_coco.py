@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from captioner import __version__
 from captioner.data.results import Annotations, read_annotations, read_results, read_training, some
 from captioner.errors import DataError, ImageError, UsageError
 from captioner.metrics.diversity import diversity
@@ -170,7 +171,7 @@ def _caption(photos: Mapping[int, str], references: Annotations, output: Path, o
 
 
 def _default_output(options: Options, references: Annotations) -> str:
-    """Names annotations, split and models: captions of another model are never taken for this one's."""
+    """Names annotations, split and models: captions of another model, or version, are never taken for this one's."""
     parts = [options.annotations.name.partition(".")[0], references.split, *_name_and_digest(options.model)]
     if options.lm is not None:
         parts += [*_name_and_digest(options.lm), str(options.lm_weight or "")]
@@ -180,7 +181,11 @@ def _default_output(options: Options, references: Annotations) -> str:
 def _name_and_digest(model: str) -> tuple[str, str]:
     from captioner.models.base import find
 
-    return Path(model).name, hashlib.sha256((find(model) / "model.safetensors").read_bytes()).hexdigest()[:8]
+    digest = hashlib.sha256(__version__.encode())
+    for file in sorted(find(model).iterdir()):
+        if file.suffix in (".json", ".safetensors"):
+            digest.update(file.read_bytes())
+    return Path(model).name, digest.hexdigest()[:8]
 
 
 def _captions_in(path: Path, photos: Mapping[int, str]) -> dict[int, str]:

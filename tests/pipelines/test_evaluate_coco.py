@@ -1,4 +1,5 @@
 import json
+import shutil
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -193,8 +194,13 @@ def test_captions_are_kept_by_model_when_no_output_is_named(
     run: Run, make_photos: Callable[..., Path], model_folder: Path
 ) -> None:
     make_photos(5)
-    assert run("--images", "photos", "--model", str(model_folder), "-q").exit_code == 0
+    shutil.copytree(model_folder, "tiny")
+    assert run("--images", "photos", "--model", "tiny", "-q").exit_code == 0
     assert [path.name[: -len("-12345678.jsonl")] for path in Path().glob("*.jsonl")] == ["annotations-tiny"]
+    config = json.loads(Path("tiny/config.json").read_text())
+    Path("tiny/config.json").write_text(json.dumps(config | {"search": {"beam_size": 1}}))  # the same weights
+    assert run("--images", "photos", "--model", "tiny", "-q").exit_code == 0
+    assert len(list(Path().glob("*.jsonl"))) == 2
 
 
 def test_photos_that_are_not_there_are_named(run: Run, make_photos: Callable[..., Path], model_folder: Path) -> None:
