@@ -107,18 +107,24 @@ def caption_folder(
         summary.seconds = time.monotonic() - started
 
 
-def _groups(paths: Sequence[str], size: int, clips: ClipOptions, workers: int) -> Iterator[Sequence[str]]:
+def _groups(paths: Iterable[str], size: int, clips: ClipOptions, workers: int) -> Iterator[Sequence[str]]:
     """Neighbours among the files: about `size` images, but fewer at first, and equally many a worker at last."""
-    for are_clips, run in groupby(paths, key=is_clip):
-        files = deque(run)
-        # nobody knows how many segments a clip has
-        images = size if are_clips and clips.segmented else clips.frames if are_clips else 1
-        wanted = FIRST
-        while files:
-            count = min(max(1, min(wanted, size) // images), math.ceil(len(files) / workers))
-            for _ in range(workers):
-                yield [files.popleft() for _ in range(min(count, len(files)))]
-            wanted *= 2
+    # nobody knows how many segments a clip has
+    of_clip = size if clips.segmented else clips.frames
+    files = deque((path, of_clip if is_clip(path) else 1) for path in paths)
+    left = sum(images for _, images in files)
+    wanted = FIRST
+    while files:
+        room = min(wanted, size, math.ceil(left / workers))
+        for _ in range(workers):
+            group, count = [], 0
+            while files and (not group or count + files[0][1] <= room):
+                path, images = files.popleft()
+                group.append(path)
+                count += images
+            left -= count
+            yield group
+        wanted *= 2
 
 
 Said = tuple[Part, Sequence[Caption]]

@@ -88,6 +88,19 @@ def test_batches_grow_to_the_size_asked_for_and_workers_share_the_rest(model, ma
     assert sizes == [32, 32, 64, 64, 39, 39]
 
 
+def test_photos_and_clips_that_alternate_are_searched_together(model, make_photos, squares_clips, monkeypatch):
+    photos, clips = sorted(make_photos(6).iterdir()), sorted(squares_clips.rglob("*.avi"))[:6]
+    paths = [str(path) for pair in zip(photos, clips, strict=True) for path in pair]
+    searched = []
+    generate = model.generate
+    monkeypatch.setattr(
+        model, "generate", lambda *args, **options: searched.append(len(args[0])) or generate(*args, **options)
+    )
+    kept, _, _ = run(model, paths, workers=1)
+    assert [record.path for record in kept.records] == paths
+    assert searched == [6, 6]
+
+
 def test_giving_up_waits_for_one_photo_a_worker_and_not_for_its_batch(model, make_photos, monkeypatch):
     paths = [str(path) for path in sorted(make_photos(60).iterdir())]
     loaded = []
