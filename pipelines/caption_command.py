@@ -97,8 +97,11 @@ def _caption(todo: Sequence[str], meter: Meter, summary: Summary, *, outputs: Ou
             load(options.lm, options.device, ("language",)),
             LM_WEIGHT if options.lm_weight is None else options.lm_weight,
         )
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if model.device.type == "cpu":
         torch.set_num_threads(1)
+    else:
+        cores = min(8, cores)  # they take turns on the GPU
     wanted: dict[str, Any] = {
         "beam_size": options.beam_size,
         "num_captions": options.num_captions,
@@ -113,7 +116,7 @@ def _caption(todo: Sequence[str], meter: Meter, summary: Summary, *, outputs: Ou
         summary,
         clips=options.clips(getattr(model.config, "frames", FRAMES)),
         batch_size=options.batch_size,
-        workers=options.workers or os.cpu_count() or 1,
+        workers=options.workers or cores,
         max_pixels=options.max_pixels,
         pictures=any(_suffix(path) == ".html" for path in options.outputs),
     )

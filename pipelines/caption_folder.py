@@ -9,7 +9,7 @@ import threading
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from functools import partial
 from itertools import chain, groupby, takewhile
@@ -28,7 +28,7 @@ from .gallery import Film, Picture
 from .outputs import Outputs, Record
 from .parts import ClipOptions, Part, is_clip, load_parts
 from .progress import Meter, Summary
-from .stages import side_by_side
+from .stages import ahead, side_by_side
 
 if TYPE_CHECKING:
     from captioner.models.video_caption import VideoCaptioner
@@ -80,19 +80,23 @@ def caption_folder(
     turn = nullcontext() if on_cpu else threading.Lock()
     ended = threading.Event()
 
-    def work(group: Sequence[str]) -> Iterator[list[Said]]:
-        parts = (part for path in takewhile(lambda _: not ended.is_set(), group) for part in load(path))
-        for batch in _batches(parts, size):
-            with turn:
-                said = _caption(batch, model, search, pictures)
-            yield said
+    few_files = len(paths) < workers  # a long clip perhaps: its frames are read ahead and seen side by side
 
-    groups = _groups(paths, size, clips, workers)
+    def work(group: Sequence[str]) -> Iterator[list[Said]]:
+        parts = takewhile(lambda _: not ended.is_set(), (part for path in group for part in load(path)))
+        with closing(ahead(parts, waiting=size)) if few_files else nullcontext(parts) as read:
+            for batch in _batches(read, size):
+                if ended.is_set():
+                    return
+                with turn:
+                    said = _caption(batch, model, search, pictures, parallel=few_files)
+                yield said
+
+    # as many images a worker where all work at once; a GPU's turns are better few and large
+    groups = _groups(paths, size, clips, workers, sharing=workers if on_cpu else 1)
     open_parts: list[Said] = []
     try:
-        with ExitStack() as stack:
-            captioned = stack.enter_context(closing(side_by_side(work, groups, workers=workers)))
-            stack.callback(ended.set)  # before waiting for what is in hand, which may be many large photos
+        with closing(side_by_side(work, groups, workers=workers, ended=ended)) as captioned:
             for batch in captioned:
                 records = []
                 for part, captions in batch:
@@ -107,17 +111,17 @@ def caption_folder(
         summary.seconds = time.monotonic() - started
 
 
-def _groups(paths: Iterable[str], size: int, clips: ClipOptions, workers: int) -> Iterator[Sequence[str]]:
-    """Neighbours among the files: about `size` images, but fewer at first, and equally many a worker at last."""
-    # nobody knows how many segments a clip has
-    of_clip = size if clips.segmented else clips.frames
-    files = deque((path, of_clip if is_clip(path) else 1) for path in paths)
+def _groups(paths: Iterable[str], size: int, clips: ClipOptions, workers: int, sharing: int) -> Iterator[Sequence[str]]:
+    """Neighbours among the files: about `size` images, but fewer at first, and at last as many each of `sharing`."""
+    # of a clip with segments too: nobody knows how many there are
+    files = deque((path, clips.frames if is_clip(path) else 1) for path in paths)
     left = sum(images for _, images in files)
     wanted = FIRST
     while files:
-        room = min(wanted, size, math.ceil(left / workers))
+        room = min(wanted, size, math.ceil(left / sharing))
         for _ in range(workers):
-            group, count = [], 0
+            group: list[str] = []
+            count = 0
             while files and (not group or count + files[0][1] <= room):
                 path, images = files.popleft()
                 group.append(path)
@@ -150,12 +154,14 @@ def _joined(features: Sequence[Features]) -> Features:
     return Features(torch.cat([each.grid for each in features]), torch.cat([each.pooled for each in features]))
 
 
-def _caption(batch: list[Part], model: "Captioner | VideoCaptioner", search: Search, pictures: bool) -> list[Said]:
+def _caption(
+    batch: list[Part], model: "Captioner | VideoCaptioner", search: Search, pictures: bool, parallel: bool
+) -> list[Said]:
     """Captions of a batch's parts; those with equally many frames are searched together."""
     pixels = [part.pixels for part in batch if part.pixels is not None]
     if not pixels:
         return [(part, ()) for part in batch]
-    features = _joined(fitting(partial(model.encode, parallel=False), np.concatenate(pixels)))
+    features = _joined(fitting(partial(model.encode, parallel=parallel), np.concatenate(pixels)))
     groups: dict[tuple[int, bool], list[tuple[int, int]]] = defaultdict(list)
     row = 0
     for place, part in enumerate(batch):

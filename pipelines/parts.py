@@ -102,6 +102,7 @@ def load_image(path: str, transform: Transform, max_pixels: int, pictures: bool)
 def load_clip(path: str, transform: Transform, clips: ClipOptions, pictures: bool) -> Iterator[Part]:
     """Read the parts of one clip; what is wrong with it becomes part of the result."""
     size = (0, 0)
+    transform = transform.of_frames
 
     def see(frame: Frame) -> tuple[Pixels, FilmFrame | None]:
         nonlocal size

@@ -44,13 +44,26 @@ def ahead(items: Iterable[Item], waiting: int = 1) -> Generator[Item, None, None
 
 
 def side_by_side(
-    work: Callable[[Item], Iterable[Result]], items: Iterable[Item], *, workers: int, waiting: int = 1
+    work: Callable[[Item], Iterable[Result]],
+    items: Iterable[Item],
+    *,
+    workers: int,
+    waiting: int = 1,
+    ended: threading.Event | None = None,
 ) -> Generator[Result, None, None]:
     """All that `work` gives of each item, in order, computed for `workers` items at a time.
 
     Each is at most `waiting` results ahead, and as many items again may be finished and wait for those before them, so
     that memory stays bounded however many results an item has.
+
+    Args:
+        work: done in threads.
+        items: to be worked on.
+        workers: threads.
+        waiting: results that an item may be ahead, besides the one in hand.
+        ended: is set when no more results are wanted, whatever the reason, and before waiting for what is in hand.
     """
+    ended = ended or threading.Event()
     todo = iter(items)
     pool = ThreadPoolExecutor(workers, thread_name_prefix="work")
     begun: deque[_Ahead[Result]] = deque()
@@ -64,6 +77,7 @@ def side_by_side(
             yield from begun[0]
             begun.popleft()
     finally:
+        ended.set()
         for source in begun:
             source.stop()
         pool.shutdown(cancel_futures=True)
@@ -96,6 +110,8 @@ class _Ahead(Generic[Item]):
     def run(self) -> None:
         """Compute; whatever ends this is raised again where the items are wanted."""
         end: BaseException = _End()
+        if self.stopped.is_set():
+            return
         try:
             for item in self.make():
                 self.room.acquire()

@@ -51,6 +51,7 @@ def beam_search(
     count, device = batch_size(state | context), next(iter((state | context).values())).device
     results = _Results(count, options, device)
     images = torch.arange(count, device=device)
+    settled = torch.zeros(count, dtype=torch.bool, device=device)
     tokens = torch.full((count, 1), Vocabulary.start, device=device)
     # the open hypotheses; one that ends leaves a place of log-probability -inf behind
     beams = {
@@ -67,6 +68,7 @@ def beam_search(
         gains, tokens, parents = _best_continuations(logits, beams, length, options)
         beams, state = take_beams(beams, parents), take_beams(state, parents)
         beams["total"] += gains
+        beams["total"].masked_fill_(settled.unsqueeze(1), -torch.inf)  # they wait for others to leave with
         beams["words"][:, :, length] = tokens
         beams["each"][:, :, length] = gains
 
@@ -78,10 +80,9 @@ def beam_search(
         unsettled = len(images) - int(settled.sum())
         if unsettled == 0:
             break
-        beams["total"].masked_fill_(settled.unsqueeze(1), -torch.inf)
         if (width := -(-unsettled // TOGETHER) * TOGETHER) < len(images):
             rest = settled.int().argsort(stable=True)[:width]
-            images, tokens = images[rest], tokens[rest]
+            images, settled, tokens = images[rest], settled[rest], tokens[rest]
             beams, state, context = take_images(beams, rest), take_images(state, rest), take_images(context, rest)
     return to_hypotheses(results.kept, options.max_length)
 

@@ -160,8 +160,8 @@ def take_images(tensors: Tensors, images: Tensor) -> Tensors:
 
 def take_beams(tensors: Tensors, beams: Tensor) -> Tensors:
     """Tensors (B, K, ...) -> (B, M, ...) for the beams (B, M) chosen of each image."""
-    hypotheses = next(iter(tensors.values())).shape[1]
-    firsts = torch.arange(0, len(beams) * hypotheses, hypotheses, device=beams.device)
+    hypotheses = next((tensor.shape[1] for tensor in tensors.values()), 0)
+    firsts = torch.arange(len(beams), device=beams.device) * hypotheses
     rows = (beams + firsts.unsqueeze(1)).flatten()
     return {
         name: tensor.flatten(0, 1).index_select(0, rows).view(*beams.shape, *tensor.shape[2:])

@@ -213,7 +213,8 @@ class Captioner:
 
         Args:
             pixels: uint8 RGB (images, height, width, 3).
-            parallel: use all cores of a CPU; False for callers of which several are at work, each in its own thread.
+            parallel: look at several images at once on a CPU; False for callers of which several are at work, each in
+                its own thread.
         """
         with self._making:
             if self._run is None:  # compiling takes a second, which a model that only decodes never needs

@@ -93,6 +93,7 @@ class FeatureCache:
             "encoder": encoder.name,
             "weights": weights_digest,
             "transform": describe(encoder.transform),
+            "resize": 2,  # to be raised when photos are decoded or resized in another way
             "precision": engine.precision if engine.device.type == "cpu" else "bfloat16",
             "views": views,
             # a list, because rows follow this order

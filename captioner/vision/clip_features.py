@@ -3,7 +3,7 @@
 import math
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -81,7 +81,7 @@ def see(
         transform: makes them the CNN's input; frames are averaged over areas, whatever its interpolation.
         offset: moves the moving window down and right, as shares of its side.
     """
-    transform = replace(transform, interpolation="area")
+    transform = transform.of_frames
     times, kept = [], []
     for frame in taken:
         times.append(frame.time)

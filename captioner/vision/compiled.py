@@ -86,9 +86,10 @@ class Streams:
                 grids[image] = request.get_output_tensor().data[0]
             self._idle.append(request)
 
-        if parallel and len(pixels) > 1:
-            with ThreadPoolExecutor(self._streams) as pool:
-                list(pool.map(run, range(self._streams)))
+        count = min(self._streams, len(pixels)) if parallel else 1
+        if count > 1:
+            with ThreadPoolExecutor(count) as pool:
+                list(pool.map(run, range(count)))
         else:
             run()
         return torch.from_numpy(grids)

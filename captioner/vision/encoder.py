@@ -199,7 +199,7 @@ class Engine:
 
         Args:
             pixels: of the images.
-            parallel: use all cores of a CPU; see `compiled.Streams`.
+            parallel: look at several images at once on a CPU; see `compiled.Streams`.
         """
         if self._compiled is not None:
             return Features.of(self._compiled(pixels, parallel=parallel))

@@ -9,7 +9,7 @@ import io
 import math
 import os
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -86,6 +86,11 @@ class Transform:
         """
         share = self.crop_pct if self.crop == "center" else 1.0
         return math.ceil(1.5 * self.size[0] / share), math.ceil(1.5 * self.size[1] / share)
+
+    @property
+    def of_frames(self) -> "Transform":
+        """The same for frames of clips, which FFmpeg shrinks by area averaging wherever nothing else is to be done."""
+        return replace(self, interpolation="area")
 
     def window(self, height: int, width: int) -> tuple[float, float, float, float]:
         """The part of a (height, width) image that the CNN sees: top, left, bottom, right as shares of the image."""
@@ -222,7 +227,7 @@ def decode(data: bytes, name: str, *, at_least: tuple[int, int] | None = None, m
         pixels = _decode_jpeg(data, name, (height, width), _reduction((height, width), needed))
         return Decoded(_turn(pixels, orientation), size)
     if complete and plain and reader is WebPImageFile:
-        return Decoded(_turn(_decode_webp(data, name), orientation), size)
+        return Decoded(_turn(_decode_plain(data, name), orientation), size)
     if not complete:
         image = reader(io.BytesIO(data + _END_OF_JPEG), "")
     pixels, share = _load(image, name, complete)
@@ -307,24 +312,33 @@ def _reduction(size: tuple[int, int], at_least: tuple[int, int] | None) -> int:
     return 1
 
 
+_FLAGS = {
+    1: cv2.IMREAD_COLOR_RGB,
+    # RGB order is a flag of its own: OpenCV's named reductions say BGR
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2 | cv2.IMREAD_COLOR_RGB,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4 | cv2.IMREAD_COLOR_RGB,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_COLOR_RGB,
+}
+
+
 def _decode_jpeg(data: bytes, name: str, size: tuple[int, int], reduction: int) -> Pixels:
     height, width = (-(-side // reduction) for side in size)
     try:
         return np.asarray(
             simplejpeg.decode_jpeg(data, min_height=height, min_width=width, min_factor=reduction, strict=False)
         )
-    except ValueError as error:
-        raise ImageError(f"{name}: damaged JPEG file ({_first_line(error)})") from error
+    except ValueError:  # damage, or a subsampling that TurboJPEG has no name for
+        return _decode_plain(data, name, reduction)
 
 
-def _decode_webp(data: bytes, name: str) -> Pixels:
-    flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+def _decode_plain(data: bytes, name: str, reduction: int = 1) -> Pixels:
+    flags = _FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
-        raise ImageError(f"{name}: damaged WEBP file ({_first_line(error)})") from error
+        raise ImageError(f"{name}: damaged file ({_first_line(error)})") from error
     if pixels is None:
-        raise ImageError(f"{name}: damaged WEBP file")
+        raise ImageError(f"{name}: damaged file")
     return np.asarray(pixels, dtype=np.uint8)
 
 

@@ -91,6 +91,8 @@ def sample_frames(
         VideoError: the file is missing, no video, or not one frame of it can be decoded.
         ValueError: not exactly one of `count` and `rate` is given, or it is not positive.
     """
+    if isinstance(transform, Transform):
+        transform = transform.of_frames
     with Video(path, size=shrinks_to(transform)) as video:
         stop = video.duration if end is None else min(end, video.duration)
         frames, times = [], []

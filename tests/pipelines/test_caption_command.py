@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import cv2
 import numpy as np
@@ -238,7 +239,9 @@ COMMAND = [sys.executable, "-P", "-m", "captioner.pipelines.cli", "caption"]
 
 def start(model_folder, *arguments) -> subprocess.Popen:
     command = [*COMMAND, *map(str, arguments), "--model", model_folder]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # a shell that puts the tests into the background has them ignore Ctrl-C
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
 
 
 def wait_for_rows(process, path, rows) -> None:

@@ -129,6 +129,21 @@ def test_a_slow_item_does_not_keep_the_other_workers_idle():
     assert ended.index(0) == 3
 
 
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_those_at_work_are_told_when_one_fails(error):
+    ended = threading.Event()
+
+    def work(item):
+        if item == 0:
+            raise error
+        yield ended.wait(20)
+
+    started = time.monotonic()
+    with pytest.raises(error):
+        list(side_by_side(work, range(4), workers=2, ended=ended))
+    assert time.monotonic() - started < 10
+
+
 def test_an_error_of_one_item_is_raised_after_the_results_before_it():
     def parts(item):
         yield item
