@@ -336,8 +336,8 @@ def test_images_are_resized_as_pillow_does_it(sizes, interpolation, seed):
     expected = Image.fromarray(pixels).resize((sizes[3], sizes[2]), Image.Resampling[interpolation.upper()])
     found = resize(pixels, *sizes[2:], interpolation)
     difference = np.abs(found.astype(int) - np.asarray(expected))
-    assert difference.max() <= 8  # both round between the two directions, but not in the same order
-    assert difference.mean() <= 1
+    assert difference.mean() <= 0.7
+    assert difference.max() <= (48 if interpolation == "bicubic" else 3)  # what overshoots is cut off at other moments
 
 
 @pytest.mark.parametrize("factors", [0x11, 0x12, 0x13, 0x21, 0x22, 0x31, 0x41, 0x42])
