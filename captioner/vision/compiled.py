@@ -67,6 +67,9 @@ class Streams:
         self._shape = (network.grid[0] * network.grid[1], network.channels)
         self._streams: int = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._idle: list[Any] = []  # requests, which are slow to make, between calls
+        # OpenVINO's binding prepares itself in its first call; two first calls at once wait for each other for ever
+        sides = [side.get_length() for side in list(network.model.input().partial_shape)[1:]]
+        self(np.zeros((1, *sides), np.uint8), parallel=False)
 
     def __call__(self, pixels: Pixels, *, parallel: bool = True) -> Tensor:
         """The grid (images, regions, channels) of uint8 RGB pixels (images, height, width, 3).
