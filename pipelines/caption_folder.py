@@ -28,7 +28,7 @@ from .gallery import Film, Picture
 from .outputs import Outputs, Record
 from .parts import ClipOptions, Part, is_clip, load_parts
 from .progress import Meter, Summary
-from .stages import ahead, side_by_side
+from .stages import ahead, side_by_side, undivided
 
 if TYPE_CHECKING:
     from captioner.models.video_caption import VideoCaptioner
@@ -105,8 +105,9 @@ def caption_folder(
                         records.append(_record(open_parts, search.num_captions, segmented=clips.segmented))
                         open_parts = []
                 if records:
-                    outputs.write(records)
-                    meter.advance(len(records), summary.add(records))
+                    with undivided():
+                        outputs.write(records)
+                        meter.advance(len(records), summary.add(records))
     finally:
         summary.seconds = time.monotonic() - started
 

@@ -19,7 +19,7 @@ from .classify_outputs import SHOWN, few, film_frame
 from .gallery import FilmFrame
 from .outputs import Outputs, Record
 from .progress import Meter, Summary
-from .stages import ahead, in_threads
+from .stages import ahead, in_threads, undivided
 
 CPU_BATCH = 2  # clips; the frames of one keep a CPU busy
 GPU_BATCH = 16
@@ -75,8 +75,9 @@ def classify_clips(
                         records.append(_record(open_parts, top_k, segments=every is not None))
                         open_parts = []
                 if records:
-                    outputs.write(records)
-                    meter.advance(len(records), summary.add(records))
+                    with undivided():
+                        outputs.write(records)
+                        meter.advance(len(records), summary.add(records))
     finally:
         summary.seconds = time.monotonic() - started
 

@@ -1,10 +1,12 @@
 """Stages of a pipeline that run at the same time, with little waiting between them, so that memory stays bounded."""
 
 import queue
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from typing import Generic, TypeVar
@@ -81,6 +83,22 @@ def side_by_side(
         for source in begun:
             source.stop()
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def undivided() -> Iterator[None]:
+    """Ctrl-C takes effect after what stands in this, so that what belongs together is done together."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is None:
+        yield  # Python allows handlers to be changed in the main thread only
+        return
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed and callable(before):
+        before(pressed[0], None)
 
 
 class _Ahead(Generic[Item]):

@@ -1,11 +1,12 @@
 """Stages overlap, keep the order, stay within their bounds, and pass errors on."""
 
+import signal
 import threading
 import time
 
 import pytest
 
-from captioner.pipelines.stages import ahead, in_threads, side_by_side
+from captioner.pipelines.stages import ahead, in_threads, side_by_side, undivided
 
 
 def test_results_keep_the_order_of_the_items():
@@ -142,6 +143,25 @@ def test_those_at_work_are_told_when_one_fails(error):
     with pytest.raises(error):
         list(side_by_side(work, range(4), workers=2, ended=ended))
     assert time.monotonic() - started < 10
+
+
+def test_ctrl_c_waits_for_what_is_undivided():
+    done = []
+
+    def interrupted():
+        with undivided():
+            signal.raise_signal(signal.SIGINT)
+            done.append(1)
+        done.append(2)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell runs this in its background
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupted()
+        assert done == [1]
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_an_error_of_one_item_is_raised_after_the_results_before_it():
