@@ -154,7 +154,7 @@ def test_ctrl_c_waits_for_what_is_undivided():
             done.append(1)
         done.append(2)
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell runs this in its background
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background ignores it
     try:
         with pytest.raises(KeyboardInterrupt):
             interrupted()
