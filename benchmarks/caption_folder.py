@@ -28,9 +28,9 @@ from rich.console import Console
 
 from captioner.models.base import load
 from captioner.models.caption import Captioner
-from captioner.pipelines.caption_folder import CPU_BATCH, caption_folder
-from captioner.pipelines.outputs import JsonRows, Outputs
-from captioner.pipelines.progress import Meter, Summary
+from captioner.pipelines.caption.work import CPU_BATCH, caption_folder
+from captioner.pipelines.folder.outputs import JsonRows, Outputs
+from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.vision.images import read
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples" / "photos"

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import torch
 
-from captioner.metrics.classification import Report
+from captioner.metrics.classification import ClassificationReport
 from captioner.models.classify_network import ClassifierConfig, ClassifierNetwork
-from captioner.pipelines.train_classify import ClassifierTraining
+from captioner.pipelines.train.classify import ClassifierTraining
+from captioner.training.classify.fit import fit, fit_projection, predict, read_examples
 from captioner.training.config import load_config
-from captioner.training.fit import fit, fit_projection, predict, read_examples
 
 SETTINGS = [("mlp", False, 1), ("mlp", False, 2)] + [
     (unit, both, layers) for unit in ("tanh", "lstm", "gru") for both in (False, True) for layers in (1, 2)
@@ -65,7 +65,7 @@ def prepare(training, config, train, test):
     return network.projection, *read
 
 
-def cross_validate(training, config: ClassifierConfig, prepared, parts) -> tuple[Report, int]:
+def cross_validate(training, config: ClassifierConfig, prepared, parts) -> tuple[ClassificationReport, int]:
     true, said, groups, size = [], [], [], 0
     for place, ((projection, train, test), part) in enumerate(zip(prepared, parts, strict=True)):
         torch.manual_seed(training.config.seed + place)
@@ -76,7 +76,7 @@ def cross_validate(training, config: ClassifierConfig, prepared, parts) -> tuple
         said += predict(network, test).argmax(dim=1).tolist()
         groups += [clip.group for clip in part.test]
         size = sum(value.numel() for value in network.members.parameters())
-    return Report.of(training.labels, true, said, groups), size
+    return ClassificationReport.of(training.labels, true, said, groups), size
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ import torch
 from captioner.models.caption_network import CaptionDecoder
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 from captioner.training.batches import Batch
+from captioner.training.caption.objective import CrossEntropy, SelfCritical
 from captioner.training.config import load_config
-from captioner.training.objectives import CrossEntropy, SelfCritical
 from captioner.vision.encoder import Encoder, default_transform
 
 ALL, TRAINING = 123_287, 113_287  # photos in Karpathy's splits

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from captioner.models.language import LanguageNetwork, NetworkConfig
 from captioner.recurrent.units import State
 from captioner.training.config import load_config
-from captioner.training.next_word import NextWord, Window
+from captioner.training.language.objective import NextWord, Window
 
 VOCABULARY = 10_002
 

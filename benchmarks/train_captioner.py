@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from captioner.models.caption_network import CaptionDecoder, DecoderConfig
 from captioner.training.batches import Batch
-from captioner.training.objectives import CrossEntropy
+from captioner.training.caption.objective import CrossEntropy
 
 PHOTOS, CAPTIONS, REGIONS, CHANNELS, VOCABULARY = 64, 5, 49, 1280, 5200
 # lengths of captions in words: a length-bucketed batch of photos by their longest caption

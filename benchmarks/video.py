@@ -26,7 +26,7 @@ import numpy as np
 
 from captioner.models.base import load
 from captioner.models.caption import Captioner
-from captioner.pipelines.stages import ahead, in_threads
+from captioner.pipelines.folder.stages import in_threads, prefetch
 from captioner.vision.images import Pixels, Transform
 from captioner.vision.video import Clip, sample_frames
 
@@ -90,7 +90,7 @@ def ours(path: str, transform: Transform) -> Clip:
     return sample_frames(path, count=FRAMES, transform=transform)
 
 
-def side_by_side(paths: Sequence[str], transform: Transform) -> None:
+def ordered_parallel_map(paths: Sequence[str], transform: Transform) -> None:
     for _ in in_threads(partial(ours, transform=transform), paths, workers=CORES, waiting=CORES):
         pass
 
@@ -102,7 +102,7 @@ def naive_features(paths: Sequence[str], model: Captioner) -> None:
 
 def our_features(paths: Sequence[str], model: Captioner) -> None:
     clips = in_threads(partial(ours, transform=model.transform), paths, workers=CORES, waiting=CORES)
-    for clip in ahead(clips):
+    for clip in prefetch(clips):
         model.encode(clip.frames)
 
 
@@ -162,7 +162,7 @@ def main() -> None:
             plain = speed(lambda paths=paths: [naive(path, transform) for path in paths], len(paths))  # type: ignore[misc]
             picked = speed(lambda paths=paths: [grabbed(path, transform) for path in paths], len(paths))  # type: ignore[misc]
             alone = speed(lambda paths=paths: [ours(path, transform) for path in paths], len(paths))  # type: ignore[misc]
-            both = speed(partial(side_by_side, paths, transform), len(paths))
+            both = speed(partial(ordered_parallel_map, paths, transform), len(paths))
             print(kind)
             say("  every frame decoded by OpenCV, then picked", f"{plain:.1f} clips/s")
             say("  the same, converting only what is picked", f"{picked:.1f} clips/s")

@@ -41,7 +41,7 @@ class LabelledClip:
 
 
 @dataclass(frozen=True)
-class Part:
+class ClipSplit:
     """Clips to learn from and clips to test on, which share no group."""
 
     train: tuple[LabelledClip, ...]
@@ -99,7 +99,7 @@ class ClipSet:
         problems = tuple(f"{reason}; it is left out." for reason in unreadable.values())
         return replace(self, clips=clips, problems=self.problems + problems)._checked()
 
-    def hold_out(self, share: float, seed: int = 0) -> Part:
+    def hold_out(self, share: float, seed: int = 0) -> ClipSplit:
         """Training and validation clips: the table's splits if it has them, else whole groups, about `share` a class.
 
         Clips of a `test` split are in neither.
@@ -117,7 +117,7 @@ class ClipSet:
             raise DataError(f"{self.source}: no clip is in the {name} split; check the splits, or give more clips.")
         return part
 
-    def folds(self, count: int, seed: int = 0) -> dict[str, Part]:
+    def folds(self, count: int, seed: int = 0) -> dict[str, ClipSplit]:
         """Parts of a cross-validation by name; every clip is tested once.
 
         Args:
@@ -148,8 +148,8 @@ class ClipSet:
             )
         return parts
 
-    def _part(self, train: Callable[[LabelledClip], bool], test: Callable[[LabelledClip], bool]) -> Part:
-        return Part(tuple(filter(train, self.clips)), tuple(filter(test, self.clips)))
+    def _part(self, train: Callable[[LabelledClip], bool], test: Callable[[LabelledClip], bool]) -> ClipSplit:
+        return ClipSplit(tuple(filter(train, self.clips)), tuple(filter(test, self.clips)))
 
     def _checked(self) -> "ClipSet":
         """Leave out classes that cannot be learnt and tested."""

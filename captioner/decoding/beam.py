@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from captioner.decoding.steps import (
+    DecodingConfig,
     Hypothesis,
-    Search,
     StepModel,
     Tensors,
     ban_repeats,
@@ -30,7 +30,7 @@ TOGETHER = 8  # images leave the batch so many at a time, because a CPU's librar
 
 @torch.no_grad()
 def beam_search(
-    model: StepModel, state: Tensors, context: Tensors, options: Search, return_attention: bool = False
+    model: StepModel, state: Tensors, context: Tensors, options: DecodingConfig, return_attention: bool = False
 ) -> list[list[Hypothesis]]:
     """Search for the most probable captions.
 
@@ -51,7 +51,7 @@ def beam_search(
     count, device = batch_size(state | context), next(iter((state | context).values())).device
     results = _Results(count, options, device)
     images = torch.arange(count, device=device)
-    settled = torch.zeros(count, dtype=torch.bool, device=device)
+    finished = torch.zeros(count, dtype=torch.bool, device=device)
     tokens = torch.full((count, 1), Vocabulary.start, device=device)
     # the open hypotheses; one that ends leaves a place of log-probability -inf behind
     beams = {
@@ -65,29 +65,31 @@ def beam_search(
             if length == 0:
                 beams["attention"] = attention.new_zeros(*beams["words"].shape, attention.shape[-1])
             beams["attention"][:, :, length] = attention
-        gains, tokens, parents = _best_continuations(logits, beams, length, options)
+        log_probs, tokens, parents = _best_continuations(logits, beams, length, options)
         beams, state = take_beams(beams, parents), take_beams(state, parents)
-        beams["total"] += gains
-        beams["total"].masked_fill_(settled.unsqueeze(1), -torch.inf)  # they wait for others to leave with
+        beams["total"] += log_probs
+        beams["total"].masked_fill_(finished.unsqueeze(1), -torch.inf)  # they wait for others to leave with
         beams["words"][:, :, length] = tokens
-        beams["each"][:, :, length] = gains
+        beams["each"][:, :, length] = log_probs
 
         ended = tokens == Vocabulary.end
         if ended.any():
-            results.offer(images, beams, ended, length)
+            results.add(images, beams, ended, length)
             beams["total"].masked_fill_(ended, -torch.inf)
-        settled = results.settle(images, beams["total"].amax(1), length + 1)
-        unsettled = len(images) - int(settled.sum())
-        if unsettled == 0:
+        finished = results.finished(images, beams["total"].amax(1), length + 1)
+        unfinished = len(images) - int(finished.sum())
+        if unfinished == 0:
             break
-        if (width := -(-unsettled // TOGETHER) * TOGETHER) < len(images):
-            rest = settled.int().argsort(stable=True)[:width]
-            images, settled, tokens = images[rest], settled[rest], tokens[rest]
+        if (width := -(-unfinished // TOGETHER) * TOGETHER) < len(images):
+            rest = finished.int().argsort(stable=True)[:width]
+            images, finished, tokens = images[rest], finished[rest], tokens[rest]
             beams, state, context = take_images(beams, rest), take_images(state, rest), take_images(context, rest)
     return to_hypotheses(results.kept, options.max_length)
 
 
-def _best_continuations(logits: Tensor, beams: Tensors, length: int, options: Search) -> tuple[Tensor, Tensor, Tensor]:
+def _best_continuations(
+    logits: Tensor, beams: Tensors, length: int, options: DecodingConfig
+) -> tuple[Tensor, Tensor, Tensor]:
     """Choose among everything that may follow the open hypotheses of each image.
 
     Args:
@@ -101,15 +103,15 @@ def _best_continuations(logits: Tensor, beams: Tensors, length: int, options: Se
     """
     # on a CPU some images at a time, so that what is read several times stays in a core's cache
     images = len(logits) if logits.is_cuda else max(1, CACHED // logits[0].numel())
-    said = beams["words"][:, :, :length].split(images)
-    some = [_continuations(*each, options) for each in zip(logits.split(images), said, strict=True)]
-    gains, tokens = (torch.cat(each) for each in zip(*some, strict=True))
-    totals = (beams["total"].unsqueeze(-1) + gains).flatten(1)
+    words = beams["words"][:, :, :length].split(images)
+    some = [_continuations(*each, options) for each in zip(logits.split(images), words, strict=True)]
+    log_probs, tokens = (torch.cat(each) for each in zip(*some, strict=True))
+    totals = (beams["total"].unsqueeze(-1) + log_probs).flatten(1)
     chosen = totals.topk(min(options.beam_size, totals.shape[1])).indices
-    return gains.flatten(1).gather(1, chosen), tokens.flatten(1).gather(1, chosen), chosen // gains.shape[-1]
+    return log_probs.flatten(1).gather(1, chosen), tokens.flatten(1).gather(1, chosen), chosen // log_probs.shape[-1]
 
 
-def _continuations(logits: Tensor, said: Tensor, options: Search) -> tuple[Tensor, Tensor]:
+def _continuations(logits: Tensor, words: Tensor, options: DecodingConfig) -> tuple[Tensor, Tensor]:
     """The best words to follow each hypothesis, and the end: their log-probabilities and ids.
 
     Args:
@@ -120,23 +122,23 @@ def _continuations(logits: Tensor, said: Tensor, options: Search) -> tuple[Tenso
     Returns:
         (B, K, N) each, N as few as the search can need.
     """
-    length, vocabulary_size = said.shape[-1], logits.shape[-1]
+    length, vocabulary_size = words.shape[-1], logits.shape[-1]
     blocks = _in_blocks(logits)
     padded = blocks.flatten(2)
-    normaliser = padded.logsumexp(-1, keepdim=True)
+    normalizer = padded.logsumexp(-1, keepdim=True)
     if options.no_repeat_ngram:
-        ban_repeats(padded[..., :vocabulary_size], said, options.no_repeat_ngram)
-    end_gains = padded[..., Vocabulary.end, None].clone()
+        ban_repeats(padded[..., :vocabulary_size], words, options.no_repeat_ngram)
+    end_log_probs = padded[..., Vocabulary.end, None].clone()
     padded[..., : len(SPECIALS)] = -torch.inf
     # an image cannot take more than beam_size words from one hypothesis
     width = 0 if length == options.max_length else min(options.beam_size, vocabulary_size - len(SPECIALS))
-    gains, tokens = _best_words(blocks, width)
+    log_probs, tokens = _best_words(blocks, width)
     tokens.clamp_(max=vocabulary_size - 1)  # where too few words are allowed, a spare place of value -inf is found
     if length >= options.min_length:
-        gains = torch.cat([gains, end_gains], -1)
-        tokens = torch.cat([tokens, torch.full_like(end_gains, Vocabulary.end, dtype=torch.long)], -1)
+        log_probs = torch.cat([log_probs, end_log_probs], -1)
+        tokens = torch.cat([tokens, torch.full_like(end_log_probs, Vocabulary.end, dtype=torch.long)], -1)
     # rounding must not lift a probability above 1, or the bound by which an image is settled would not hold
-    return (gains - normaliser).clamp_(max=0), tokens
+    return (log_probs - normalizer).clamp_(max=0), tokens
 
 
 def _in_blocks(logits: Tensor) -> Tensor:
@@ -164,7 +166,7 @@ def _best_words(blocks: Tensor, width: int) -> tuple[Tensor, Tensor]:
 class _Results:
     """The best ended hypotheses of every image so far: `kept`, in the form that `to_hypotheses` takes."""
 
-    def __init__(self, count: int, options: Search, device: torch.device) -> None:
+    def __init__(self, count: int, options: DecodingConfig, device: torch.device) -> None:
         size = (count, options.num_captions)
         self.options = options
         self.kept: Tensors = {
@@ -175,7 +177,7 @@ class _Results:
             "each": torch.zeros(*size, options.max_length + 1, device=device),
         }
 
-    def offer(self, images: Tensor, beams: Tensors, ended: Tensor, length: int) -> None:
+    def add(self, images: Tensor, beams: Tensors, ended: Tensor, length: int) -> None:
         """Keep those hypotheses that end here and are better than what is kept.
 
         Args:
@@ -188,16 +190,16 @@ class _Results:
             size, shape = self.kept["score"].shape, beams["attention"].shape
             self.kept["attention"] = beams["attention"].new_zeros(*size, *shape[2:])
         scores = beams["total"] / (length + 1) ** self.options.length_penalty
-        offered = beams | {
+        candidates = beams | {
             "score": scores.masked_fill(~ended, -torch.inf),
             "length": torch.full_like(ended, length, dtype=torch.long),
         }
-        both = {name: torch.cat([kept[images], offered[name]], 1) for name, kept in self.kept.items()}
+        both = {name: torch.cat([kept[images], candidates[name]], 1) for name, kept in self.kept.items()}
         places = both["score"].topk(self.options.num_captions).indices
         for name, tensor in take_beams(both, places).items():
             self.kept[name][images] = tensor
 
-    def settle(self, images: Tensor, best_open: Tensor, length: int) -> Tensor:
+    def finished(self, images: Tensor, best_open: Tensor, length: int) -> Tensor:
         """Which images are finished.
 
         Args:

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from captioner.decoding.steps import (
+    DecodingConfig,
     Hypothesis,
-    Search,
     StepModel,
     Tensors,
     ban_repeats,
@@ -46,13 +46,15 @@ def sample_tokens(
         (B, S, T): words, the end, then padding. A caption of `max_length` words has no end, for none was drawn; so
         T is at most `max_length`.
     """
-    options = Search("sample", num_captions=num_samples, min_length=0, max_length=max_length, temperature=temperature)
+    options = DecodingConfig(
+        "sample", num_captions=num_samples, min_length=0, max_length=max_length, temperature=temperature
+    )
     return _sample(model, state, context, options, generator, record=False)["words"]
 
 
 @torch.no_grad()
 def sample_search(
-    model: StepModel, state: Tensors, context: Tensors, options: Search, return_attention: bool = False
+    model: StepModel, state: Tensors, context: Tensors, options: DecodingConfig, return_attention: bool = False
 ) -> list[list[Hypothesis]]:
     """Draw `num_captions` captions for each image as the options say, the best by length-normalised score first.
 
@@ -74,7 +76,7 @@ def _sample(
     model: StepModel,
     state: Tensors,
     context: Tensors,
-    options: Search,
+    options: DecodingConfig,
     generator: torch.Generator | None,
     record: bool,
 ) -> Tensors:
@@ -104,8 +106,8 @@ def _sample(
         tokens = tokens.masked_fill(~unfinished, Vocabulary.pad)
         kept["words"][images, :, length] = tokens
         if record:
-            gains = made["logits"].gather(-1, tokens.unsqueeze(-1)).squeeze(-1) - made["logits"].logsumexp(-1)
-            made["each"] = gains.masked_fill(~unfinished, 0)
+            log_probs = made["logits"].gather(-1, tokens.unsqueeze(-1)).squeeze(-1) - made["logits"].logsumexp(-1)
+            made["each"] = log_probs.masked_fill(~unfinished, 0)
             for name in made.keys() - {"logits"}:
                 if length == 0:
                     kept[name] = made[name].new_zeros(*size, steps, *made[name].shape[2:])
@@ -120,7 +122,7 @@ def _sample(
     return {name: tensor[:, :, : length + 1] for name, tensor in kept.items()}
 
 
-def _allowed(logits: Tensor, said: Tensor, options: Search) -> Tensor:
+def _allowed(logits: Tensor, said: Tensor, options: DecodingConfig) -> Tensor:
     """Logits (B, S, V) at the options' temperature, -inf for what must not follow the words `said` (B, S, t)."""
     scaled = logits / options.temperature
     scaled[..., _NEVER] = -torch.inf
@@ -131,7 +133,7 @@ def _allowed(logits: Tensor, said: Tensor, options: Search) -> Tensor:
     return scaled
 
 
-def _draw(logits: Tensor, uniform: Tensor, options: Search) -> Tensor:
+def _draw(logits: Tensor, uniform: Tensor, options: DecodingConfig) -> Tensor:
     """One token (B, S) a hypothesis by inverting the cumulative distribution at `uniform` (B, S).
 
     On a CPU this is some fifteen times faster than torch.multinomial, which draws a random number for every word.

@@ -2,13 +2,13 @@
 
 from captioner.decoding.beam import beam_search
 from captioner.decoding.sampling import sample_search
-from captioner.decoding.steps import Hypothesis, Search, StepModel, Tensors, batch_size
+from captioner.decoding.steps import DecodingConfig, Hypothesis, StepModel, Tensors, batch_size
 
-__all__ = ["Hypothesis", "Search", "StepModel", "search"]
+__all__ = ["DecodingConfig", "Hypothesis", "StepModel", "search"]
 
 
 def search(
-    model: StepModel, state: Tensors, context: Tensors, options: Search, return_attention: bool = False
+    model: StepModel, state: Tensors, context: Tensors, options: DecodingConfig, return_attention: bool = False
 ) -> list[list[Hypothesis]]:
     """Find captions for a batch of images.
 

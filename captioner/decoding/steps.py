@@ -31,7 +31,7 @@ class StepModel(Protocol):
 
 
 @dataclass(frozen=True)
-class Search:
+class DecodingConfig:
     """How to choose words.
 
     Attributes:

@@ -27,7 +27,7 @@ class ClassScore:
 
 
 @dataclass(frozen=True)
-class Report:
+class ClassificationReport:
     """Scores of a classifier on clips it did not learn from.
 
     Attributes:
@@ -45,7 +45,7 @@ class Report:
     @classmethod
     def of(
         cls, labels: Sequence[str], true: Sequence[int], given: Sequence[int], groups: Sequence[Hashable]
-    ) -> "Report":
+    ) -> "ClassificationReport":
         """Score answers.
 
         Args:

@@ -6,60 +6,23 @@ so it has no vocabulary.
 """
 
 import json
-import os
-from dataclasses import dataclass
-from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from pydantic import BaseModel, ValidationError
-from torch import Tensor
 
+from captioner.applications import APPLICATIONS, FILES, resolve
 from captioner.errors import ModelError, UsageError
+from captioner.weights import Weights, read_tensors, write_atomically, write_tensors
 
-Weights = dict[str, Tensor]
 Config = TypeVar("Config", bound=BaseModel)
 DEFAULT = "photos"
 _HUB = "hf-hub:"
-FILES = ("config.json", "model.safetensors", "vocabulary.json")
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of model.
-
-    Attributes:
-        home: `module:Class`; the class has `load(folder, device, name)`.
-        noun: what a model of this kind is called.
-        command: that uses the model `{model}`.
-        files: without which a folder is no such model.
-    """
-
-    home: str
-    noun: str
-    command: str
-    files: tuple[str, ...] = FILES
-
-
-KINDS = {
-    "caption": Kind(
-        "captioner.models.caption:Captioner", "a photo captioner", "captioner caption PHOTOS --model {model}"
-    ),
-    "classify": Kind(
-        "captioner.models.classify:VideoClassifier",
-        "a video classifier",
-        "captioner classify CLIPS --model {model}",
-        FILES[:2],
-    ),
-    "language": Kind(
-        "captioner.models.language:LanguageModel", "a language model", "captioner perplexity {model} FILE.txt"
-    ),
-    "video": Kind(
-        "captioner.models.video_caption:VideoCaptioner", "a video captioner", "captioner caption CLIPS --model {model}"
-    ),
-}
+FORMAT = 2
+"""Of model folders, in `config.json`; a reader knows this one and all before it."""
+_SINCE_FORMAT_2 = {"decoder.picture.": "decoder.image_projection.", "decoder.readout.": "decoder.output_projection."}
 
 
 def load(model: str | Path = DEFAULT, device: str = "auto", kinds: tuple[str, ...] = ()) -> Any:
@@ -80,16 +43,15 @@ def load(model: str | Path = DEFAULT, device: str = "auto", kinds: tuple[str, ..
     folder = find(model)
     kind = kind_of(folder)
     if kinds and kind not in kinds:
-        wanted = " or ".join(KINDS[each].noun for each in kinds)
-        found = KINDS[kind]
+        wanted = " or ".join(APPLICATIONS[each].noun for each in kinds)
+        found = APPLICATIONS[kind]
         raise ModelError(f"{model} is {found.noun}, not {wanted}; use it with: {use(kind, model)}.")
-    module, _, name = KINDS[kind].home.partition(":")
-    return getattr(import_module(module), name).load(folder, choose_device(device), str(model))
+    return resolve(APPLICATIONS[kind].model).load(folder, choose_device(device), str(model))
 
 
 def use(kind: str, model: str | Path) -> str:
     """The command that uses a model of a kind."""
-    return KINDS[kind].command.format(model=model)
+    return APPLICATIONS[kind].use.format(model=model)
 
 
 def kind_of(folder: Path) -> str:
@@ -99,15 +61,9 @@ def kind_of(folder: Path) -> str:
         ModelError: it cannot be read, or names no kind that there is.
     """
     path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror}); copy the whole model folder again.") from error
-    except ValueError as error:
-        raise ModelError(f"{path}: not JSON ({error}); copy the whole model folder again.") from error
-    kind = config.get("kind") if isinstance(config, dict) else None
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise ModelError(f"{path}: kind is {kind!r}; this captioner knows {', '.join(KINDS)}.")
+    kind = _read_json(path).get("kind")
+    if not isinstance(kind, str) or kind not in APPLICATIONS:
+        raise ModelError(f"{path}: kind is {kind!r}; this captioner knows {', '.join(APPLICATIONS)}.")
     return kind
 
 
@@ -129,7 +85,7 @@ def find(model: str | Path) -> Path:
     if name in shipped():
         return shipped()[name]
     if here.is_dir():
-        wanted = KINDS[kind_of(here)].files if (here / "config.json").is_file() else FILES
+        wanted = APPLICATIONS[kind_of(here)].files if (here / "config.json").is_file() else FILES
         missing = [file for file in wanted if not (here / file).is_file()]
         if missing:
             raise ModelError(
@@ -166,68 +122,62 @@ def read_config(folder: Path, schema: type[Config]) -> Config:
         ModelError: it is missing, not JSON, or has wrong keys or values.
     """
     path = folder / "config.json"
+    values = _read_json(path)
+    _format(path, values)
     try:
-        return schema.model_validate_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read ({error.strerror}); copy the whole model folder again.") from error
+        return schema.model_validate_json(json.dumps({key: value for key, value in values.items() if key != "format"}))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"])) or "the file"
         raise ModelError(f"{path}: {key}: {first['msg']}; this captioner cannot read it.") from error
 
 
-def read_tensors(path: Path) -> Weights:
-    """All tensors of a safetensors file.
+def read_weights(folder: Path) -> Weights:
+    """A model's `model.safetensors`, under the names that tensors have today, whatever its format.
 
     Raises:
-        ModelError: the file is missing, cut or not a safetensors file.
+        ModelError: it is missing or cut, or its configuration cannot be read.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    path = folder / "config.json"
+    tensors = read_tensors(folder / "model.safetensors")
+    if _format(path, _read_json(path)) >= FORMAT:
+        return tensors
+    return {_renamed(name): value for name, value in tensors.items()}
 
-    if not path.is_file():
-        raise ModelError(f"{path}: there is no such weights file.")
+
+def _renamed(name: str) -> str:
+    for old, new in _SINCE_FORMAT_2.items():
+        name = name.replace(old, new)
+    return name
+
+
+def _read_json(path: Path) -> dict[str, Any]:
     try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise ModelError(f"{path}: not a complete safetensors file ({error}); copy or download it again.") from error
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror}); copy the whole model folder again.") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: not JSON ({error}); copy the whole model folder again.") from error
+    return values if isinstance(values, dict) else {}
 
 
-def check_fit(found: Weights, expected: Weights, path: Path) -> None:
-    """Refuse weights that are not exactly those a network has.
-
-    Raises:
-        ModelError: a tensor is missing, unknown, or of another shape; the first one is named.
-    """
-    for name in expected:
-        if name not in found:
-            raise ModelError(f"{path}: tensor {name} is missing; copy the whole model folder again.")
-        if found[name].shape != expected[name].shape:
-            raise ModelError(
-                f"{path}: tensor {name} has shape {tuple(found[name].shape)}, but config.json makes it "
-                f"{tuple(expected[name].shape)}; the two come from different trainings."
-            )
-    spare = found.keys() - expected.keys()
-    if spare:
-        raise ModelError(f"{path}: has the tensor {min(spare)}, which config.json has no place for.")
+def _format(path: Path, values: dict[str, Any]) -> int:
+    """The format of a model folder; those written before there was a number have format 1."""
+    number = values.get("format", 1)
+    if not isinstance(number, int) or number < 1:
+        raise ModelError(f"{path}: format is {number!r}, not a number; copy the whole model folder again.")
+    if number > FORMAT:
+        raise ModelError(f"{path}: has format {number}, and this captioner reads up to {FORMAT}; update it.")
+    return number
 
 
 def write_model(folder: Path, config: BaseModel, weights: Weights, card: str) -> None:
     """Write a model folder but for its vocabulary; each file appears whole or not at all."""
-    from safetensors.torch import save_file
-
     folder.mkdir(parents=True, exist_ok=True)
-    half = {
-        name: value.detach().to("cpu", torch.float16 if value.is_floating_point() else value.dtype).contiguous()
-        for name, value in weights.items()
-    }
-    temporary = folder / "model.safetensors.part"
-    save_file(half, temporary, metadata={"format": "pt"})
-    temporary.chmod(0o644)  # safetensors makes it unreadable to others, as a package's files must not be
-    os.replace(temporary, folder / "model.safetensors")
-    text = json.dumps(config.model_dump(mode="json"), indent=2) + "\n"
-    (folder / "config.json").write_text(text, encoding="utf-8")
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    write_tensors(folder / "model.safetensors", weights)
+    values = {"format": FORMAT, **config.model_dump(mode="json")}
+    write_atomically(folder / "config.json", json.dumps(values, indent=2) + "\n")
+    write_atomically(folder / "README.md", card)
 
 
 def _download(name: str) -> Path:

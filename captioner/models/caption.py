@@ -15,15 +15,16 @@ from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 from captioner.decoding.fusion import ShallowFusion
-from captioner.decoding.search import Hypothesis, Search, StepModel, search
+from captioner.decoding.search import DecodingConfig, Hypothesis, StepModel, search
 from captioner.errors import ModelError
-from captioner.models.base import Weights, check_fit, read_config, read_tensors, write_model
+from captioner.models.base import read_config, read_weights, write_model
 from captioner.models.caption_network import CaptionDecoder, DecoderConfig, SearchDecoder
 from captioner.text.english import to_sentence
 from captioner.text.vocabulary import Vocabulary
 from captioner.vision import compiled
 from captioner.vision.encoder import Encoder, Engine, Features, Precision
 from captioner.vision.images import Pixels, Transform, read_image, to_pixels
+from captioner.weights import Weights, check_fit, named, part_of
 
 if TYPE_CHECKING:
     from captioner.models.language import LanguageModel
@@ -51,7 +52,7 @@ class CaptionConfig(BaseModel):
     scores: dict[str, dict[str, float]] = {}
     encoder: EncoderConfig
     decoder: DecoderConfig
-    search: Search = Search()
+    search: DecodingConfig = DecodingConfig()
     search_precision: Precision = "float32"
 
 
@@ -137,18 +138,18 @@ class Captioner:
         config = read_config(folder, CaptionConfig)
         vocabulary = Vocabulary.load(folder / "vocabulary.json")
         path = folder / "model.safetensors"
-        weights = read_tensors(path)
+        weights = read_weights(folder)
         found = weights.get("decoder.embedding.weight")
         if found is not None and len(found) != len(vocabulary):
             raise ModelError(
                 f"{folder}: model.safetensors has an embedding of {len(found)} words, but vocabulary.json has "
                 f"{len(vocabulary)}; the two come from different trainings. Copy the whole model folder again."
             )
-        of_encoder = _part(weights, "encoder.")
+        of_encoder = part_of(weights, "encoder.")
 
         def build() -> Encoder:
             encoder = Encoder(config.encoder.name, config.encoder.transform)
-            check_fit(_named("encoder", of_encoder), _named("encoder", encoder.state_dict()), path)
+            check_fit(named("encoder.", of_encoder), named("encoder.", encoder.state_dict()), path)
             encoder.load_state_dict(of_encoder, strict=False)
             return encoder
 
@@ -163,8 +164,8 @@ class Captioner:
         else:  # converted before, so that neither PyTorch's form of it nor timm, which is slow to import, is needed
             channels = network.channels
         decoder = CaptionDecoder(config.decoder, channels, len(vocabulary))
-        check_fit(weights, _named("encoder", of_encoder) | _named("decoder", decoder.state_dict()), path)
-        decoder.load_state_dict(_part(weights, "decoder."))
+        check_fit(weights, named("encoder.", of_encoder) | named("decoder.", decoder.state_dict()), path)
+        decoder.load_state_dict(part_of(weights, "decoder."))
         model = cls(config, vocabulary, encoder, decoder, device, name or folder.name)
         model._key, model._network = key, network
         return model
@@ -176,7 +177,7 @@ class Captioner:
 
     def weights(self) -> Weights:
         """All tensors, under the names they have in `model.safetensors`."""
-        return _named("encoder", self.encoder.state_dict()) | _named("decoder", self.decoder.state_dict())
+        return named("encoder.", self.encoder.state_dict()) | named("decoder.", self.decoder.state_dict())
 
     def caption(
         self,
@@ -255,7 +256,7 @@ class Captioner:
 
     @torch.inference_mode()
     def generate(
-        self, features: Features, options: Search | None = None, *, attention: bool = False
+        self, features: Features, options: DecodingConfig | None = None, *, attention: bool = False
     ) -> list[list[Caption]]:
         """Write captions for encoded images.
 
@@ -284,7 +285,7 @@ class Captioner:
     def score(self, features: Features, captions: Sequence[Sequence[str]]) -> list[float]:
         """Log-probability of a tokenised caption (the end included) for each encoded image, by teacher forcing."""
         ids = [self.vocabulary.encode(tokens) for tokens in captions]
-        return [sum(gains) for gains in _teacher_forced(self.decoder, features.to(self.device), ids)]
+        return [sum(log_probs) for log_probs in _teacher_forced(self.decoder, features.to(self.device), ids)]
 
     def _caption(self, hypothesis: Hypothesis) -> Caption:
         tokens = tuple(self.vocabulary.decode(hypothesis.tokens))
@@ -319,8 +320,8 @@ def _teacher_forced(
     tokens = [torch.tensor([Vocabulary.start, *ids, Vocabulary.end]) for ids in captions]
     padded = nn.utils.rnn.pad_sequence(tokens, batch_first=True).to(decoder.bias.device)
     logits = decoder.logits(decoder(features, padded[:, None, :-1]).squeeze(1)).float()
-    gains = logits.gather(-1, padded[:, 1:, None]).squeeze(-1) - logits.logsumexp(-1)
-    return [tuple(row[: len(ids) + 1]) for row, ids in zip(gains.tolist(), captions, strict=True)]
+    log_probs = logits.gather(-1, padded[:, 1:, None]).squeeze(-1) - logits.logsumexp(-1)
+    return [tuple(row[: len(ids) + 1]) for row, ids in zip(log_probs.tolist(), captions, strict=True)]
 
 
 def _with_own_scores(
@@ -329,11 +330,11 @@ def _with_own_scores(
     """The same hypotheses with the decoder's log-probabilities."""
     rows = [image for image, several in enumerate(found) for _ in several]
     captions = [hypothesis.tokens for several in found for hypothesis in several]
-    gains = iter(_teacher_forced(decoder, features[rows], captions))
+    log_probs = iter(_teacher_forced(decoder, features[rows], captions))
     return [
         [
             replace(hypothesis, log_probability=sum(own), token_log_probabilities=own)
-            for hypothesis, own in zip(several, gains, strict=False)
+            for hypothesis, own in zip(several, log_probs, strict=False)
         ]
         for several in found
     ]
@@ -349,12 +350,3 @@ def _pixels(image: Any, transform: Transform) -> Pixels:
     if isinstance(image, str | Path):
         return read_image(image, at_least=transform.at_least)
     return to_pixels(image)
-
-
-def _named(part: str, weights: Weights) -> Weights:
-    """Tensors under the names they have in a model folder, but for the counters of batch normalisation."""
-    return {f"{part}.{name}": value for name, value in weights.items() if not name.endswith("num_batches_tracked")}
-
-
-def _part(weights: Weights, prefix: str) -> Weights:
-    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from captioner.recurrent.attention import GridAttention
-from captioner.recurrent.stepping import Cells, packed_linear, tanh
+from captioner.recurrent.stepping import StepwiseRNN, prepacked_linear, tanh
 from captioner.recurrent.units import LockedDropout, Recurrent, State
 from captioner.vision.encoder import Features
 
@@ -51,12 +51,12 @@ class CaptionDecoder(nn.Module):
         self.config = config
         width, hidden = config.embedding_size, config.hidden_size
         self.embedding = nn.Embedding(vocabulary_size, width)
-        self.picture = nn.Linear(channels, width)
+        self.image_projection = nn.Linear(channels, width)
         self.recurrent = Recurrent(config.unit, width, hidden, config.layers, config.dropout)
         if config.attention:
             self.regions = nn.Sequential(nn.Linear(channels, hidden), nn.LayerNorm(hidden))
             self.attention = GridAttention(hidden, config.heads)
-        self.readout = nn.Linear(hidden * (2 if config.attention else 1), width)
+        self.output_projection = nn.Linear(hidden * (2 if config.attention else 1), width)
         self.bias = nn.Parameter(torch.zeros(vocabulary_size))
         self.dropout = LockedDropout(config.dropout)
         nn.init.normal_(self.embedding.weight, std=width**-0.5)
@@ -116,7 +116,7 @@ class CaptionDecoder(nn.Module):
     def _first_input(self, features: Features | None, images: int, like: Tensor) -> Tensor:
         if features is None:
             return like.new_zeros(images, self.config.embedding_size)
-        return self.picture(self.dropout(features.pooled[:, None])).squeeze(1)
+        return self.image_projection(self.dropout(features.pooled[:, None])).squeeze(1)
 
     def _context(self, features: Features | None) -> dict[str, Tensor]:
         if features is None or not self.config.attention:
@@ -127,11 +127,11 @@ class CaptionDecoder(nn.Module):
         """Combine states (images, steps, hidden) with what they look at."""
         weights = None
         if self.config.attention:
-            looked = torch.zeros_like(states)
+            attended = torch.zeros_like(states)
             if context:
-                looked, weights = self.attention(states, context["regions"], context["regions"])
-            states = torch.cat([states, looked], dim=-1)
-        return torch.tanh(self.readout(states)), weights
+                attended, weights = self.attention(states, context["regions"], context["regions"])
+            states = torch.cat([states, attended], dim=-1)
+        return torch.tanh(self.output_projection(states)), weights
 
 
 class SearchDecoder:
@@ -147,9 +147,9 @@ class SearchDecoder:
     def __init__(self, decoder: CaptionDecoder) -> None:
         self.decoder = decoder
         inputs = decoder.embedding.weight * decoder.config.embedding_size**0.5
-        self._cells = Cells(decoder.recurrent, inputs)
-        self._readout = packed_linear(decoder.readout.weight, decoder.readout.bias)
-        self._logits = packed_linear(decoder.embedding.weight, decoder.bias)
+        self._cells = StepwiseRNN(decoder.recurrent, inputs)
+        self._readout = prepacked_linear(decoder.output_projection.weight, decoder.output_projection.bias)
+        self._logits = prepacked_linear(decoder.embedding.weight, decoder.bias)
 
     def start(self, features: Features) -> tuple[State, dict[str, Tensor]]:
         """As `CaptionDecoder.start`, the context being keys and values (images, heads, ..., width of a head)."""
@@ -165,7 +165,7 @@ class SearchDecoder:
         states, new = self._cells.step(tokens.flatten(), {name: value.flatten(0, 1) for name, value in state.items()})
         states, weights = states.view(images, beams, -1), None
         if context:
-            looked, weights = self.decoder.attention.attend(states, context["keys"], context["values"])
-            states = torch.cat([states, looked], dim=-1)
+            attended, weights = self.decoder.attention.attend(states, context["keys"], context["values"])
+            states = torch.cat([states, attended], dim=-1)
         logits = self._logits(tanh(self._readout(states)))
         return logits, {name: value.unflatten(0, (images, beams)) for name, value in new.items()}, weights

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from captioner.models.base import check_fit, read_config, read_tensors, write_model
+from captioner.models.base import read_config, read_weights, write_model
 from captioner.models.caption import EncoderConfig
 from captioner.models.classify_network import ClassifierConfig, ClassifierNetwork, pad, vote
-from captioner.models.shared_encoder import FrameEncoder, SharedEncoder, part_of
-from captioner.vision.clip_features import FramesConfig, Seen, encode, see
+from captioner.models.shared_encoder import FrameEncoder, SharedEncoder
+from captioner.vision.clip_features import FrameSample, FramesConfig, encode, see
 from captioner.vision.video import Frame, Video, instants, windows
+from captioner.weights import check_fit, part_of
 
 
 class ClassifyConfig(BaseModel):
@@ -106,7 +107,7 @@ class VideoClassifier:
         """
         config = read_config(folder, ClassifyConfig)
         path = folder / "model.safetensors"
-        tensors = read_tensors(path)
+        tensors = read_weights(folder)
         encoder = FrameEncoder(config.encoder, torch.device(device), part_of(tensors, "encoder."), name or folder)
         network = ClassifierNetwork(config.network, encoder.channels, len(config.labels))
         expected = {f"network.{key}": value for key, value in network.state_dict().items()}
@@ -146,14 +147,14 @@ class VideoClassifier:
                 seen = self.see(video, start, end)
                 yield self._classification(seen, start, end, video.warning, top_k)
 
-    def see(self, video: Video, start: float, end: float, tap: Callable[[Frame], object] | None = None) -> Seen:
+    def see(self, video: Video, start: float, end: float, tap: Callable[[Frame], object] | None = None) -> FrameSample:
         """The frames of a part of a clip, as the CNN reads them; `tap` is shown every whole frame."""
         frames = video.frames(instants(start, end, count=self.config.frames.count))
         if tap is not None:
             frames = _tapped(frames, tap)
         return see(frames, self.config.frames, self.encoder.transform)
 
-    def judge(self, seen: Sequence[Seen], top_k: int | None = None) -> list[tuple[Guess, ...]]:
+    def judge(self, seen: Sequence[FrameSample], top_k: int | None = None) -> list[tuple[Guess, ...]]:
         """Guesses for each part of a clip that has been read already, the surest first."""
         logits, _ = self.scores(encode([each.pixels for each in seen], self.encoder))
         return [self.guesses(row, top_k) for row in vote(logits)]
@@ -180,7 +181,7 @@ class VideoClassifier:
             return self._classification(seen, 0.0, video.duration, video.warning, top_k)
 
     def _classification(
-        self, seen: Seen, start: float, end: float, warning: str | None, top_k: int | None
+        self, seen: FrameSample, start: float, end: float, warning: str | None, top_k: int | None
     ) -> Classification:
         logits, states = self.scores(encode([seen.pixels], self.encoder))
         guesses = self.guesses(vote(logits)[0], top_k)

@@ -15,13 +15,14 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from captioner.decoding.search import Search, search
+from captioner.decoding.search import DecodingConfig, search
 from captioner.errors import ModelError, UsageError
-from captioner.models.base import check_fit, read_config, read_tensors, write_model
+from captioner.models.base import read_config, read_weights, write_model
 from captioner.recurrent.units import LockedDropout, Recurrent, State, Unit
 from captioner.text.english import to_sentence
 from captioner.text.ptb import tokenize
 from captioner.text.vocabulary import Vocabulary
+from captioner.weights import check_fit
 
 # words read in one call: long enough that the calls cost nothing, short enough that the scores fit in a cache
 CHUNK = 256
@@ -227,7 +228,7 @@ class LanguageModel:
         config = read_config(folder, LanguageConfig)
         vocabulary = Vocabulary.load(folder / "vocabulary.json")
         path = folder / "model.safetensors"
-        weights = read_tensors(path)
+        weights = read_weights(folder)
         found = weights.get("embedding.weight")
         if found is not None and len(found) != len(vocabulary):
             raise ModelError(
@@ -275,9 +276,9 @@ class LanguageModel:
             batch = [torch.tensor([self.vocabulary.end, *encoded[place]]) for place in places]
             tokens = nn.utils.rnn.pad_sequence(batch, batch_first=True).to(self.device)
             readout, _ = self.network(tokens[:, :-1])
-            gains = self._gains(readout, tokens[:, 1:]).masked_fill(tokens[:, 1:] == self.vocabulary.pad, 0)
+            log_probs = self._gains(readout, tokens[:, 1:]).masked_fill(tokens[:, 1:] == self.vocabulary.pad, 0)
             unknown = (tokens[:, 1:] == self.vocabulary.unk).sum(1)
-            for place, total, count in zip(places, gains.sum(1).tolist(), unknown.tolist(), strict=True):
+            for place, total, count in zip(places, log_probs.sum(1).tolist(), unknown.tolist(), strict=True):
                 scores[place] = TextScore(total, len(encoded[place]), count)
         return [scores[line] for line in range(len(lines))]
 
@@ -287,7 +288,7 @@ class LanguageModel:
         return logits.gather(-1, targets[..., None]).squeeze(-1) - logits.logsumexp(-1)
 
     @torch.inference_mode()
-    def generate(self, prompt: str, options: Search) -> list[Generated]:
+    def generate(self, prompt: str, options: DecodingConfig) -> list[Generated]:
         """Continue a line up to its end.
 
         Args:

@@ -15,11 +15,12 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from captioner.errors import ModelError
-from captioner.models.base import Weights, check_fit, find, kind_of, read_config, read_tensors
+from captioner.models.base import find, kind_of, read_config, read_weights
 from captioner.models.caption import CaptionConfig, EncoderConfig
 from captioner.vision import compiled
 from captioner.vision.encoder import Encoder, Engine, Features
 from captioner.vision.images import Pixels, Transform
+from captioner.weights import Weights, check_fit, named, part_of
 
 
 class SharedEncoder(BaseModel):
@@ -84,7 +85,7 @@ class FrameEncoder:
     def encoder(self) -> Encoder:
         """The CNN as PyTorch has it."""
         encoder = Encoder(self.config.name, self.config.transform)
-        check_fit(self.weights, plain_weights(encoder), Path(self.config.name))
+        check_fit(self.weights, named("", encoder.state_dict()), Path(self.config.name))
         encoder.load_state_dict(self.weights, strict=False)
         return encoder
 
@@ -121,7 +122,7 @@ def read_shared(model: str) -> tuple[EncoderConfig, Weights]:
     folder = find(model)
     if kind_of(folder) != "caption":
         raise ModelError(f"{model}: only a photo captioner's CNN can be shared; name one, such as photos.")
-    tensors = read_tensors(folder / "model.safetensors")
+    tensors = read_weights(folder)
     return read_config(folder, CaptionConfig).encoder, part_of(tensors, "encoder.")
 
 
@@ -132,13 +133,3 @@ def encoder_digest(config: EncoderConfig, weights: Weights) -> str:
         digest.update(name.encode())
         digest.update(weights[name].detach().to("cpu", torch.float16).contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def part_of(weights: Weights, prefix: str) -> Weights:
-    """The tensors under a prefix, without it."""
-    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-
-
-def plain_weights(encoder: Encoder) -> Weights:
-    """A CNN's tensors, but for the counters of batch normalisation, which model folders do not hold."""
-    return {name: value for name, value in encoder.state_dict().items() if not name.endswith("num_batches_tracked")}

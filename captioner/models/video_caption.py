@@ -15,17 +15,18 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from captioner.decoding.search import Search
-from captioner.models.base import Weights, check_fit, read_config, read_tensors, write_model
+from captioner.decoding.search import DecodingConfig
+from captioner.models.base import read_config, read_weights, write_model
 from captioner.models.caption import Caption, CaptionConfig, Captioner, EncoderConfig
 from captioner.models.caption_network import CaptionDecoder, DecoderConfig
 from captioner.models.language import LanguageModel
-from captioner.models.shared_encoder import FrameEncoder, SharedEncoder, part_of
+from captioner.models.shared_encoder import FrameEncoder, SharedEncoder
 from captioner.recurrent.units import LockedDropout, Recurrent, Unit
 from captioner.text.vocabulary import Vocabulary
 from captioner.vision.encoder import Features, Precision
 from captioner.vision.images import Pixels
 from captioner.vision.video import sample_frames
+from captioner.weights import Weights, check_fit, part_of
 
 
 class TemporalConfig(BaseModel):
@@ -52,7 +53,7 @@ class VideoCaptionConfig(BaseModel):
     encoder: EncoderConfig | SharedEncoder
     temporal: TemporalConfig = Field(default_factory=lambda: TemporalConfig.model_validate({}))
     decoder: DecoderConfig
-    search: Search = Search()
+    search: DecodingConfig = DecodingConfig()
     search_precision: Precision = "float32"
 
 
@@ -140,7 +141,7 @@ class VideoCaptioner:
         config = read_config(folder, VideoCaptionConfig)
         vocabulary = Vocabulary.load(folder / "vocabulary.json")
         path = folder / "model.safetensors"
-        tensors = read_tensors(path)
+        tensors = read_weights(folder)
         encoder = FrameEncoder(config.encoder, torch.device(device), part_of(tensors, "encoder."), name or folder)
         network = VideoDecoder(config.temporal, config.decoder, encoder.channels, len(vocabulary))
         expected = {f"network.{key}": value for key, value in network.state_dict().items()}
@@ -194,7 +195,7 @@ class VideoCaptioner:
         """Let a language model have a say in every word; see `Captioner.fuse`."""
         self._writer.fuse(language, weight)
 
-    def generate(self, features: Features, options: Search | None = None) -> list[list[Caption]]:
+    def generate(self, features: Features, options: DecodingConfig | None = None) -> list[list[Caption]]:
         """Write captions.
 
         Args:

@@ -17,7 +17,7 @@ from captioner.recurrent.units import Recurrent, State
 _ROWS = 128  # for which weights are laid out; others are multiplied as well
 
 
-class Cells:
+class StepwiseRNN:
     """Steps a one-directional `tanh`, `lstm` or `gru` network; nothing is trained through it.
 
     Args:
@@ -32,7 +32,7 @@ class Cells:
         weight, _, bias, _ = network.all_weights[0]
         self._projected = linear(inputs, weight, bias)
         self._layers = [
-            (packed_linear(weight, bias), packed_linear(recurrent_weight, recurrent_bias))
+            (prepacked_linear(weight, bias), prepacked_linear(recurrent_weight, recurrent_bias))
             for weight, recurrent_weight, bias, recurrent_bias in network.all_weights
         ]
 
@@ -58,7 +58,7 @@ class Cells:
         return made["h"][-1], {name: torch.stack(values, dim=1) for name, values in made.items()}
 
 
-def packed_linear(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:
+def prepacked_linear(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:
     """A linear layer made for many calls with few rows.
 
     PyTorch lays bfloat16 weights out anew for the matrix instructions in every call, which with a hundred rows takes

@@ -6,27 +6,19 @@ which is imported only for that kind.
 
 from collections.abc import Sequence
 from difflib import get_close_matches
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from captioner.applications import APPLICATIONS, resolve
 from captioner.errors import ConfigError, UsageError
 from captioner.vision.encoder import Precision
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
-
-# kind: its configuration
-KINDS = {
-    "caption": "captioner.training.caption_config:CaptionTrainingConfig",
-    "classify": "captioner.training.classify_config:ClassifyTrainingConfig",
-    "language": "captioner.training.language_config:LanguageTrainingConfig",
-    "video": "captioner.training.video_config:VideoTrainingConfig",
-}
 
 
 class Strict(BaseModel):
@@ -121,10 +113,9 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Any:
 
 def _schema(kind: Any, path: Path) -> type[TrainingConfig]:
     """The configuration class of a kind."""
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise ConfigError(f"{path}: kind is {kind!r}; choose from {', '.join(KINDS)}.")
-    module, _, name = KINDS[kind].partition(":")
-    return getattr(import_module(module), name)
+    if not isinstance(kind, str) or kind not in APPLICATIONS:
+        raise ConfigError(f"{path}: kind is {kind!r}; choose from {', '.join(APPLICATIONS)}.")
+    return resolve(APPLICATIONS[kind].config)
 
 
 def _set(values: dict[str, Any], keys: list[str], value: Any, path: Path) -> None:

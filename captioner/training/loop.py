@@ -15,15 +15,15 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from captioner.errors import DataError
-from captioner.training.average import Average
 from captioner.training.config import Stage
-from captioner.training.record import Bar, Record
+from captioner.training.ema import Average
+from captioner.training.record import Bar, MetricsLogger
 
 Scores = dict[str, dict[str, float]]
 
 
 @dataclass
-class Progress:
+class TrainingState:
     """How far a run has come.
 
     Attributes:
@@ -82,10 +82,10 @@ class Run:
             kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
         )
         checkpoint = _last_checkpoint(folder) if resume else None
-        self.progress = Progress() if checkpoint is None else Progress(**_read_progress(checkpoint))
+        self.progress = TrainingState() if checkpoint is None else TrainingState(**_read_progress(checkpoint))
         self.checkpoint = checkpoint
         folder.mkdir(parents=True, exist_ok=True)
-        self.record = Record(folder, self.progress.step, metric, self.accelerator.is_main_process)
+        self.record = MetricsLogger(folder, self.progress.step, metric, self.accelerator.is_main_process)
 
     def train(
         self,

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 
-class Record:
+class MetricsLogger:
     """The metrics of a run, one JSON object a line in `metrics.jsonl`, also as TensorBoard and `curves.png`.
 
     Args:

@@ -170,12 +170,12 @@ def _load(photos: Photos, names: Sequence[str], rows: Iterable[int], transform: 
 
     todo = iter(rows)
     with ThreadPoolExecutor() as pool:
-        ahead: list[tuple[list[int], Any]] = []
+        prefetch: list[tuple[list[int], Any]] = []
         while True:
             if batch := list(islice(todo, BATCH)):
-                ahead.append((batch, pool.map(decode, batch)))
-            if not ahead:
+                prefetch.append((batch, pool.map(decode, batch)))
+            if not prefetch:
                 return
-            if len(ahead) > 1 or not batch:
-                ready, pixels = ahead.pop(0)
+            if len(prefetch) > 1 or not batch:
+                ready, pixels = prefetch.pop(0)
                 yield np.asarray(ready), np.stack(list(pixels))

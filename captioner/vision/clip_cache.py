@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from captioner.errors import DataError, VideoError
-from captioner.vision.clip_features import FramesConfig, Seen, encode, view
+from captioner.vision.clip_features import FrameSample, FramesConfig, encode, view
 from captioner.vision.encoder import Features
 from captioner.vision.images import Pixels, Transform
 from captioner.vision.video import Video
@@ -88,10 +88,10 @@ class ClipCache:
 
     def _seen(
         self, clips: Sequence[Path], transform: Transform, workers: int
-    ) -> Iterator[tuple[Path, dict[int, Seen] | VideoError]]:
+    ) -> Iterator[tuple[Path, dict[int, FrameSample] | VideoError]]:
         """Clips with the views that are missing, in order; a few are decoded ahead."""
 
-        def look(clip: Path) -> dict[int, Seen] | VideoError:
+        def look(clip: Path) -> dict[int, FrameSample] | VideoError:
             try:
                 with Video(clip) as video:
                     return {number: view(video, self.frames, transform, number) for number in self._missing(clip)}
@@ -99,7 +99,7 @@ class ClipCache:
                 return error
 
         with ThreadPoolExecutor(workers) as pool:
-            pending: list[tuple[Path, Future[dict[int, Seen] | VideoError]]] = []
+            pending: list[tuple[Path, Future[dict[int, FrameSample] | VideoError]]] = []
             for clip in clips:
                 pending.append((clip, pool.submit(look, clip)))
                 if len(pending) > workers:
@@ -124,5 +124,5 @@ class ClipCache:
         return self.folder / f"{hashlib.sha256(about.encode()).hexdigest()[:24]}-{number}.npz"
 
 
-def _and_mirrored(seen: Seen) -> tuple[Pixels, Pixels]:
+def _and_mirrored(seen: FrameSample) -> tuple[Pixels, Pixels]:
     return seen.pixels, np.ascontiguousarray(seen.pixels[:, :, ::-1])

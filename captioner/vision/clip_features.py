@@ -40,7 +40,7 @@ class FramesConfig(BaseModel):
 
 
 @dataclass(frozen=True)
-class Seen:
+class FrameSample:
     """Frames of a clip, ready for the CNN.
 
     Attributes:
@@ -54,7 +54,7 @@ class Seen:
     window: tuple[float, float, float, float]
 
 
-def view(video: Video, frames: FramesConfig, transform: Transform, number: int = 0) -> Seen:
+def view(video: Video, frames: FramesConfig, transform: Transform, number: int = 0) -> FrameSample:
     """One of the ways to see a whole clip.
 
     View 0 is how a trained model sees it; the others are for training: a part of the clip, chosen at random but always
@@ -72,7 +72,7 @@ def view(video: Video, frames: FramesConfig, transform: Transform, number: int =
 
 def see(
     taken: Iterable[Frame], frames: FramesConfig, transform: Transform, offset: tuple[float, float] = (0.0, 0.0)
-) -> Seen:
+) -> FrameSample:
     """Cut and resize frames.
 
     Args:
@@ -95,7 +95,7 @@ def see(
         top, left = _shift(top, side, high, offset[0]), _shift(left, side, wide, offset[1])
         pixels = np.stack([transform(frame[top : top + side, left : left + side]) for frame in pixels])
         window = (top / high, left / wide, (top + side) / high, (left + side) / wide)
-    return Seen(pixels, np.array(times, dtype=np.float64), window)
+    return FrameSample(pixels, np.array(times, dtype=np.float64), window)
 
 
 def encode(clips: Sequence[Pixels], encoder: Callable[[Pixels], Features]) -> list[Tensor]:

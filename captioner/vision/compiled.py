@@ -15,16 +15,14 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from captioner import __version__
 from captioner.vision.images import Pixels
-
-if TYPE_CHECKING:
-    from captioner.vision.encoder import Encoder
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +42,7 @@ class Network:
         self.model, self.grid, self.channels = model, grid, channels
 
     def compile(self, precision: Literal["float32", "bfloat16"]) -> "Streams":
-        """What runs it here."""
+        """Compile for this machine's CPU."""
         return Streams(self, precision)
 
 
@@ -116,7 +114,7 @@ def available() -> bool:
 
 def digest(description: Mapping[str, Any], weights: Mapping[str, Tensor]) -> str:
     """What identifies a converted network: its name and transform, its weights, and the libraries that convert it."""
-    libraries = {name: version(name) for name in ("captioner", "openvino", "timm", "torch")}
+    libraries = {name: version(name) for name in ("openvino", "timm", "torch")} | {"captioner": __version__}
     found = hashlib.blake2b(json.dumps([description, libraries], sort_keys=True).encode(), digest_size=16)
     for name in sorted(weights):
         found.update(name.encode())
@@ -138,25 +136,30 @@ def find(key: str) -> Network | None:
         return None
 
 
-def convert(encoder: "Encoder", key: str | None = None) -> Network:
-    """Convert an encoder, and keep the result under `key`.
+def convert(
+    network: nn.Module, size: tuple[int, int], grid: tuple[int, int], channels: int, key: str | None = None
+) -> Network:
+    """Convert a CNN, and keep the result under `key`.
 
     Args:
-        encoder: on the CPU, in float32.
+        network: uint8 pixels (images, height, width, 3) to features (images, regions, channels); on the CPU, float32.
+        size: height and width of its input in pixels.
+        grid: rows and columns of its last feature map.
+        channels: width of its features.
         key: its `digest`; None keeps nothing.
     """
     import openvino
 
-    height, width = encoder.transform.size
+    height, width = size
     example = torch.zeros(1, height, width, 3, dtype=torch.uint8)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # OpenVINO still traces with torch.jit, which torch says is deprecated
-        traced = torch.jit.trace(encoder, example, check_trace=False)
+        traced = torch.jit.trace(network, example, check_trace=False)
         model = openvino.convert_model(traced, example_input=example, input=[-1, height, width, 3])
-    network = Network(model, encoder.grid_shape(), encoder.channels)
+    converted = Network(model, grid, channels)
     if key is not None:
-        _keep(network, key)
-    return network
+        _keep(converted, key)
+    return converted
 
 
 def cache_folder() -> Path:

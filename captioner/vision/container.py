@@ -26,7 +26,7 @@ _COVER = Disposition.attached_pic  # the picture of a song
 
 
 @dataclass(frozen=True)
-class Picture:
+class DecodedFrame:
     """A decoded frame.
 
     Attributes:
@@ -129,7 +129,7 @@ class Container:
         listed = len(entries) > 0 and self._seconds(entries[len(entries) - 1].timestamp) - self._origin >= time
         return False if listed else None
 
-    def pictures(self) -> Iterator[Picture]:
+    def pictures(self) -> Iterator[DecodedFrame]:
         """Decoded frames from here on, in the order in which they are shown; what is damaged is passed over."""
         last = -math.inf
         for packet in self._packets():
@@ -147,13 +147,13 @@ class Container:
                     last = max(last, self._seconds(stamp) - self._origin - self._delay)
                 else:
                     last = max(last + self.interval, 0.0)
-                yield Picture(last, frame)
+                yield DecodedFrame(last, frame)
 
-    def count_from(self, first: Picture) -> Picture:
+    def count_from(self, first: DecodedFrame) -> DecodedFrame:
         """Let a file that does not say when frames are shown begin with this one."""
         if not self.timed:
             self._delay += first.time - self.start
-        return Picture(first.time if self.timed else self.start, first.frame)
+        return DecodedFrame(first.time if self.timed else self.start, first.frame)
 
     def find_end(self) -> tuple[float, float | None]:
         """When the last frame ends, by the data and not by the header, and the header's claim if that is not there."""

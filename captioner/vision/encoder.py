@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from captioner.errors import ModelError
 from captioner.vision import compiled
 from captioner.vision.images import Pixels, Transform
+from captioner.weights import read_tensors
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -152,8 +153,6 @@ def load_encoder_weights(encoder: Encoder, path: Path) -> None:
     Raises:
         ModelError: the file is missing or cut, or its tensors do not fit the network.
     """
-    from captioner.models.base import read_tensors
-
     tensors = read_tensors(path)
     expected = encoder.cnn.state_dict()
     spare = [key for key in tensors if key not in expected and not key.startswith(("classifier.", "fc.", "head."))]
@@ -192,7 +191,9 @@ class Engine:
         if self.device.type != "cpu":
             encoder.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         elif compiled.available():
-            self._compiled = compiled.convert(encoder.to("cpu", torch.float32), key).compile(precision)
+            network = encoder.to("cpu", torch.float32)
+            size, grid = encoder.transform.size, encoder.grid_shape()
+            self._compiled = compiled.convert(network, size, grid, encoder.channels, key).compile(precision)
 
     def __call__(self, pixels: Pixels, *, parallel: bool = True) -> Features:
         """Features of uint8 RGB pixels (images, height, width, 3), float32 on the engine's device.

@@ -14,7 +14,7 @@ import numpy as np
 from captioner.vision.images import Pixels, resize
 from captioner.vision.video import Frame, Video, instants, windows
 
-Seen = TypeVar("Seen")
+Sample = TypeVar("Sample")
 
 CUT = 0.4
 """Distance, from 0 to 1, above which two frames are of different scenes."""
@@ -26,7 +26,7 @@ _BINS = (16, 4, 8)  # of hue, saturation and value
 
 
 @dataclass(frozen=True)
-class Segment(Generic[Seen]):
+class Segment(Generic[Sample]):
     """A part of a clip.
 
     Attributes:
@@ -37,12 +37,12 @@ class Segment(Generic[Seen]):
 
     start: float
     end: float
-    frames: list[Seen]
+    frames: list[Sample]
 
 
 def segments(
-    video: Video, see: Callable[[Frame], Seen], count: int, *, every: float | None = None, scenes: bool = False
-) -> Iterator[Segment[Seen]]:
+    video: Video, see: Callable[[Frame], Sample], count: int, *, every: float | None = None, scenes: bool = False
+) -> Iterator[Segment[Sample]]:
     """Divide a clip.
 
     Args:
@@ -68,10 +68,10 @@ def distance(one: Pixels, other: Pixels) -> float:
     return _apart(_colours(one), _colours(other))
 
 
-def _scenes(video: Video, see: Callable[[Frame], Seen], count: int, every: float | None) -> Iterator[Segment[Seen]]:
+def _scenes(video: Video, see: Callable[[Frame], Sample], count: int, every: float | None) -> Iterator[Segment[Sample]]:
     start = before = 0.0
     colours: Pixels | None = None
-    kept = _Kept[Seen](count)
+    kept = _Kept[Sample](count)
     for frame in video.frames(instants(0.0, video.duration, rate=_RATE)):
         last, colours = colours, _colours(frame.pixels)
         cut = last is not None and _apart(last, colours) > CUT and frame.time - start >= _SHORTEST
@@ -79,11 +79,11 @@ def _scenes(video: Video, see: Callable[[Frame], Seen], count: int, every: float
         if cut or full:
             # a cut lies somewhere between two frames that were looked at
             end = (before + frame.time) / 2 if cut else start + (every or 0.0)
-            yield Segment(start, end, kept.few())
-            start, kept = end, _Kept[Seen](count)
+            yield Segment(start, end, kept.evenly_spaced())
+            start, kept = end, _Kept[Sample](count)
         kept.add(frame, see)
         before = frame.time
-    yield Segment(start, video.duration, kept.few())
+    yield Segment(start, video.duration, kept.evenly_spaced())
 
 
 def _colours(pixels: Pixels) -> Pixels:
@@ -96,15 +96,15 @@ def _apart(one: Pixels, other: Pixels) -> float:
     return float(cv2.compareHist(one, other, cv2.HISTCMP_HELLINGER))
 
 
-class _Kept(Generic[Seen]):
+class _Kept(Generic[Sample]):
     """Evenly spread frames of a segment whose length is not known yet: twice as many as wanted, at most."""
 
     def __init__(self, count: int) -> None:
         self.count = count
         self.step, self.passed = 1, 0
-        self.frames: list[Seen] = []
+        self.frames: list[Sample] = []
 
-    def add(self, frame: Frame, see: Callable[[Frame], Seen]) -> None:
+    def add(self, frame: Frame, see: Callable[[Frame], Sample]) -> None:
         if self.passed % self.step == 0:
             self.frames.append(see(frame))
             if len(self.frames) == 2 * self.count:
@@ -112,6 +112,6 @@ class _Kept(Generic[Seen]):
                 self.step *= 2
         self.passed += 1
 
-    def few(self) -> list[Seen]:
+    def evenly_spaced(self) -> list[Sample]:
         count = min(self.count, len(self.frames))
         return [self.frames[(2 * place + 1) * len(self.frames) // (2 * count)] for place in range(count)]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from captioner.vision.images import Pixels, Transform, resize
 
 if TYPE_CHECKING:
-    from captioner.vision.container import Picture, Skip
+    from captioner.vision.container import DecodedFrame, Skip
 
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".wmv", ".flv", ".3gp"}
@@ -149,8 +149,8 @@ class Video:
         self._file = Container(path, threads)
         self._size = size
         self._shape: tuple[int, int] | None = None
-        self._shown: Picture | None = None  # the frame of the latest instant
-        self._next: Picture | None = None  # and the one after it
+        self._shown: DecodedFrame | None = None  # the frame of the latest instant
+        self._next: DecodedFrame | None = None  # and the one after it
         self._exact = True  # whether seeking has always led to where it should
         try:
             self.duration, self._claimed = self._file.find_end()
@@ -206,7 +206,7 @@ class Video:
         if given is None:
             raise self._file.error("not one frame can be decoded there")
 
-    def _pixels(self, picture: "Picture") -> Pixels:
+    def _pixels(self, picture: "DecodedFrame") -> Pixels:
         """A frame in the size of the first one: streams may change theirs."""
         pixels = picture.pixels(self._size)
         self._shape = self._shape or (pixels.shape[0], pixels.shape[1])

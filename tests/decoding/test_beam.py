@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from captioner.decoding.beam import beam_search
-from captioner.decoding.steps import Search
+from captioner.decoding.steps import DecodingConfig
 from captioner.errors import ModelError
 from captioner.text.vocabulary import Vocabulary
 
 searches = st.builds(
-    Search,
+    DecodingConfig,
     beam_size=st.integers(3, 6),
     num_captions=st.integers(1, 3),
     min_length=st.integers(0, 4),
@@ -31,11 +31,11 @@ def plain_search(model, picture, options):
             for word in [*words, None]:
                 logits, state, _ = model.step(torch.tensor([[last]]), state, {"picture": picture[None]})
                 last = word
-            gains = logits[0, 0].log_softmax(-1).tolist()
+            log_probs = logits[0, 0].log_softmax(-1).tolist()
             if length >= options.min_length:
-                candidates.append((words, total + gains[Vocabulary.end], True))
+                candidates.append((words, total + log_probs[Vocabulary.end], True))
             if length < options.max_length:
-                candidates += [((*words, word), total + gains[word], False) for word in model.words]
+                candidates += [((*words, word), total + log_probs[word], False) for word in model.words]
         candidates.sort(key=lambda candidate: -candidate[1])
         kept = candidates[: options.beam_size]
         ended += [(total / (length + 1) ** options.length_penalty, words) for words, total, ends in kept if ends]
@@ -55,7 +55,7 @@ def plain_search(model, picture, options):
 def test_a_beam_wide_enough_finds_the_best_of_all_captions(tiny, seed, length_penalty):
     model = tiny(seed)
     state, context = model.start(3)
-    options = Search(beam_size=130, num_captions=5, max_length=4, length_penalty=length_penalty)
+    options = DecodingConfig(beam_size=130, num_captions=5, max_length=4, length_penalty=length_penalty)
     found = beam_search(model, state, context, options)
     for picture, hypotheses in zip(context["picture"], found, strict=True):
         every = [words for length in range(1, 5) for words in itertools.product(model.words, repeat=length)]
@@ -76,7 +76,7 @@ def test_all_images_at_once_find_what_each_finds_alone(tiny, seed, options):
 def test_one_beam_is_greedy_search(tiny):
     model = tiny(3, vocabulary_size=30, end_bias=1.5)
     state, context = model.start(12)
-    found = beam_search(model, state, context, Search(beam_size=1, max_length=9))
+    found = beam_search(model, state, context, DecodingConfig(beam_size=1, max_length=9))
     lengths = set()
     for picture, (hypothesis,) in zip(context["picture"], found, strict=True):
         state, last, words = model.start(1)[0], Vocabulary.start, []
@@ -125,7 +125,7 @@ def test_an_image_does_not_see_its_neighbours(tiny, seed, options, data):
 
 def test_nothing_but_words_is_said_when_hardly_any_word_is_left(tiny):
     model = tiny(0, vocabulary_size=12, end_bias=1.0)  # eight words, none to be said twice
-    options = Search(beam_size=3, max_length=8, length_penalty=2.0, no_repeat_ngram=1)
+    options = DecodingConfig(beam_size=3, max_length=8, length_penalty=2.0, no_repeat_ngram=1)
     found = beam_search(model, *model.start(6), options)
     for (hypothesis,) in found:
         assert set(hypothesis.tokens) <= set(model.words)
@@ -135,7 +135,7 @@ def test_nothing_but_words_is_said_when_hardly_any_word_is_left(tiny):
 def test_finished_images_leave_the_batch(tiny):
     model = tiny(1, vocabulary_size=20, end_bias=2.0)
     state, context = model.start(16)
-    beam_search(model, state, context, Search(beam_size=2, max_length=30, length_penalty=0))
+    beam_search(model, state, context, DecodingConfig(beam_size=2, max_length=30, length_penalty=0))
     sizes = [images for images, _ in model.calls]
     assert sizes == sorted(sizes, reverse=True)
     assert 1 <= sizes[-1] < sizes[0] == 16
@@ -145,7 +145,7 @@ def test_unknown_words_and_padding_are_never_said_even_if_most_probable(tiny):
     model = tiny(0)
     model.bias[[Vocabulary.pad, Vocabulary.start, Vocabulary.unk]] = 50
     state, context = model.start(4)
-    for hypotheses in beam_search(model, state, context, Search(num_captions=5)):
+    for hypotheses in beam_search(model, state, context, DecodingConfig(num_captions=5)):
         assert all(set(hypothesis.tokens) <= set(model.words) for hypothesis in hypotheses)
         assert hypotheses[0].log_probability < -40  # they keep their share of probability
 
@@ -168,7 +168,7 @@ def test_lengths_and_repeats_stay_within_limits(tiny, seed, options):
 def test_max_length_closes_a_caption_that_would_go_on(tiny):
     model = tiny(0, end_bias=-100.0)
     state, context = model.start(1)
-    (hypothesis,) = beam_search(model, state, context, Search(max_length=3))[0]
+    (hypothesis,) = beam_search(model, state, context, DecodingConfig(max_length=3))[0]
     assert len(hypothesis.tokens) == 3
     assert not hypothesis.finished
     assert hypothesis.token_log_probabilities[-1] < -90
@@ -177,7 +177,7 @@ def test_max_length_closes_a_caption_that_would_go_on(tiny):
 def test_a_caption_that_ends_by_itself_is_finished(tiny):
     model = tiny(0, end_bias=100.0)
     state, context = model.start(1)
-    (hypothesis,) = beam_search(model, state, context, Search(max_length=3))[0]
+    (hypothesis,) = beam_search(model, state, context, DecodingConfig(max_length=3))[0]
     assert len(hypothesis.tokens) == 1
     assert hypothesis.finished
 
@@ -185,7 +185,9 @@ def test_a_caption_that_ends_by_itself_is_finished(tiny):
 def test_a_beam_wider_than_the_vocabulary_works(tiny):
     model = tiny(0, vocabulary_size=5)
     state, context = model.start(2)
-    found = beam_search(model, state, context, Search(beam_size=9, num_captions=9, max_length=3, no_repeat_ngram=1))
+    found = beam_search(
+        model, state, context, DecodingConfig(beam_size=9, num_captions=9, max_length=3, no_repeat_ngram=1)
+    )
     # once the only word is used up it may come again
     assert {hypothesis.tokens for hypothesis in found[0]} == {(4,), (4, 4), (4, 4, 4)}
 
@@ -194,9 +196,9 @@ def test_a_diverged_model_is_reported(tiny):
     model = tiny(0)
     model.output[:] = torch.nan
     with pytest.raises(ModelError, match="not a number"):
-        beam_search(model, *model.start(2), Search())
+        beam_search(model, *model.start(2), DecodingConfig())
 
 
 def test_attention_is_left_out_unless_asked_for(tiny):
     model = tiny(0)
-    assert beam_search(model, *model.start(1), Search())[0][0].attention is None
+    assert beam_search(model, *model.start(1), DecodingConfig())[0][0].attention is None

@@ -4,14 +4,14 @@ import torch
 from captioner.decoding.beam import beam_search
 from captioner.decoding.fusion import ShallowFusion
 from captioner.decoding.sampling import sample_search
-from captioner.decoding.steps import Search
+from captioner.decoding.steps import DecodingConfig
 from captioner.errors import UsageError
 from captioner.models.language import LanguageNetwork, NetworkConfig
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 
 WORDS = Vocabulary([*SPECIALS, "a", "dog", "cat", "runs", "sits", "zebra", "yak"])
 KNOWN = Vocabulary([*SPECIALS, "sits", "a", "runs", "cat", "dog", "other"])
-SEARCH = Search(beam_size=6, num_captions=6, max_length=4, length_penalty=0.0)
+SEARCH = DecodingConfig(beam_size=6, num_captions=6, max_length=4, length_penalty=0.0)
 
 
 def network(seed, vocabulary):
@@ -38,7 +38,7 @@ def fuse(decoder, language, weight):
 
 
 @torch.inference_mode()
-def gains(model, ids):
+def log_probs(model, ids):
     state, read, found = model.start(1), WORDS.start, []
     for word in ids:
         logits, state, _ = model.step(torch.tensor([[read]]), state, {})
@@ -56,8 +56,8 @@ def test_a_caption_is_worth_both_log_probabilities(decoder, language):
     for hypothesis in found[0]:
         ids = [*hypothesis.tokens, WORDS.end]
         theirs = KNOWN.encode(WORDS.tokens[word] for word in ids)
-        own = gains(decoder, ids).gather(1, torch.tensor(ids)[:, None]).squeeze(1)
-        fluency = gains(language, theirs).gather(1, torch.tensor(theirs)[:, None]).squeeze(1)
+        own = log_probs(decoder, ids).gather(1, torch.tensor(ids)[:, None]).squeeze(1)
+        fluency = log_probs(language, theirs).gather(1, torch.tensor(theirs)[:, None]).squeeze(1)
         # two of the decoder's words, and its <unk>, are unknown to the language model
         fluency -= torch.tensor([3.0]).log() * (torch.tensor(theirs) == KNOWN.unk)
         assert hypothesis.log_probability == pytest.approx(float((own + 0.7 * fluency).sum()), abs=1e-4)
@@ -76,7 +76,7 @@ def test_without_weight_the_language_model_changes_nothing(decoder, language):
 @torch.inference_mode()
 def test_a_heavy_language_model_decides(decoder, language):
     fusion = fuse(decoder, language, 1e4)
-    best = beam_search(fusion, fusion.start(decoder.start(1)), {}, Search(beam_size=1, max_length=3))[0][0]
+    best = beam_search(fusion, fusion.start(decoder.start(1)), {}, DecodingConfig(beam_size=1, max_length=3))[0][0]
     logits, _, _ = language.step(torch.tensor([[KNOWN.start]]), language.start(1), {})
     shared = [word for word in WORDS.tokens[4:] if word in KNOWN]
     favourite = max(shared, key=lambda word: float(logits[0, 0, KNOWN.encode([word])[0]]))
@@ -86,7 +86,7 @@ def test_a_heavy_language_model_decides(decoder, language):
 @torch.inference_mode()
 def test_samples_are_drawn_from_both(decoder, language):
     fusion = fuse(decoder, language, 0.5)
-    options = Search("sample", num_captions=4, max_length=4, seed=1)
+    options = DecodingConfig("sample", num_captions=4, max_length=4, seed=1)
     assert len(sample_search(fusion, fusion.start(decoder.start(2)), {}, options)[1]) == 4
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from captioner.decoding.beam import beam_search
 from captioner.decoding.sampling import sample_search, sample_tokens
-from captioner.decoding.steps import Search
+from captioner.decoding.steps import DecodingConfig
 from captioner.text.vocabulary import Vocabulary
 
 END, PAD = Vocabulary.end, Vocabulary.pad
@@ -68,7 +68,7 @@ def test_all_captions_ending_early_gives_a_short_tensor(tiny):
 def test_an_image_that_leaves_early_does_not_change_the_others(tiny):
     model = tiny(4, vocabulary_size=30, end_bias=1.0)
     state, context = model.start(4)
-    options = Search("sample", num_captions=3, seed=5, max_length=12)
+    options = DecodingConfig("sample", num_captions=3, seed=5, max_length=12)
     before = sample_search(model, state, context, options)
     context["picture"][1] *= 3
     after = sample_search(model, state, context, options)
@@ -80,7 +80,7 @@ def test_an_image_that_leaves_early_does_not_change_the_others(tiny):
 @given(
     seed=st.integers(0, 10_000),
     options=st.builds(
-        Search,
+        DecodingConfig,
         method=st.just("sample"),
         num_captions=st.integers(1, 4),
         min_length=st.integers(0, 3),
@@ -119,7 +119,7 @@ def test_a_score_is_the_models_own_log_probability_whatever_the_options(tiny, se
 def test_top_k_draws_among_the_k_most_probable(tiny, seed, top_k, temperature):
     model = tiny(seed)
     state, context = model.start(1, seed)
-    options = Search(
+    options = DecodingConfig(
         "sample", num_captions=300, min_length=0, max_length=1, top_k=top_k, temperature=temperature, seed=seed
     )
     shares = probabilities(model, context["picture"][0], [], temperature)
@@ -134,7 +134,7 @@ def test_top_k_draws_among_the_k_most_probable(tiny, seed, top_k, temperature):
 def test_top_p_draws_among_the_fewest_words_that_make_up_p(tiny, seed, top_p, temperature):
     model = tiny(seed)
     state, context = model.start(1, seed)
-    options = Search(
+    options = DecodingConfig(
         "sample", num_captions=300, min_length=0, max_length=1, top_p=top_p, temperature=temperature, seed=seed
     )
     shares = probabilities(model, context["picture"][0], [], temperature)
@@ -150,17 +150,17 @@ def test_top_p_draws_among_the_fewest_words_that_make_up_p(tiny, seed, top_p, te
 def test_a_seed_repeats_its_draws_and_no_seed_does_not(tiny):
     model = tiny(0, vocabulary_size=40)
     state, context = model.start(3)
-    seeded = Search("sample", num_captions=3, seed=7)
+    seeded = DecodingConfig("sample", num_captions=3, seed=7)
     assert sample_search(model, state, context, seeded) == sample_search(model, state, context, seeded)
-    unseeded = Search("sample", num_captions=3)
+    unseeded = DecodingConfig("sample", num_captions=3)
     assert sample_search(model, state, context, unseeded) != sample_search(model, state, context, unseeded)
 
 
 def test_a_low_temperature_is_greedy_search(tiny):
     model = tiny(0, vocabulary_size=40)
     state, context = model.start(5)
-    cold = sample_search(model, state, context, Search("sample", temperature=1e-4))
-    greedy = beam_search(model, state, context, Search(beam_size=1))
+    cold = sample_search(model, state, context, DecodingConfig("sample", temperature=1e-4))
+    greedy = beam_search(model, state, context, DecodingConfig(beam_size=1))
     assert [h[0].tokens for h in cold] == [h[0].tokens for h in greedy]
 
 
@@ -169,6 +169,10 @@ def test_draws_at_the_very_edges_of_the_distribution_are_allowed_words(tiny, mon
     model.bias[4] = 60  # the other words' probabilities vanish
     for edge in (0.0, 1 - 2**-24):
         monkeypatch.setattr(torch, "rand", lambda *size, edge=edge, **_: torch.full(size, edge))
-        for options in (Search("sample"), Search("sample", top_k=2), Search("sample", top_p=0.5)):
+        for options in (
+            DecodingConfig("sample"),
+            DecodingConfig("sample", top_k=2),
+            DecodingConfig("sample", top_p=0.5),
+        ):
             (hypothesis,) = sample_search(model, *model.start(1), options)[0]
             assert set(hypothesis.tokens) <= set(model.words)

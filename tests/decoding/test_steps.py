@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captioner.decoding.steps import Search, ban_repeats
+from captioner.decoding.steps import DecodingConfig, ban_repeats
 from captioner.errors import UsageError
 
 
@@ -28,11 +28,11 @@ from captioner.errors import UsageError
 )
 def test_an_option_out_of_range_is_named(options, message):
     with pytest.raises(UsageError, match=message):
-        Search(**options)
+        DecodingConfig(**options)
 
 
 def test_sampling_may_give_more_captions_than_a_beam_holds():
-    assert Search("sample", beam_size=1, num_captions=10).num_captions == 10
+    assert DecodingConfig("sample", beam_size=1, num_captions=10).num_captions == 10
 
 
 @given(words=st.lists(st.integers(4, 7), max_size=10), length=st.integers(1, 4))

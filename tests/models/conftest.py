@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from captioner.decoding.steps import Search
+from captioner.decoding.steps import DecodingConfig
 from captioner.models.caption import CaptionConfig, Captioner, EncoderConfig
 from captioner.models.caption_network import DecoderConfig
 from captioner.text.vocabulary import SPECIALS, Vocabulary
@@ -17,7 +17,7 @@ def make_captioner(seed=0, **decoder):
     config = CaptionConfig(
         encoder=EncoderConfig(name="test_resnet", transform=Transform(size=(64, 96))),
         decoder=DecoderConfig(**{**sizes, **decoder}),
-        search=Search(beam_size=4, max_length=8),
+        search=DecodingConfig(beam_size=4, max_length=8),
     )
     torch.manual_seed(seed)
     model = Captioner.build(config, Vocabulary([*SPECIALS, *WORDS]))

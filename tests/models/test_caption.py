@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from captioner.decoding.steps import Search
+from captioner.decoding.steps import DecodingConfig
 from captioner.errors import ImageError, UsageError
 from captioner.models.caption import Captioner
 from captioner.models.language import LanguageConfig, LanguageModel, NetworkConfig
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 from captioner.training.batches import Batch
-from captioner.training.objectives import CrossEntropy
+from captioner.training.caption.objective import CrossEntropy
 from captioner.vision.encoder import Features
 
 KINDS = [
@@ -39,7 +39,7 @@ def picture(height, width, seed=0):
 def test_a_beams_score_is_the_teacher_forced_log_probability(build, kind):
     model = build(**kind)
     photos = features(model, 3)
-    for row, captions in enumerate(model.generate(photos, Search(beam_size=4, num_captions=3, max_length=8))):
+    for row, captions in enumerate(model.generate(photos, DecodingConfig(beam_size=4, num_captions=3, max_length=8))):
         assert len(captions) == 3
         for caption in captions:
             (forced,) = model.score(photos[row : row + 1], [caption.tokens])
@@ -51,7 +51,7 @@ def test_a_beams_score_is_the_teacher_forced_log_probability(build, kind):
 def test_a_sample_scores_the_same_way(build, kind):
     model = build(**kind)
     photos = features(model, 2)
-    options = Search("sample", num_captions=2, max_length=8, top_p=0.9, seed=0)
+    options = DecodingConfig("sample", num_captions=2, max_length=8, top_p=0.9, seed=0)
     for row, captions in enumerate(model.generate(photos, options)):
         for caption in captions:
             (forced,) = model.score(photos[row : row + 1], [caption.tokens])
@@ -128,7 +128,7 @@ def test_each_captions_words_depend_on_its_own_picture_only(build):
 def test_one_beam_says_the_most_probable_word_each_time(build):
     model = build()
     photos = features(model, 4)
-    for row, (caption,) in enumerate(model.generate(photos, Search(beam_size=1, max_length=6))):
+    for row, (caption,) in enumerate(model.generate(photos, DecodingConfig(beam_size=1, max_length=6))):
         words = [model.vocabulary.start, *model.vocabulary.encode(caption.tokens)]
         with torch.no_grad():
             logits = model.decoder.logits(model.decoder(photos[row : row + 1], torch.tensor([[words]])))[0, 0]
@@ -161,7 +161,7 @@ def test_the_unknown_word_is_never_said(build):
     model = build()
     with torch.no_grad():
         model.decoder.bias[model.vocabulary.unk] = 50
-    for options in (Search(num_captions=5), Search("sample", num_captions=5)):
+    for options in (DecodingConfig(num_captions=5), DecodingConfig("sample", num_captions=5)):
         for caption in model.generate(features(model, 1), options)[0]:
             assert set(caption.tokens) <= set(model.vocabulary.tokens[4:])
 
@@ -237,7 +237,7 @@ def language_model(seed=5):
 
 def test_a_language_model_changes_what_is_said_but_scores_stay_the_captioners(build):
     model = build()
-    photos, options = features(model, 3), Search(beam_size=4, num_captions=3, max_length=8)
+    photos, options = features(model, 3), DecodingConfig(beam_size=4, num_captions=3, max_length=8)
     alone = model.generate(photos, options)
     model.fuse(language_model(), 0.0)
     unchanged = model.generate(photos, options)

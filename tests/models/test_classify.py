@@ -8,15 +8,16 @@ import pytest
 import torch
 
 from captioner.errors import ModelError, VideoError
-from captioner.models.base import load, read_tensors
+from captioner.models.base import load
 from captioner.models.caption import EncoderConfig
 from captioner.models.classify import ClassifyConfig, VideoClassifier
 from captioner.models.classify_network import ClassifierConfig, ClassifierNetwork
-from captioner.models.shared_encoder import FrameEncoder, SharedEncoder, encoder_digest, plain_weights
+from captioner.models.shared_encoder import FrameEncoder, SharedEncoder, encoder_digest
 from captioner.vision.clip_features import FramesConfig
 from captioner.vision.encoder import Encoder
 from captioner.vision.images import Transform
 from captioner.vision.video import Video, windows
+from captioner.weights import named, read_tensors
 
 LABELS = ["jump", "run", "sit"]
 TINY = EncoderConfig(name="test_resnet", transform=Transform(size=(64, 64)))
@@ -32,7 +33,7 @@ def make(encoder=TINY, **network):
     )
     cpu = torch.device("cpu")
     if isinstance(encoder, EncoderConfig):
-        eyes = FrameEncoder(encoder, cpu, plain_weights(Encoder(encoder.name, encoder.transform)))
+        eyes = FrameEncoder(encoder, cpu, named("", Encoder(encoder.name, encoder.transform).state_dict()))
     else:
         eyes = FrameEncoder(encoder, cpu)
     built = ClassifierNetwork(config.network, eyes.channels, len(LABELS))

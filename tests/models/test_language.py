@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from captioner import load
-from captioner.decoding.steps import Search
+from captioner.decoding.steps import DecodingConfig
 from captioner.errors import ModelError, UsageError
 from captioner.models import language
 from captioner.models.language import LanguageConfig, LanguageModel, NetworkConfig
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 
 WORDS = ["a", "dog", "cat", "runs", "on", "the", "grass", "'s"]
-DRAW = Search("sample", num_captions=3, max_length=6, seed=4)
+DRAW = DecodingConfig("sample", num_captions=3, max_length=6, seed=4)
 
 
 def make_model(tokens="words", **network):
@@ -33,12 +33,12 @@ def model():
 
 def step_by_step(model, words):
     """Log-probabilities as a search sees them, word for word."""
-    state, read, gains = model.network.start(1), model.vocabulary.start, []
+    state, read, log_probs = model.network.start(1), model.vocabulary.start, []
     for word in words:
         logits, state, _ = model.network.step(torch.tensor([[read]]), state, {})
-        gains.append(float(logits.log_softmax(-1)[0, 0, word]))
+        log_probs.append(float(logits.log_softmax(-1)[0, 0, word]))
         read = word
-    return gains
+    return log_probs
 
 
 @pytest.mark.parametrize("network", [{}, {"layers": 2}, {"unit": "gru"}, {"unit": "mlp"}, {"embedding_size": 12}])
@@ -99,10 +99,10 @@ def test_a_prompt_is_continued_and_draws_repeat_with_a_seed(model):
 
 @torch.inference_mode()
 def test_a_continuation_is_scored_by_the_model(model):
-    line = model.generate("the dog", Search("sample", max_length=6, seed=2))[0]
+    line = model.generate("the dog", DecodingConfig("sample", max_length=6, seed=2))[0]
     words = model.encode([line.text])[0]
-    gains = step_by_step(model, words)[2:]
-    assert line.score == pytest.approx(sum(gains) / len(gains), abs=1e-4)
+    log_probs = step_by_step(model, words)[2:]
+    assert line.score == pytest.approx(sum(log_probs) / len(log_probs), abs=1e-4)
 
 
 def test_a_prompt_of_unknown_words_only_is_refused(model):

@@ -5,15 +5,16 @@ import numpy as np
 import pytest
 import torch
 
-from captioner.decoding.search import Search
+from captioner.decoding.search import DecodingConfig
 from captioner.models.base import load
 from captioner.models.caption import EncoderConfig
 from captioner.models.caption_network import DecoderConfig
-from captioner.models.shared_encoder import FrameEncoder, plain_weights
+from captioner.models.shared_encoder import FrameEncoder
 from captioner.models.video_caption import TemporalConfig, VideoCaptionConfig, VideoCaptioner, VideoDecoder
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 from captioner.vision.encoder import Encoder
 from captioner.vision.images import Transform
+from captioner.weights import named
 
 WORDS = ["a", "dog", "cat", "runs", "sits", "grows"]
 FRAMES = 4
@@ -26,11 +27,11 @@ def make(temporal: TemporalConfig, attention: bool = True) -> VideoCaptioner:
         encoder=EncoderConfig(name="test_resnet", transform=transform),
         temporal=temporal,
         decoder=DecoderConfig(hidden_size=16, embedding_size=12, heads=4, attention=attention),
-        search=Search(beam_size=2, max_length=6),
+        search=DecodingConfig(beam_size=2, max_length=6),
     )
     torch.manual_seed(0)
     encoder = Encoder("test_resnet", transform)
-    frames = FrameEncoder(config.encoder, torch.device("cpu"), plain_weights(encoder))
+    frames = FrameEncoder(config.encoder, torch.device("cpu"), named("", encoder.state_dict()))
     vocabulary = Vocabulary([*SPECIALS, *WORDS])
     network = VideoDecoder(config.temporal, config.decoder, encoder.channels, len(vocabulary))
     return VideoCaptioner(config, vocabulary, frames, network)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from captioner.decoding.steps import Search
+from captioner.decoding.steps import DecodingConfig
 from captioner.models.caption import CaptionConfig, Captioner, EncoderConfig
 from captioner.models.caption_network import DecoderConfig
 from captioner.text.vocabulary import SPECIALS, Vocabulary
@@ -21,14 +21,14 @@ def model_folder(tmp_path_factory) -> Path:
     config = CaptionConfig(
         encoder=EncoderConfig(name="test_resnet", transform=Transform(size=(64, 64))),
         decoder=DecoderConfig(hidden_size=16, embedding_size=12, heads=4),
-        search=Search(beam_size=4, max_length=8),
+        search=DecodingConfig(beam_size=4, max_length=8),
     )
     torch.manual_seed(2)
     model = Captioner.build(config, Vocabulary([*SPECIALS, *WORDS]))
     with torch.no_grad():  # else an untrained network says the same of every picture
         model.decoder.embedding.weight *= 4
         model.decoder.bias.normal_()
-        model.decoder.picture.weight *= 40
+        model.decoder.image_projection.weight *= 40
     folder = tmp_path_factory.mktemp("model") / "tiny"
     model.save(folder, "A model with random weights, for tests.")
     return folder

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from captioner.recurrent.stepping import Cells, packed_linear, tanh
+from captioner.recurrent.stepping import StepwiseRNN, prepacked_linear, tanh
 from captioner.recurrent.units import Recurrent
 
 
@@ -16,7 +16,7 @@ def test_steps_give_the_states_of_the_whole_sequence(unit, layers):
     inputs = torch.randn(11, 5, dtype=torch.float64)
     rows = torch.randint(11, (3, 6))
     expected, end = recurrent(inputs[rows])
-    cells, state = Cells(recurrent, inputs), recurrent.initial_state(3, like=inputs)
+    cells, state = StepwiseRNN(recurrent, inputs), recurrent.initial_state(3, like=inputs)
     for step in range(6):
         states, state = cells.step(rows[:, step], state)
         torch.testing.assert_close(states, expected[:, step])
@@ -30,7 +30,7 @@ def test_a_packed_layer_multiplies_as_any_other(dtype, rows):
     torch.manual_seed(0)
     layer = torch.nn.Linear(48, 131).to(dtype)
     inputs = torch.randn(rows, 48)
-    found = packed_linear(layer.weight, layer.bias)(inputs.to(dtype))
+    found = prepacked_linear(layer.weight, layer.bias)(inputs.to(dtype))
     assert found.dtype == dtype
     expected = torch.nn.functional.linear(inputs.to(dtype).double(), layer.weight.double(), layer.bias.double())
     torch.testing.assert_close(found.double(), expected, atol=0.02 if dtype == torch.bfloat16 else 1e-5, rtol=0.01)

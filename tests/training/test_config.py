@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from captioner.applications import APPLICATIONS
 from captioner.errors import ConfigError, UsageError
-from captioner.training.config import KINDS, load_config
+from captioner.training.config import load_config
 
 
 @pytest.mark.parametrize(
@@ -74,4 +75,4 @@ CONFIGURATIONS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 
 @pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.stem)
 def test_the_configurations_in_the_repository_are_valid(path):
-    assert load_config(path).kind in KINDS
+    assert load_config(path).kind in APPLICATIONS

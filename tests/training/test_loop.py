@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from captioner.errors import ConfigError, DataError, ModelError
 from captioner.models.base import load
-from captioner.pipelines.train import train
+from captioner.pipelines.train.command import train
 
 RUNS = ("fine_tune_1", "fine_tune_2")
 

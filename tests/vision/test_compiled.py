@@ -37,20 +37,20 @@ def test_a_kept_network_gives_the_same_features(encoder, pixels):
 
 
 def test_damaged_files_are_made_again(encoder, folder):
-    compiled.convert(encoder, "key")
+    compiled.convert(encoder, encoder.transform.size, encoder.grid_shape(), encoder.channels, "key")
     (folder / "key" / "cnn.xml").write_text("<net")
     assert compiled.find("key") is None
-    compiled.convert(encoder, "key")
+    compiled.convert(encoder, encoder.transform.size, encoder.grid_shape(), encoder.channels, "key")
     assert compiled.find("key") is not None
 
 
 def test_only_the_latest_used_are_kept(encoder, folder, monkeypatch):
     monkeypatch.setattr(compiled, "_KEPT", 2)
     for key in ("first", "second"):
-        compiled.convert(encoder, key)
+        compiled.convert(encoder, encoder.transform.size, encoder.grid_shape(), encoder.channels, key)
     os.utime(folder / "second", (1, 1))
     assert compiled.find("first") is not None
-    compiled.convert(encoder, "third")
+    compiled.convert(encoder, encoder.transform.size, encoder.grid_shape(), encoder.channels, "third")
     assert sorted(path.name for path in folder.iterdir()) == ["first", "third"]
 
 

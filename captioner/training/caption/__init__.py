@@ -1,0 +1,1 @@
+"""What trains a photo captioner: configuration, batches, objectives, validation, model card."""

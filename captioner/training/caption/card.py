@@ -1,0 +1,48 @@
+"""The model card that a training writes: what the model is, what it learnt from, and what it scored."""
+
+from collections.abc import Mapping
+
+from captioner.training.caption.config import CaptionTrainingConfig
+from captioner.training.loop import Scores
+
+
+def write_card(
+    config: CaptionTrainingConfig,
+    command: str,
+    origin: str,
+    scores: Scores,
+    validation_photos: Mapping[str, int],
+    training_photos: int,
+    texts: int,
+) -> str:
+    """A model card in Markdown; what a person must add (licences, what it is good and bad at) is listed at its end."""
+    decoder, encoder = config.decoder, config.encoder
+    looks = f"attention ({decoder.heads} heads)" if decoder.attention else "no attention (Show and Tell)"
+    metrics = list(next(iter(scores.values())))
+    rows = [
+        f"| {name} ({validation_photos[name]} photos) | "
+        + " | ".join(f"{each[metric]:.4f}" for metric in metrics)
+        + " |"
+        for name, each in scores.items()
+    ]
+    return "\n".join(
+        [
+            f"# {config.purpose}",
+            "",
+            f"- Encoder: {encoder.name}, {encoder.precision} on a CPU.",
+            f"- Decoder: {decoder.layers} x {decoder.unit} of {decoder.hidden_size}, {looks}.",
+            f"- Learnt from: {training_photos} photos ({', '.join(config.data.sets)}) and {texts} captions.",
+            f"- Last stage: {origin}.",
+            f"- Made by: `{command}`",
+            "",
+            "Scores on the validation splits, which also chose this checkpoint:",
+            "",
+            f"| data | {' | '.join(metrics)} |",
+            f"| --- | {' | '.join('---' for _ in metrics)} |",
+            *rows,
+            "",
+            "Still to be written by whoever publishes this model: the licences of its data, what it is good and bad "
+            "at, and scores on a test split.",
+            "",
+        ]
+    )

@@ -1,0 +1,149 @@
+"""What trains a photo captioner: its data, networks and stages, as configuration files name them."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from captioner.decoding.steps import DecodingConfig
+from captioner.models.caption_network import DecoderConfig
+from captioner.training.config import Count, Rate, Share, Stage, Strict, TrainingConfig
+from captioner.vision.encoder import Precision
+
+
+class CaptionFile(Strict):
+    """One set of captioned photos. Paths are relative to `data.root`.
+
+    Attributes:
+        captions: COCO or Karpathy JSON, or a zip file that holds one.
+        photos: folders and zip files with the photos.
+        split: which split the photos of a COCO file are; Karpathy's files say their own.
+        hold_out: how many training photos of a COCO file become its validation split.
+    """
+
+    captions: Path
+    photos: list[Path] = Field(min_length=1)
+    split: Literal["train", "val", "test"] = "train"
+    hold_out: int = Field(0, ge=0)
+
+
+class DataConfig(Strict):
+    """What to learn from.
+
+    Attributes:
+        root: folder that the other paths are relative to.
+        sets: captioned photos, by a name under which scores are reported.
+        text: captions without photos, for the language stage; those of photos in a validation or test split are
+            left out.
+        min_count: rarer words become `<unk>`.
+        max_caption_length: words after which a training caption is cut.
+        allow_missing: go on without the photos that are not there.
+        mirror: cache the features of each photo's mirror image too, and train on either.
+        cache: folder for the photos' features; `features` in the run folder by default.
+    """
+
+    root: Path = Path()
+    sets: dict[str, CaptionFile] = Field(min_length=1)
+    text: list[Path] = Field(default=[])
+    min_count: Count = 5
+    max_caption_length: Count = 30
+    allow_missing: bool = False
+    mirror: bool = True
+    cache: Path | None = None
+
+
+class EncoderChoice(Strict):
+    """The CNN.
+
+    Attributes:
+        name: timm's name.
+        weights: a local safetensors file in timm's key names; without it `pretrained` decides.
+        pretrained: fetch timm's weights from the model hub.
+        size: of the square input in pixels; the network's own by default.
+        crop: `squash` keeps the whole picture; `center` is timm's evaluation crop.
+        precision: of the arithmetic on a CPU.
+    """
+
+    name: str
+    weights: Path | None = None
+    pretrained: bool = True
+    size: Count | None = None
+    crop: Literal["squash", "center"] = "squash"
+    precision: Precision = "float32"
+
+
+class LanguageStage(Stage):
+    """Cross-entropy on captions without photos: the decoder learns English first."""
+
+    batch_size: Count = 320
+    label_smoothing: Share = 0.1
+
+
+class CrossEntropyStage(Stage):
+    """Cross-entropy on cached features.
+
+    Attributes:
+        label_smoothing: probability mass spread over all words.
+        captions_per_photo: how many of a photo's captions each epoch reads.
+    """
+
+    label_smoothing: Share = 0.1
+    captions_per_photo: Count = 5
+
+
+class FineTuneStage(CrossEntropyStage):
+    """Cross-entropy end to end, on augmented photos.
+
+    Attributes:
+        encoder_rate: the CNN's learning rate as a share of the decoder's.
+        frozen: share of the CNN's layers, from the first on, that stay as they are.
+        smallest_crop: least share of the photo's area that a training crop shows.
+        jitter: strength of random changes of brightness, contrast and saturation.
+    """
+
+    encoder_rate: Rate = 0.1
+    frozen: Share = 0.0
+    smallest_crop: Share = 0.7
+    jitter: Share = 0.2
+
+
+class SelfCriticalStage(Stage):
+    """CIDEr-D optimised by policy gradient; each photo's samples are one another's baseline.
+
+    Attributes:
+        samples: captions drawn for each photo.
+        max_length: of a sample, in words.
+    """
+
+    samples: int = Field(5, ge=2)
+    max_length: Count = 20
+
+
+class Stages(Strict):
+    """The stages to run, in this order; those left out are not run."""
+
+    language: LanguageStage | None = None
+    cross_entropy: CrossEntropyStage | None = None
+    fine_tune: FineTuneStage | None = None
+    self_critical: SelfCriticalStage | None = None
+
+
+class CaptionTrainingConfig(TrainingConfig):
+    """A whole training of a photo captioner.
+
+    Attributes:
+        runs: how often to run the stages after `language`, from what that one kept, with other draws. The model is the
+            mean of the weights that the runs end with (Wortsman et al., 2022, "Model soups"), which costs no time when
+            captioning.
+        search_precision: of the decoder when it captions, on a CPU that multiplies bfloat16; other CPUs use float32.
+    """
+
+    kind: Literal["caption"] = "caption"
+    purpose: str = "captions photos"
+    data: DataConfig
+    encoder: EncoderChoice
+    decoder: DecoderConfig = Field(default_factory=lambda: DecoderConfig.model_validate({}))
+    search: DecodingConfig = DecodingConfig()
+    search_precision: Precision = "float32"
+    runs: Count = 1
+    stages: Stages

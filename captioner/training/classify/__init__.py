@@ -1,0 +1,1 @@
+"""What trains a classifier of clips: configuration, fitting, fine-tuning, model card."""

@@ -1,0 +1,1 @@
+"""What trains a captioner of clips: configuration and model card."""

@@ -1,0 +1,66 @@
+"""What trains a captioner of clips: its data, networks and stage, as configuration files name them."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from captioner.decoding.steps import DecodingConfig
+from captioner.models.caption_network import DecoderConfig
+from captioner.models.video_caption import TemporalConfig
+from captioner.training.caption.config import CrossEntropyStage
+from captioner.training.classify.config import ClipEncoder
+from captioner.training.config import Count, Strict, TrainingConfig
+from captioner.vision.encoder import Precision
+
+
+class VideoData(Strict):
+    """What to learn from. Paths are relative to `root`.
+
+    Attributes:
+        root: folder that the other paths are relative to.
+        captions: a JSON file in the form of MSR-VTT's, or a zip file that holds one.
+        clips: folder of the video files.
+        hold_out: how many training clips become the validation split, where the file has none.
+        min_count: rarer words become `<unk>`.
+        max_caption_length: words after which a training caption is cut.
+        allow_missing: go on without the clips that are not there.
+        views: versions of each clip to learn from, besides their mirror images.
+        cache: folder for the clips' features; `features` in the run folder by default.
+    """
+
+    root: Path = Path()
+    captions: Path
+    clips: Path = Path()
+    hold_out: int = Field(0, ge=0)
+    min_count: Count = 3
+    max_caption_length: Count = 30
+    allow_missing: bool = False
+    views: Count = 1
+    cache: Path | None = None
+
+
+class VideoStages(Strict):
+    """The stage to run: cross-entropy on cached features, where a photo is a clip."""
+
+    cross_entropy: CrossEntropyStage
+
+
+class VideoTrainingConfig(TrainingConfig):
+    """A whole training of a captioner of clips.
+
+    Attributes:
+        frames: of each clip, evenly spread.
+        search_precision: of the decoder when it captions, on a CPU that multiplies bfloat16; other CPUs use float32.
+    """
+
+    kind: Literal["video"] = "video"
+    purpose: str = "captions clips"
+    data: VideoData
+    encoder: ClipEncoder
+    frames: Count = 16
+    temporal: TemporalConfig = Field(default_factory=lambda: TemporalConfig.model_validate({}))
+    decoder: DecoderConfig = Field(default_factory=lambda: DecoderConfig.model_validate({}))
+    search: DecodingConfig = DecodingConfig()
+    search_precision: Precision = "float32"
+    stages: VideoStages

@@ -1,0 +1,89 @@
+"""Tensors in files and under names: reading, checking, choosing and writing them. Stands below all networks."""
+
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from captioner.errors import ModelError
+
+Weights = dict[str, Tensor]
+
+
+def read_tensors(path: Path) -> Weights:
+    """All tensors of a safetensors file.
+
+    Raises:
+        ModelError: the file is missing, cut or not a safetensors file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise ModelError(f"{path}: there is no such weights file.")
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ModelError(f"{path}: not a complete safetensors file ({error}); copy or download it again.") from error
+
+
+def check_fit(found: Weights, expected: Weights, path: Path) -> None:
+    """Refuse weights that are not exactly those a network has.
+
+    Raises:
+        ModelError: a tensor is missing, unknown, or of another shape; the first one is named.
+    """
+    for name in expected:
+        if name not in found:
+            raise ModelError(f"{path}: tensor {name} is missing; copy the whole model folder again.")
+        if found[name].shape != expected[name].shape:
+            raise ModelError(
+                f"{path}: tensor {name} has shape {tuple(found[name].shape)}, but config.json makes it "
+                f"{tuple(expected[name].shape)}; the two come from different trainings."
+            )
+    spare = found.keys() - expected.keys()
+    if spare:
+        raise ModelError(f"{path}: has the tensor {min(spare)}, which config.json has no place for.")
+
+
+def write_tensors(path: Path, weights: Weights) -> None:
+    """Write a safetensors file, floating-point numbers as float16; it appears whole or not at all."""
+    from safetensors.torch import save_file
+
+    half = {
+        name: value.detach().to("cpu", torch.float16 if value.is_floating_point() else value.dtype).contiguous()
+        for name, value in weights.items()
+    }
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    save_file(half, temporary, metadata={"format": "pt"})
+    temporary.chmod(0o644)  # safetensors makes it unreadable to others, as a package's files must not be
+    os.replace(temporary, path)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a UTF-8 text file, which appears whole or not at all, also where the power fails.
+
+    Raises:
+        OSError: it cannot be written; what stood there stays.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def part_of(weights: Weights, prefix: str) -> Weights:
+    """The tensors under a prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+
+
+def named(prefix: str, weights: Weights) -> Weights:
+    """Tensors under a prefix, but for the counters of batch normalisation, which model folders do not hold."""
+    return {f"{prefix}{name}": value for name, value in weights.items() if not name.endswith("num_batches_tracked")}

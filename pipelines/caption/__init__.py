@@ -1,0 +1,1 @@
+"""`captioner caption`: photos and clips to captions."""

@@ -1,0 +1,136 @@
+"""`captioner caption`: inputs, outputs and the model come together here."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from rich.console import Console
+
+from captioner.errors import UsageError
+from captioner.pipelines.caption.media import FRAMES, ClipOptions, is_clip
+from captioner.pipelines.caption.options import LM_WEIGHT, CaptionOptions
+from captioner.pipelines.caption.outputs import CaptionTable, CocoResults, Sidecars
+from captioner.pipelines.caption.subtitles import SUFFIXES as SUBTITLES
+from captioner.pipelines.caption.subtitles import Subtitles
+from captioner.pipelines.folder.command import run_folder_command
+from captioner.pipelines.folder.inputs import find_inputs, identity, shown
+from captioner.pipelines.folder.outputs import CsvRows, JsonRows, JsonStream, Outputs, Writer, writer_of
+from captioner.pipelines.folder.progress import Meter, Summary
+from captioner.pipelines.folder.tables import WindowRows
+from captioner.pipelines.gallery.pages import Gallery
+from captioner.vision.images import SUFFIXES
+from captioner.vision.video import VIDEO_SUFFIXES
+
+SUBTITLE_SECONDS = 5.0  # that a subtitle stays, unless the scene changes, where nothing else is asked for
+
+
+def caption(options: CaptionOptions) -> int:
+    """Run the command; returns the exit status.
+
+    Raises:
+        UsageError: something is wrong that can be said before any work is done.
+        ModelError: the model cannot be used.
+    """
+    if options.lm is None and options.lm_weight is not None:
+        raise UsageError("--lm-weight is how much a language model has to say; name one with --lm, such as captions.")
+    if options.every is not None and not options.every > 0:
+        raise UsageError(f"--every is {options.every:g}; give a positive number of seconds.")
+    found = find_inputs(options.inputs, SUFFIXES | VIDEO_SUFFIXES, kind="images or clips")
+    console = Console(stderr=bool(options.outputs) or options.sidecar or not sys.stdout.isatty())
+    outputs = Outputs(_writers(options, found.paths, console))
+    work = partial(_caption, outputs=outputs, options=options)
+    clips = sum(map(is_clip, found.paths))
+    kind = "images" if not clips else "clips" if clips == len(found.paths) else "images and clips"
+    return run_folder_command(found, outputs, work, console, kind=kind, verb="captioning", quiet=options.quiet)
+
+
+def _caption(todo: Sequence[str], meter: Meter, summary: Summary, *, outputs: Outputs, options: CaptionOptions) -> None:
+    # every worker has one thread, so nothing waits for anything; the idle ones are not to spin
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import torch  # takes longer than all that is above
+
+    from captioner.models.base import load
+    from captioner.models.caption import Captioner
+    from captioner.models.video_caption import VideoCaptioner
+    from captioner.pipelines.caption.work import caption_folder
+
+    model: Captioner | VideoCaptioner = load(options.model, options.device, ("caption", "video"))
+    if options.lm is not None:
+        model.fuse(
+            load(options.lm, options.device, ("language",)),
+            LM_WEIGHT if options.lm_weight is None else options.lm_weight,
+        )
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if model.device.type == "cpu":
+        torch.set_num_threads(1)
+    else:
+        cores = min(8, cores)  # they take turns on the GPU
+    wanted: dict[str, Any] = {
+        "beam_size": options.beam_size,
+        "num_captions": options.num_captions,
+        "max_length": options.max_length,
+    }
+    caption_folder(
+        todo,
+        model,
+        outputs,
+        replace(model.config.search, **{name: value for name, value in wanted.items() if value is not None}),
+        meter,
+        summary,
+        clips=_clip_options(options, getattr(model.config, "frames", FRAMES)),
+        batch_size=options.batch_size,
+        workers=options.workers or cores,
+        max_pixels=options.max_pixels,
+        pictures=any(_suffix(path) == ".html" for path in options.outputs or []),
+    )
+
+
+def _clip_options(options: CaptionOptions, frames: int = FRAMES) -> ClipOptions:
+    """How clips are seen, by default as `frames`; subtitles need segments."""
+    count = options.frames or frames
+    subtitles = any(_suffix(path) in SUBTITLES for path in options.outputs or [])
+    if options.every is None and not options.scenes and subtitles:
+        return ClipOptions(count, SUBTITLE_SECONDS, scenes=True)
+    return ClipOptions(count, options.every, options.scenes)
+
+
+def _writers(options: CaptionOptions, paths: Sequence[str], console: Console) -> list[Writer]:
+    keys = [identity(path) for path in options.outputs or []]
+    if len(set(keys)) < len(keys):
+        raise UsageError("two outputs are the same file; name each once.")
+    columns = ["caption", "score"] + [
+        f"{name}_{place}" for place in range(2, options.num_captions + 1) for name in ("caption", "score")
+    ]
+
+    def choices(path: str) -> dict[str, Callable[[], Writer]]:
+        def table() -> Writer:
+            if _clip_options(options).segmented:
+                return WindowRows(path, columns, overwrite=options.overwrite)
+            return CsvRows(path, ["path", *columns], overwrite=options.overwrite)
+
+        return {
+            ".jsonl": lambda: JsonRows(path, overwrite=options.overwrite),
+            ".csv": table,
+            ".json": lambda: CocoResults(path, paths, options.annotations, overwrite=options.overwrite),
+            ".html": lambda: _gallery(path, options),
+            **{suffix: lambda: Subtitles(path, paths, overwrite=options.overwrite) for suffix in SUBTITLES},
+        }
+
+    writers = [writer_of(path, choices(path)) for path in options.outputs or []]
+    if options.sidecar:
+        writers.append(Sidecars(paths, overwrite=options.overwrite))
+    if not writers:
+        writers.append(JsonStream() if console.stderr else CaptionTable(console, paths))
+    return writers
+
+
+def _suffix(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
+
+
+def _gallery(path: str, options: CaptionOptions) -> Writer:
+    title = ", ".join(shown(os.path.basename(os.path.abspath(name))) for name in options.inputs if name != "-")
+    return Gallery(path, title or "Captions", overwrite=options.overwrite)

@@ -1,0 +1,128 @@
+"""What a captioner looks at, one at a time: a photo, a clip, or a segment of one, read and resized."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from captioner.errors import ImageError, VideoError
+from captioner.pipelines.gallery.thumbnails import FilmFrame, Thumbnail, evenly_spaced, film_frame, thumbnail
+from captioner.vision.images import Pixels, Transform, read
+from captioner.vision.scenes import Segment, segments
+from captioner.vision.video import VIDEO_SUFFIXES, Frame, Video, shrinks_to
+
+FRAMES = 4
+"""Of a clip or a segment, for a model that was not trained on clips."""
+
+
+@dataclass(frozen=True)
+class ClipOptions:
+    """How clips are captioned.
+
+    Attributes:
+        frames: of a clip, or of each of its segments.
+        every: seconds of a segment; None for no such limit.
+        scenes: whether segments begin where the scene changes.
+    """
+
+    frames: int = FRAMES
+    every: float | None = None
+    scenes: bool = False
+
+    @property
+    def segmented(self) -> bool:
+        """Whether a clip gets a caption for each of its segments."""
+        return self.scenes or self.every is not None
+
+
+@dataclass(frozen=True)
+class MediaItem:
+    """A photo, a clip or a segment of one, ready for the CNN, or the reason why it is not.
+
+    Attributes:
+        path: of the file.
+        pixels: RGB (frames, height, width, 3); one frame of a photo.
+        span: start and end in seconds; None for a photo.
+        last: whether this is the file's last part.
+        error: why the file cannot be read.
+        warning: what is wrong with a file that can be read all the same.
+        thumbnail: of a photo, for a gallery.
+        film: a few frames of a clip, for a gallery.
+        size: (height, width) of the clip.
+    """
+
+    path: str
+    pixels: Pixels | None = None
+    span: tuple[float, float] | None = None
+    last: bool = True
+    error: str | None = None
+    warning: str | None = None
+    thumbnail: Thumbnail | None = None
+    film: Sequence[FilmFrame] = ()
+    size: tuple[int, int] = (0, 0)
+
+
+def is_clip(path: str) -> bool:
+    """Whether a file is read as a clip, by its suffix."""
+    return os.path.splitext(path)[1].lower() in VIDEO_SUFFIXES
+
+
+def load_media(
+    path: str, transform: Transform, clips: ClipOptions, *, max_pixels: int, pictures: bool
+) -> Iterator[MediaItem]:
+    """The parts of a file, in order.
+
+    Args:
+        path: of a photo or a clip.
+        transform: makes the CNN's input.
+        clips: how a clip is divided.
+        max_pixels: larger photos are refused.
+        pictures: also make what a gallery shows.
+    """
+    if is_clip(path):
+        return load_clip(path, transform, clips, pictures)
+    return iter([load_photo(path, transform, max_pixels, pictures)])
+
+
+def load_photo(path: str, transform: Transform, max_pixels: int, pictures: bool) -> MediaItem:
+    """Read, decode and resize one photo; what is wrong with it becomes part of the result."""
+    try:
+        decoded = read(path, at_least=transform.at_least, max_pixels=max_pixels)
+    except ImageError as error:
+        return MediaItem(path, error=str(error).removeprefix(f"{path}: "))
+    except MemoryError:
+        return MediaItem(path, error="too large for this machine's memory")
+    small = thumbnail(decoded.pixels, transform.window(*decoded.pixels.shape[:2])) if pictures else None
+    return MediaItem(path, transform(decoded.pixels)[None], warning=decoded.warning, thumbnail=small)
+
+
+def load_clip(path: str, transform: Transform, clips: ClipOptions, pictures: bool) -> Iterator[MediaItem]:
+    """Read the parts of one clip; what is wrong with it becomes part of the result."""
+    size = (0, 0)
+    transform = transform.of_frames
+
+    def see(frame: Frame) -> tuple[Pixels, FilmFrame | None]:
+        nonlocal size
+        size = (frame.pixels.shape[0], frame.pixels.shape[1])
+        return transform(frame.pixels), film_frame(frame) if pictures else None
+
+    def part(segment: Segment[tuple[Pixels, FilmFrame | None]], last: bool) -> MediaItem:
+        pixels = np.stack([seen for seen, _ in segment.frames])
+        film = evenly_spaced([frame for _, frame in segment.frames if frame is not None])
+        return MediaItem(path, pixels, (segment.start, segment.end), last, warning=video.warning, film=film, size=size)
+
+    try:
+        # a gallery shows larger frames than the CNN sees
+        with Video(path, size=None if pictures else shrinks_to(transform)) as video:
+            before = None
+            for segment in segments(video, see, clips.frames, every=clips.every, scenes=clips.scenes):
+                if before is not None:
+                    yield part(before, last=False)
+                before = segment
+            if before is not None:
+                yield part(before, last=True)
+    except VideoError as error:
+        yield MediaItem(path, error=str(error).removeprefix(f"{path}: "))
+    except MemoryError:
+        yield MediaItem(path, error="too large for this machine's memory")

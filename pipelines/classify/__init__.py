@@ -1,0 +1,1 @@
+"""`captioner classify`: clips to classes."""

@@ -1,0 +1,32 @@
+"""The options of `captioner classify`."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from captioner.pipelines.folder.options import FolderOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyOptions(FolderOptions):
+    """What can be chosen when clips are classified."""
+
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUT...", help="Clips, folders, patterns, or - to read paths.")
+    ]
+    outputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="FILE.jsonl, .csv, .json or .html; may be repeated.  [default: print]",
+        ),
+    ] = None
+    model: Annotated[str, typer.Option(help="yoga, fight, a model folder, or hf-hub:owner/name.")]
+    top_k: Annotated[int, typer.Option(min=1, help="Classes for each clip, the surest first.")] = 3
+    every: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Also classify each so many seconds of a clip.  [default: whole clips]"),
+    ] = None

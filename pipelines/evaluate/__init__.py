@@ -1,0 +1,1 @@
+"""`captioner evaluate`: captions to scores."""

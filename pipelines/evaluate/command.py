@@ -1,0 +1,190 @@
+"""`captioner evaluate`: caption annotated photos if asked to, score captions, compare systems, and report."""
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+
+from captioner import __version__
+from captioner.applications import run_command
+from captioner.data.results import Annotations, read_annotations, read_results, read_training, some
+from captioner.errors import DataError, ImageError, UsageError
+from captioner.metrics.diversity import diversity
+from captioner.metrics.scores import Scorer
+from captioner.metrics.significance import bootstrap, compare, interval
+from captioner.pipelines.evaluate.options import EvaluateOptions
+from captioner.pipelines.evaluate.report import Comparison, Report, signature
+from captioner.pipelines.folder.inputs import find_inputs, identity
+from captioner.text import ptb
+
+_PIPE_WIDTH = 200  # so that a table in a file keeps its columns
+
+
+def evaluate(options: EvaluateOptions) -> int:
+    """Run the command; returns the exit status.
+
+    Raises:
+        UsageError: something is wrong that can be said before any work is done.
+        DataError: annotations or results cannot be used.
+    """
+    _check(options)
+    references = read_annotations(options.annotations, options.split)
+    photos = _find_photos(options.images, references) if options.images else {}
+    source = options.results or options.output or Path(_default_output(options, references))
+    if options.results:
+        hypotheses = read_results(options.results)
+    else:
+        status = _caption(photos, references, source, options)
+        if status == 130:
+            return status
+        hypotheses = _captions_in(source, photos)
+    report = _report(hypotheses, source, references, options)
+    if options.html:
+        _write(options.html, report.as_html(_thumbnails(report, photos)))
+    if options.json == "-":
+        print(json.dumps(report.as_json(), indent=2))
+        return 0
+    if options.json:
+        _write(Path(options.json), json.dumps(report.as_json(), indent=2) + "\n")
+    if not options.quiet:
+        console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+        console.print(report.as_table())
+        console.print(report.signature, style="dim", soft_wrap=True)
+    return 0
+
+
+def _check(options: EvaluateOptions) -> None:
+    if options.results is None and options.images is None:
+        raise UsageError("give --results FILE to score captions, or --images FOLDER to caption the photos first.")
+    if options.results is not None and options.output is not None:
+        raise UsageError("--output keeps the captions of --images; with --results there are none to keep.")
+    for path in filter(None, [options.html, Path(options.json) if options.json not in (None, "-") else None]):
+        if not path.absolute().parent.is_dir():
+            raise UsageError(f"{path}: there is no folder {path.parent} to write to.")
+
+
+def _report(hypotheses: Mapping[int, str], source: Path, references: Annotations, options: EvaluateOptions) -> Report:
+    """Score captions, and those of the other system on the same images."""
+    chosen = references.matched(hypotheses, source, allow_missing=options.allow_missing)
+    other: Mapping[int, str] = {}
+    if options.compare:
+        other = read_results(options.compare)
+        theirs = references.matched(other, options.compare, allow_missing=options.allow_missing)
+        common = {image: caption for image, caption in hypotheses.items() if image in theirs.captions}
+        if not common:
+            raise DataError(f"{source} and {options.compare} have no image in common; there is nothing to compare.")
+        hypotheses, other = common, {image: other[image] for image in common}
+        chosen = references.matched(common, source, allow_missing=True)
+    scorer = Scorer(chosen.captions, [name.strip().lower() for name in options.metrics.split(",")])
+    scores = scorer.score(hypotheses)
+    resampled = bootstrap(scores)
+    comparison = None
+    if options.compare:
+        other_scores = scorer.score(other)
+        comparison = Comparison(str(options.compare), other_scores.totals, compare(scores, other_scores))
+    training = read_training(options.training) if options.training else references.training
+    return Report(
+        source=str(source),
+        captions=hypotheses,
+        references=chosen,
+        scores=scores,
+        intervals={name: interval(resampled[name]) for name in scores.totals if name in resampled},
+        diversity=diversity(scores.lines, None if training is None else set(ptb.tokenize_lines(training))),
+        signature=signature(scores, chosen),
+        comparison=comparison,
+    )
+
+
+def _find_photos(folder: Path, references: Annotations) -> dict[int, str]:
+    """The annotated photos in a folder, by id: under the annotation's own path, or by name anywhere below.
+
+    Raises:
+        UsageError: there is no such folder, or none of the photos.
+    """
+    from captioner.vision.images import SUFFIXES
+
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: there is no such folder of images.")
+    wanted = {image: references.files[image] for image in references.captions}
+    found = {image: str(folder / name) for image, name in wanted.items() if (folder / name).is_file()}
+    if len(found) < len(wanted):
+        by_name = {os.path.basename(path): path for path in find_inputs([str(folder)], SUFFIXES).paths}
+        for image in wanted.keys() - found.keys():
+            path = by_name.get(os.path.basename(wanted[image]))
+            if path is not None:
+                found[image] = path
+    if not found:
+        first = next(iter(wanted.values()))
+        raise UsageError(f"{folder}: none of the {len(wanted)} annotated photos is here, such as {first}.")
+    return {image: found[image] for image in wanted if image in found}
+
+
+def _caption(photos: Mapping[int, str], references: Annotations, output: Path, options: EvaluateOptions) -> int:
+    """Caption photos into a JSON Lines file, which an interrupted run continues; returns the exit status."""
+    absent = [image for image in references.captions if image not in photos]
+    if absent and not options.allow_missing:
+        raise DataError(
+            f"{options.images}: {some(absent)} of {len(references.captions)} not found, such as "
+            f"{references.files[absent[0]]}; add them, or score what is there with --allow-missing."
+        )
+    return run_command(
+        "caption",
+        inputs=list(photos.values()),
+        outputs=[str(output)],
+        model=options.model,
+        device=options.device,
+        lm=options.lm,
+        lm_weight=options.lm_weight,
+        quiet=options.quiet,
+    )
+
+
+def _default_output(options: EvaluateOptions, references: Annotations) -> str:
+    """Names annotations, split and models: captions of another model, or version, are never taken for this one's."""
+    parts = [options.annotations.name.partition(".")[0], references.split, *_name_and_digest(options.model)]
+    if options.lm is not None:
+        parts += [*_name_and_digest(options.lm), str(options.lm_weight or "")]
+    return "-".join(filter(None, parts)) + ".jsonl"
+
+
+def _name_and_digest(model: str) -> tuple[str, str]:
+    from captioner.models.base import find
+
+    digest = hashlib.sha256(__version__.encode())
+    for file in sorted(find(model).iterdir()):
+        if file.suffix in (".json", ".safetensors"):
+            digest.update(file.read_bytes())
+    return Path(model).name, digest.hexdigest()[:8]
+
+
+def _captions_in(path: Path, photos: Mapping[int, str]) -> dict[int, str]:
+    rows = (json.loads(line) for line in path.read_bytes().splitlines())
+    captions = {identity(row["path"]): row["caption"] for row in rows if "caption" in row}
+    return {image: captions[identity(photo)] for image, photo in photos.items() if identity(photo) in captions}
+
+
+def _thumbnails(report: Report, photos: Mapping[int, str]) -> dict[int, bytes]:
+    """Small copies of the photos that the report shows."""
+    from captioner.pipelines.gallery.thumbnails import THUMBNAIL, thumbnail
+    from captioner.vision.images import read
+
+    pictures = {}
+    for place in (*report.remarkable[0], *report.remarkable[1]):
+        image = report.scores.ids[place]
+        if image in photos:
+            with contextlib.suppress(ImageError):  # a photo that cannot be read is shown without a picture
+                pixels = read(photos[image], at_least=(THUMBNAIL, THUMBNAIL)).pixels
+                pictures[image] = thumbnail(pixels, (0, 0, 1, 1)).jpeg
+    return pictures
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written ({error.strerror}).") from error

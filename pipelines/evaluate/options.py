@@ -1,0 +1,61 @@
+"""The options of `captioner evaluate`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from captioner.pipelines.folder.options import Device
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """What can be chosen when captions are scored."""
+
+    annotations: Annotated[
+        Path, typer.Option("--annotations", "-a", help="COCO captions or Karpathy's dataset_*.json, plain or zipped.")
+    ]
+    results: Annotated[
+        Path | None,
+        typer.Option("--results", "-r", help="COCO results: a list of image_id and caption.  [default: --images']"),
+    ] = None
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the photos, to caption first; with --results to show in the report.  [default: none]"
+        ),
+    ] = None
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE.jsonl", help="Where --images keeps its captions.  [default: by model]"
+        ),
+    ] = None
+    model: Annotated[str, typer.Option(help="A shipped model, a model folder, or hf-hub:owner/name.")] = "photos"
+    device: Device = "auto"
+    lm: Annotated[
+        str | None, typer.Option(help="With --images: a language model, as in captioner caption.  [default: none]")
+    ] = None
+    lm_weight: Annotated[
+        float | None, typer.Option(help="How much it has to say.  [default: as in captioner caption]")
+    ] = None
+    split: Annotated[str | None, typer.Option(help="Part of a Karpathy file.  [default: test]")] = None
+    metrics: Annotated[str, typer.Option(help="Any of bleu,rouge,cider; meteor,spice with Java.")] = "bleu,rouge,cider"
+    json: Annotated[
+        str | None, typer.Option(metavar="FILE|-", help="Write scores as JSON; - prints only that.  [default: none]")
+    ] = None
+    html: Annotated[
+        Path | None, typer.Option(help="Write a report with the best and worst images.  [default: none]")
+    ] = None
+    compare: Annotated[
+        Path | None, typer.Option(help="Other results for the same images, for a paired test.  [default: none]")
+    ] = None
+    training: Annotated[
+        Path | None,
+        typer.Option(help="Captions the model was trained on, to count copies.  [default: a Karpathy file's own]"),
+    ] = None
+    allow_missing: Annotated[
+        bool, typer.Option("--allow-missing", help="Score what is there; the signature says so.")
+    ] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table.")] = False

@@ -1,0 +1,83 @@
+"""What all folder commands do around their work: pass over what is done, report, and end with the right status."""
+
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+
+from captioner.pipelines.folder.inputs import Inputs
+from captioner.pipelines.folder.outputs import Outputs, Record
+from captioner.pipelines.folder.progress import Meter, Summary
+from captioner.pipelines.folder.row_file import WriteError
+
+
+def run_folder_command(
+    found: Inputs,
+    outputs: Outputs,
+    work: Callable[[Sequence[str], Meter, Summary], None],
+    console: Console,
+    *,
+    kind: str,
+    verb: str,
+    quiet: bool,
+) -> int:
+    """Do what the outputs lack yet; returns the exit status.
+
+    Args:
+        found: the inputs.
+        outputs: where records go.
+        work: does the inputs it is given, unless there are none: writes their records, tells the meter of every batch,
+            and adds them to the summary.
+        console: for progress and the summary.
+        kind: what the inputs are, in the plural.
+        verb: what is done to them, as in `captioning images`.
+        quiet: no progress and no summary.
+    """
+    before = {path: outputs.done(path) for path in found.paths}
+    todo = [path for path, state in before.items() if state is None]
+    summary = Summary(before=(len(before) - len(todo), sum(state is True for state in before.values())))
+    problems = [Record(path, error=error) for path, error in found.problems if outputs.done(path) is None]
+    status = 0
+    try:
+        with _silent_codecs(), Meter(len(todo), kind, console, verb=verb, quiet=quiet) as meter:
+            outputs.write(problems)
+            summary.add(problems)
+            if todo:
+                work(todo, meter, summary)
+        outputs.close()
+    except WriteError as error:
+        console.print(f"captioner: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        status = 1
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    except KeyboardInterrupt:
+        status = 130
+    if not quiet:
+        for line in ["interrupted; the same command continues"] * (status == 130) + summary.lines(kind):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return status or int(bool(summary.failures or summary.before[1]))
+
+
+@contextmanager
+def _silent_codecs() -> Iterator[None]:
+    """Keep remarks of image libraries off the terminal: they name no file, and damage is reported in its own row."""
+    warnings.filterwarnings("ignore", module="PIL")
+    try:
+        number = sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):  # not a real file, so not where libraries written in C speak
+        yield
+        return
+    python = sys.stderr
+    saved = os.dup(number)
+    with open(os.devnull, "w") as nowhere, open(saved, "w", encoding=python.encoding, errors=python.errors) as ours:
+        try:
+            os.dup2(nowhere.fileno(), number)
+            sys.stderr = ours
+            yield
+        finally:
+            sys.stderr = python
+            os.dup2(saved, number)

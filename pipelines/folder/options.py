@@ -1,0 +1,35 @@
+"""The options that all folder commands share, stated once: the command line and Python calls are made from them."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+Device = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu, cuda or cuda:N.")]
+JsonFile = Annotated[
+    str | None, typer.Option(metavar="FILE|-", help="Write JSON; - prints only that.  [default: none]")
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderOptions:
+    """What every command that works through files takes; an application adds its own options."""
+
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUT...", help="Files, folders, patterns, or - to read paths.")
+    ]
+    outputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Where results go, by suffix; may be repeated.  [default: print]"
+        ),
+    ] = None
+    device: Device = "auto"
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Inputs computed at a time.  [default: by device]")] = (
+        None
+    )
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads, each with inputs of its own.  [default: as many as cores]")
+    ] = None
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start outputs afresh.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False

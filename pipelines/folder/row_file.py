@@ -1,0 +1,133 @@
+"""A file of rows that is whole after every write, and can be continued after any interruption."""
+
+import io
+import os
+import time
+from collections.abc import Iterator, Sequence
+
+from captioner.errors import CaptionerError, UsageError
+from captioner.pipelines.folder.inputs import shown
+
+SYNC_SECONDS = 5.0  # at most this much work is lost when the power fails; nothing when the process is killed
+
+
+class WriteError(CaptionerError):
+    """An output can no longer be written; what it holds is whole."""
+
+
+class RowFile:
+    """A file of rows between a head and a tail, complete after every write.
+
+    Args:
+        path: of the file.
+        head: what stands before the first row.
+        between: what separates rows.
+        tail: what follows the last row; its first line is what `is_tail` knows it by.
+
+    Raises:
+        UsageError: the file cannot be written, or another process is writing it.
+    """
+
+    def __init__(self, path: str, *, head: bytes = b"", between: bytes = b"\n", tail: bytes = b"\n") -> None:
+        self.path, self.head, self.between, self.tail = path, head, between, tail
+        self.rows = 0
+        self._end = 0  # where the next row goes
+        self._synced = time.monotonic()
+        try:
+            self._file = io.FileIO(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666), "r+b")
+        except OSError as error:
+            raise UsageError(f"{shown(path)}: cannot be written ({reason(error)}).") from error
+        _lock(self._file, path)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file as it stands."""
+        return self._end + len(self.tail)
+
+    def lines(self) -> Iterator[bytes]:
+        """What the file holds, line by line."""
+        with open(self.path, "rb") as file:
+            yield from file
+
+    def start(self, end: int, rows: int) -> None:
+        """Keep the first `rows` rows, which end at byte `end`, and drop the rest."""
+        self.rows, self._end = (rows, end) if rows else (0, 0)
+        self._put(b"" if rows else self.head)
+
+    def append(self, rows: Sequence[bytes]) -> None:
+        """Add rows and hand them to the system.
+
+        Raises:
+            WriteError: it cannot be done; the file is as it was.
+        """
+        if not rows:
+            return
+        self._put((self.between if self.rows else b"") + self.between.join(rows))
+        self.rows += len(rows)
+        if time.monotonic() - self._synced > SYNC_SECONDS:
+            self._sync()
+
+    def change_tail(self, tail: bytes) -> None:
+        """Let something else follow the last row."""
+        self.tail = tail
+        self._put(b"")
+
+    def is_tail(self, rest: bytes) -> bool:
+        """Whether what follows the last row is a tail or an unfinished row, so that it may be dropped."""
+        first, newline, _ = rest.strip(b"\0").removeprefix(self.between).lstrip(b"\n").partition(b"\n")
+        # behind an unfinished row something of the tail that it was to replace may be left
+        unfinished = (not newline or len(self.tail) > 1) and (not first or first[:1] == b"{")
+        return unfinished or self.tail.strip(b"\n").split(b"\n")[0].startswith(first)
+
+    def close(self) -> None:
+        """Write through to the disk."""
+        if not self._file.closed:
+            self._sync()
+            self._file.close()
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise WriteError(f"{shown(self.path)}: cannot be written to the disk ({reason(error)}).") from error
+        self._synced = time.monotonic()
+
+    def _put(self, data: bytes) -> None:
+        """Put `data` and the tail where the last row ends, or leave the file as it was."""
+        end = self._end + len(data)
+        try:
+            self._write(data + (self.tail if end else b""), self._end)
+        except OSError as error:
+            self._file.truncate(self._end)
+            self._write(self.tail if self._end else b"", self._end)  # fits: it was there before
+            raise WriteError(
+                f"{shown(self.path)}: cannot be written ({reason(error)}). Its {self.rows} rows are whole; make room "
+                "and run the same command again to continue."
+            ) from error
+        self._end = end
+
+    def _write(self, data: bytes, at: int) -> None:
+        self._file.seek(at)
+        rest = memoryview(data)
+        while rest:  # a full disk takes a part first, and then says why
+            rest = rest[self._file.write(rest) or 0 :]
+        self._file.truncate()
+
+
+def _lock(file: io.FileIO, path: str) -> None:
+    """Keep a second run from writing the same rows; the lock goes with the process."""
+    try:
+        import fcntl
+    except ImportError:  # Windows lets no second process write anyway
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UsageError(f"{shown(path)}: another run is writing it; wait until it has ended.") from None
+    except OSError:  # a file system without locks
+        return
+
+
+def reason(error: OSError) -> str:
+    """What the system says, in lower case."""
+    return os.strerror(error.errno).lower() if error.errno else str(error)

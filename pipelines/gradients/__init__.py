@@ -1,0 +1,1 @@
+"""`captioner gradients`: how far back in time a network learns."""

@@ -1,0 +1,1 @@
+"""`captioner perplexity` and `captioner generate`: a language model at work."""

@@ -1,0 +1,1 @@
+"""`captioner train`: a configuration to a model folder; one trainer an application."""

@@ -1,0 +1,250 @@
+"""`captioner train` of a photo captioner: from captioned photos to a model folder, stage by stage."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from torch import nn
+from torch.utils.data import DataLoader
+
+from captioner.data.captions import CaptionSet, ImageStore
+from captioner.data.corpora import held_out_photos, read_caption_text
+from captioner.errors import ConfigError
+from captioner.models.caption import CaptionConfig, Captioner, EncoderConfig
+from captioner.text.ptb import tokenize
+from captioner.text.vocabulary import Vocabulary
+from captioner.training.batches import PhotoItems, TextItems, augmented, cached, make_loader
+from captioner.training.caption.card import write_card
+from captioner.training.caption.config import (
+    CaptionTrainingConfig,
+    CrossEntropyStage,
+    FineTuneStage,
+    LanguageStage,
+    SelfCriticalStage,
+)
+from captioner.training.caption.objective import CrossEntropy, SelfCritical
+from captioner.training.caption.validation import caption_scores, language_scores
+from captioner.training.config import Stage
+from captioner.training.loop import Run, Scores
+from captioner.vision.cache import FeatureCache, digest_of_weights
+from captioner.vision.encoder import Engine, Features, default_transform, load_encoder_weights
+from captioner.vision.images import decode_image
+
+console = Console(stderr=True)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage of a run, and the stage whose model it begins with; None for a new one."""
+
+    name: str
+    stage: Stage
+    start: str | None
+
+
+def _plan(config: CaptionTrainingConfig) -> tuple[list[Step], list[str]]:
+    """Every stage of every run, in order, and the last one of each run."""
+    later: dict[str, Stage] = {name: stage for name, stage in config.stages if stage is not None}
+    if not later:
+        raise ConfigError("stages: none is given; choose from language, cross_entropy, fine_tune, self_critical.")
+    language = later.pop("language", None)
+    steps = [] if language is None else [Step("language", language, None)]
+    ends = []
+    for run in range(1, config.runs + 1 if later else 2):
+        last = "language" if language is not None else None
+        for kind, stage in later.items():
+            name = kind if config.runs == 1 else f"{kind}_{run}"
+            steps.append(Step(name, stage, last))
+            last = name
+        ends.append(str(last))
+    return steps, ends
+
+
+def train(config: CaptionTrainingConfig, folder: Path, command: str, *, device: str, resume: bool) -> Path:
+    """Train a photo captioner; see `CaptionTraining`. Returns the folder of the finished model."""
+    return CaptionTraining(config, folder, command, device, resume).run_all()
+
+
+class CaptionTraining:
+    """One training of a photo captioner: its data, its model as it stands, and its stages.
+
+    Args:
+        config: what to do.
+        folder: the run folder.
+        command: that repeats this training, for the model card.
+        device: `auto` or `cpu`.
+        resume: continue from the last checkpoint.
+    """
+
+    def __init__(self, config: CaptionTrainingConfig, folder: Path, command: str, device: str, resume: bool) -> None:
+        self.config = config
+        self.folder = folder
+        self.command = command
+        self.root = config.data.root
+        files = config.data.sets
+        self.photos = ImageStore([self.root / path for file in files.values() for path in file.photos])
+        self.sets = {name: self._read_set(name) for name in files}
+        everything = CaptionSet.join(list(self.sets.values()))
+        self.train_images = everything.split("train")
+        self.validation = {
+            name: part
+            for name, each in self.sets.items()
+            if (part := [image for image in each if image.split == "val"])
+        }
+        if not self.validation:
+            raise ConfigError("data.sets: no photo in a val split; set hold_out to keep some of a COCO file's photos.")
+        self.text = self._read_text(everything)
+        self.run = Run(
+            folder,
+            seed=config.seed,
+            precision=config.precision,
+            checkpoint_steps=config.checkpoint_steps,
+            device=device,
+            resume=resume,
+        )
+        self.model: Captioner
+
+    def run_all(self) -> Path:
+        """Run the stages that are left, and write the finished model."""
+        steps, ends = _plan(self.config)
+        for number, step in enumerate(steps):
+            if self.run.progress.stages_done <= number:
+                # from disk, so that a resumed run begins with the same
+                self.model = self._new_model() if step.start is None else self._read(step.start)
+                self._run_stage(step.name, number, step.stage)
+        final = self.folder / "model"
+        if self.run.accelerator.is_main_process:
+            if len(ends) > 1:
+                self._average(ends)
+            else:
+                self._read(ends[0]).save(final, (self.folder / ends[0] / "README.md").read_text())
+        return final
+
+    def _read(self, stage: str) -> Captioner:
+        """The model that a stage kept."""
+        return Captioner.load(self.folder / stage, self.run.accelerator.device)
+
+    def _average(self, stages: Sequence[str]) -> None:
+        """Write the mean of the models that some stages kept, with its scores."""
+        weights = [self._read(stage).weights() for stage in stages]
+        self.model = self._read(stages[0])
+        with torch.no_grad():
+            for key, value in self.model.weights().items():
+                value.copy_(torch.stack([each[key].float() for each in weights]).mean(0))
+        _, scores = self._validate_afresh()
+        shown = ", ".join(f"{part} CIDEr {each['CIDEr']:.4f}" for part, each in scores.items())
+        console.print(f"mean of {' and '.join(stages)}: {shown}", highlight=False)
+        self._write("model", f"the mean of {' and '.join(stages)}", scores)
+
+    def _run_stage(self, name: str, number: int, stage: Stage) -> None:
+        objective, loader, validate = self._prepare(stage, self.config.seed + number)
+        groups = [{"params": list(self.model.decoder.parameters()), "lr": 1.0}]
+        if isinstance(stage, FineTuneStage):
+            trained = [value for value in self.model.encoder.parameters() if value.requires_grad]
+            groups.append({"params": trained, "lr": stage.encoder_rate})
+        self.run.train(name, number, stage, objective, groups, loader, validate, partial(self._keep, name))
+
+    def _prepare(
+        self, stage: Stage, seed: int
+    ) -> tuple[nn.Module, DataLoader[Any], Callable[[], tuple[float, Scores]]]:
+        """What a stage minimises, on which batches, and how it is validated."""
+        decoder, vocabulary, longest = self.model.decoder, self.model.vocabulary, self.config.data.max_caption_length
+        make = partial(make_loader, batch_size=stage.batch_size, seed=seed)
+        if isinstance(stage, LanguageStage):
+            loader = make(TextItems(self.text, vocabulary, longest))
+            validate = partial(language_scores, self.model, self.validation, longest)
+            return CrossEntropy(decoder, None, stage.label_smoothing), loader, validate
+        photos = partial(PhotoItems, self.train_images, vocabulary, max_length=longest)
+        if isinstance(stage, FineTuneStage):
+            encoder = self.model.encoder
+            encoder.to(self.run.accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            encoder.freeze(stage.frozen)
+            fetch = augmented(self.photos, encoder.transform, stage.smallest_crop, stage.jitter)
+            loader = make(photos(stage.captions_per_photo, fetch=fetch), workers=2)
+            validate = partial(self._validate_afresh)
+            return CrossEntropy(decoder, encoder, stage.label_smoothing), loader, validate
+        cache = self._fill_cache()
+        validate = partial(caption_scores, self.model, self.validation, cache.read)
+        if isinstance(stage, CrossEntropyStage):
+            loader = make(photos(stage.captions_per_photo, fetch=cached(cache)))
+            return CrossEntropy(decoder, None, stage.label_smoothing), loader, validate
+        assert isinstance(stage, SelfCriticalStage)
+        references = {image.file_name: [list(words) for words in image.tokens] for image in self.train_images}
+        objective = SelfCritical(decoder, vocabulary, references, stage.samples, stage.max_length)
+        return objective, make(photos(1, fetch=cached(cache))), validate
+
+    def _read_set(self, name: str) -> CaptionSet:
+        file = self.config.data.sets[name]
+        captions = CaptionSet.read(self.root / file.captions, file.split)
+        if file.hold_out:
+            captions = captions.hold_out(file.hold_out)
+        return captions.with_photos(self.photos, self.config.data.allow_missing)
+
+    def _read_text(self, everything: CaptionSet) -> list[list[str]]:
+        """What the language stage reads: the training photos' captions, and those without photos."""
+        paths = [self.root / path for path in self.config.data.text]
+        pairs = read_caption_text(paths, held_out_photos(everything)) if paths else []
+        written = [list(tokens) for image in self.train_images for tokens in image.tokens]
+        return written + [tokenize(caption) for _, caption in pairs]
+
+    def _new_model(self) -> Captioner:
+        choice = self.config.encoder
+        transform = default_transform(choice.name, choice.size, choice.crop)
+        config = CaptionConfig(
+            purpose=self.config.purpose,
+            encoder=EncoderConfig(name=choice.name, transform=transform, precision=choice.precision),
+            decoder=self.config.decoder,
+            search=self.config.search,
+            search_precision=self.config.search_precision,
+        )
+        vocabulary = Vocabulary.build(self.text, self.config.data.min_count)
+        torch.manual_seed(self.config.seed)
+        model = Captioner.build(config, vocabulary, pretrained=choice.pretrained and choice.weights is None)
+        if choice.weights is not None:
+            load_encoder_weights(model.encoder, self.root / choice.weights)
+        model.decoder.to(self.run.accelerator.device)
+        return model
+
+    def _engine(self) -> Engine:
+        return Engine(self.model.encoder, self.run.accelerator.device, self.config.encoder.precision)
+
+    def _fill_cache(self) -> FeatureCache:
+        """Features of the photos by the encoder as it is now."""
+        names = [image.file_name for each in self.sets.values() for image in each if image.split != "test"]
+        digest = digest_of_weights(self.model.encoder)
+        root = self.config.data.cache or self.folder / "features"
+        with self.run.accelerator.main_process_first(), console.status("Computing features") as status:
+            return FeatureCache.fill(
+                root,
+                self._engine(),
+                self.photos,
+                names,
+                weights_digest=digest,
+                mirror=self.config.data.mirror,
+                progress=lambda done, total: status.update(f"Computing features: {done} of {total} photos"),
+            )
+
+    def _validate_afresh(self) -> tuple[float, Scores]:
+        """Validation with the encoder as it is now, run as it will be after training."""
+        engine = self._engine()
+        transform = self.model.transform
+
+        def read(names: Sequence[str]) -> Features:
+            return engine(np.stack([transform(decode_image(self.photos.read(name), name)) for name in names]))
+
+        return caption_scores(self.model, self.validation, read)
+
+    def _keep(self, stage: str, score: float, scores: Scores) -> None:
+        self._write(stage, stage, scores)
+
+    def _write(self, name: str, origin: str, scores: Scores) -> None:
+        """Write the model as it is now, with its scores and where its weights come from, to a folder of this name."""
+        self.model.config = self.model.config.model_copy(update={"scores": {f"{k} val": v for k, v in scores.items()}})
+        photos = {name: len(part) for name, part in self.validation.items()}
+        card = write_card(self.config, self.command, origin, scores, photos, len(self.train_images), len(self.text))
+        self.model.save(self.folder / name, card)

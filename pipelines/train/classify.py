@@ -1,0 +1,250 @@
+"""`captioner train` of a classifier: from a folder of clips, a sub-folder a class, to a model folder in minutes."""
+
+import csv
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from captioner.data.clips import ClipSet, ClipSplit, LabelledClip
+from captioner.errors import ConfigError
+from captioner.metrics.classification import ClassificationReport
+from captioner.models.base import choose_device
+from captioner.models.caption import EncoderConfig
+from captioner.models.classify import ClassifyConfig, VideoClassifier
+from captioner.models.classify_network import ClassifierNetwork
+from captioner.models.shared_encoder import FrameEncoder, SharedEncoder
+from captioner.training.batches import make_loader
+from captioner.training.classify.card import table, write_card
+from captioner.training.classify.config import ClassifyTrainingConfig, ClipEncoder
+from captioner.training.classify.fine_tuning import ClipItems, EndToEnd
+from captioner.training.classify.fit import fit, fit_projection, predict, read_examples
+from captioner.training.loop import Run, Scores
+from captioner.vision.clip_cache import ClipCache
+from captioner.vision.encoder import Encoder, default_transform, load_encoder_weights
+from captioner.weights import named
+
+console = Console(stderr=True, force_jupyter=False)  # a notebook's own display wants more packages
+
+
+def train(config: ClassifyTrainingConfig, folder: Path, command: str, *, device: str, resume: bool) -> Path:
+    """Train a classifier; see `ClassifierTraining`. Features that are there already are not computed again."""
+    return ClassifierTraining(config, folder, command, choose_device(device), resume).run_all()
+
+
+class ClassifierTraining:
+    """One training of a classifier: its clips, their features, its scores and its model.
+
+    Args:
+        config: what to do.
+        folder: the run folder.
+        command: that repeats this training, for the model card.
+        device: `cpu` or a CUDA device.
+        resume: continue fine-tuning from the last checkpoint.
+
+    Raises:
+        CaptionerError: the clips, their table or the CNN cannot be used.
+    """
+
+    def __init__(
+        self, config: ClassifyTrainingConfig, folder: Path, command: str, device: torch.device, resume: bool
+    ) -> None:
+        self.config = config
+        self.folder = folder
+        self.command = command
+        self.device = device
+        self.resume = resume
+        if config.data.folds and config.stages.fine_tune:
+            raise ConfigError("stages.fine_tune: wants clips to validate on, so leave out data.folds.")
+        clips = ClipSet.read(config.data.root, config.data.table, config.data.group)
+        self._say_problems(clips)
+        self.encoder = make_encoder(config.encoder, config.data.root, device)
+        self.clips, self.cache = self._read_features(clips)
+        self.labels = self.clips.labels
+
+    def run_all(self) -> Path:
+        """Score a model on clips that it has not seen, then keep one; returns its folder."""
+        count = self.config.data.folds
+        if count:
+            parts = self.clips.folds(count, self.config.seed)
+            protocol, learnt = f"{len(parts)}-fold cross-validation", ClipSplit(self.clips.clips, ())
+        else:
+            learnt = self.clips.hold_out(self.config.data.hold_out, self.config.seed)
+            parts, protocol = {"val": learnt}, "validation split"
+        networks, answers = {}, []
+        for place, (name, part) in enumerate(parts.items()):
+            networks[name] = self._fit(part.train, place)
+            if self.config.stages.fine_tune is not None:
+                networks[name] = self._fine_tune(networks[name], part)
+            answers += self._answers(networks[name], name, part.test)
+        network = self._fit(learnt.train, 0) if count else networks["val"]
+        report = self._report(answers, protocol)
+        model = self._model(network, {protocol: _scores(report)})
+        model.save(self.folder / "model", write_card(self.config, self.command, protocol, report, len(learnt.train)))
+        return self.folder / "model"
+
+    def _fine_tune(self, network: ClassifierNetwork, part: ClipSplit) -> ClassifierNetwork:
+        """Go on with the CNN in training; the weights that did best on the validation clips are kept, the CNN's too."""
+        stage, kept = self.config.stages.fine_tune, self.folder / "fine_tune"
+        assert stage is not None
+        run = Run(
+            self.folder,
+            seed=self.config.seed,
+            precision=self.config.precision,
+            checkpoint_steps=self.config.checkpoint_steps,
+            device=self.device.type,
+            resume=self.resume,
+            metric="accuracy",
+            unit="clips",
+        )
+        encoder = self.encoder.encoder
+        encoder.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        encoder.freeze(stage.frozen)
+        items = ClipItems(part.train, self.labels, self.config.frames, self.encoder.transform)
+        trained = [value for value in encoder.parameters() if value.requires_grad]
+
+        def adopt() -> None:
+            self.encoder = FrameEncoder(self.encoder.config, self.device, named("", encoder.state_dict()))
+
+        def validate() -> tuple[float, Scores]:
+            adopt()
+            paths = [clip.path for clip in part.test]
+            given = [found.label for found in self._model(network, {}).classify(paths, top_k=1)]
+            accuracy = sum(label == clip.label for label, clip in zip(given, part.test, strict=True)) / len(given)
+            return accuracy, {"val": {"accuracy": accuracy}}
+
+        def keep(score: float, scores: Scores) -> None:
+            self._model(network, scores).save(kept, "The best weights of a fine-tuning that has not ended yet.\n")
+
+        run.train(
+            "fine_tune",
+            0,
+            stage,
+            EndToEnd(encoder, network, stage.label_smoothing),
+            [
+                {"params": list(network.members.parameters()), "lr": 1.0},
+                {"params": trained, "lr": stage.encoder_rate},
+            ],
+            make_loader(items, stage.batch_size, self.config.seed, workers=2),
+            validate,
+            keep,
+        )
+        best = VideoClassifier.load(kept, self.device)
+        self.encoder = best.encoder
+        _, self.cache = self._read_features(self.clips)
+        return best.network
+
+    def _read_features(self, clips: ClipSet) -> tuple[ClipSet, ClipCache]:
+        data = self.config.data
+        cache = ClipCache(data.cache or self.folder / "features", self.encoder.digest, self.config.frames, data.views)
+        with console.status("Reading clips") as status:
+            unreadable = cache.fill(
+                [clip.path for clip in clips.clips],
+                self.encoder,
+                self.encoder.transform,
+                workers=min(8, os.cpu_count() or 1),
+                progress=lambda done, total: status.update(f"Reading clips: {done} of {total}"),
+            )
+        if not unreadable:
+            return clips, cache
+        readable = clips.without(unreadable)
+        self._say_problems(readable, len(clips.problems))
+        return readable, cache
+
+    def _fit(self, clips: Sequence[LabelledClip], place: int) -> ClassifierNetwork:
+        seed = self.config.seed + place
+        torch.manual_seed(seed)
+        network = ClassifierNetwork(self.config.network, self.encoder.channels, len(self.labels))
+        fit_projection(network, self.cache, clips)
+        network.to(self.device)
+        examples = read_examples(network, self.cache, clips, self.labels)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # the products are so small that threads would mostly wait for each other
+        try:
+            fit(network, examples.to(self.device), self.config.stages.fit, seed)
+        finally:
+            torch.set_num_threads(threads)
+        return network
+
+    def _answers(
+        self, network: ClassifierNetwork, part: str, clips: Sequence[LabelledClip]
+    ) -> list[tuple[LabelledClip, str, Tensor]]:
+        examples = read_examples(network, self.cache, clips, self.labels).to(self.device)
+        probabilities = predict(network, examples)
+        right = (probabilities.argmax(dim=1) == examples.labels.cpu()).float().mean()
+        self._say(f"{part}: accuracy {right:.3f} on {len(clips)} clips")
+        return [(clip, part, row) for clip, row in zip(clips, probabilities, strict=True)]
+
+    def _report(self, answers: Sequence[tuple[LabelledClip, str, Tensor]], protocol: str) -> ClassificationReport:
+        """Score all answers; write them, the scores and the confusion matrix into the run folder."""
+        said = [int(row.argmax()) for _, _, row in answers]
+        true = [self.labels.index(clip.label) for clip, _, _ in answers]
+        report = ClassificationReport.of(self.labels, true, said, [clip.group for clip, _, _ in answers])
+        with (self.folder / "answers.tsv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+            writer.writerow(["path", "part", "label", "said", *self.labels])
+            for (clip, part, row), place in zip(answers, said, strict=True):
+                shares = [f"{share:.4f}" for share in row.tolist()]
+                writer.writerow([clip.path, part, clip.label, self.labels[place], *shares])
+        scores = {
+            "protocol": protocol,
+            "accuracy": report.accuracy,
+            "interval": report.interval,
+            "classes": {label: asdict(score) for label, score in report.classes().items()},
+            "confusion": report.confusion.tolist(),
+        }
+        (self.folder / "scores.json").write_text(json.dumps(scores, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        report.draw(self.folder / "confusion.png", f"{protocol}: accuracy {report.accuracy:.3f}")
+        low, high = report.interval
+        self._say("\n".join(table(report)))
+        self._say(f"{protocol}: accuracy {report.accuracy:.3f}, 95 % interval {low:.3f} to {high:.3f}")
+        return report
+
+    def _model(self, network: ClassifierNetwork, scores: Scores) -> VideoClassifier:
+        shared, config = self.config.encoder.model, self.config
+        fine_tuned = config.stages.fine_tune is not None
+        model_config = ClassifyConfig(
+            purpose=config.purpose,
+            scores=scores,
+            labels=self.labels,
+            frames=config.frames,
+            encoder=SharedEncoder(model=shared, digest=self.encoder.digest)
+            if shared and not fine_tuned
+            else self.encoder.config,
+            network=config.network,
+        )
+        return VideoClassifier(model_config, self.encoder, network, self.device)
+
+    def _say_problems(self, clips: ClipSet, first: int = 0) -> None:
+        for problem in clips.problems[first:]:
+            self._say(problem)
+
+    def _say(self, text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _scores(report: ClassificationReport) -> dict[str, float]:
+    low, high = report.interval
+    return {"accuracy": report.accuracy, "low": low, "high": high}
+
+
+def make_encoder(choice: ClipEncoder, root: Path, device: torch.device) -> FrameEncoder:
+    """The CNN that a configuration names.
+
+    Raises:
+        ModelError: there is none of that name, or its weights cannot be read.
+    """
+    if choice.model is not None:
+        return FrameEncoder(SharedEncoder(model=choice.model, digest=""), device)
+    assert choice.name is not None
+    transform = default_transform(choice.name, choice.size, choice.crop)
+    encoder = Encoder(choice.name, transform, pretrained=choice.pretrained and choice.weights is None)
+    if choice.weights is not None:
+        load_encoder_weights(encoder, root / choice.weights)
+    config = EncoderConfig(name=choice.name, transform=transform, precision=choice.precision)
+    return FrameEncoder(config, device, named("", encoder.state_dict()))

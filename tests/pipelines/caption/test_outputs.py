@@ -1,0 +1,132 @@
+"""COCO results, text files beside the photos, and the table on a terminal."""
+
+import io
+import json
+import os
+
+import pytest
+from rich.console import Console
+
+from captioner.errors import UsageError
+from captioner.pipelines.caption.outputs import CaptionTable, CocoResults, Sidecars
+from captioner.pipelines.folder.inputs import identity
+from captioner.pipelines.folder.outputs import Record
+from captioner.pipelines.folder.row_file import WriteError
+
+DOG = {"caption": "A dog.", "score": -0.5}
+CAT = {"caption": "A cat.", "score": -0.75}
+
+
+def test_coco_ids_come_from_coco_file_names(tmp_path):
+    images = ["val/COCO_val2014_000000000042.jpg", "000000000007.jpg"]
+    writer = CocoResults(str(tmp_path / "r.json"), images, None, overwrite=False)
+    writer.write([Record(images[0], DOG), Record(images[1], {"captions": [CAT, DOG]})])
+    writer.close()
+    assert json.loads((tmp_path / "r.json").read_bytes()) == [
+        {"image_id": 42, "caption": "A dog."},
+        {"image_id": 7, "caption": "A cat."},
+    ]
+
+
+def test_coco_ids_come_from_annotations(tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps({"images": [{"id": 9, "file_name": "my dog.jpg"}]}))
+    writer = CocoResults(str(tmp_path / "r.json"), ["x/my dog.jpg"], str(tmp_path / "a.json"), overwrite=False)
+    writer.write([Record("x/my dog.jpg", DOG)])
+    assert json.loads((tmp_path / "r.json").read_bytes()) == [{"image_id": 9, "caption": "A dog."}]
+
+
+def test_failures_are_not_in_coco_results_and_are_tried_again(tmp_path):
+    images = ["000000000001.jpg", "000000000002.jpg"]
+    writer = CocoResults(str(tmp_path / "r.json"), images, None, overwrite=False)
+    writer.write([Record(images[0], error="not an image"), Record(images[1], DOG)])
+    writer.close()
+    assert len(json.loads((tmp_path / "r.json").read_bytes())) == 1
+    again = CocoResults(str(tmp_path / "r.json"), images, None, overwrite=False)
+    assert again.done == {identity(images[1]): False}
+
+
+def test_results_of_images_not_asked_for_now_are_kept(tmp_path):
+    first, second = ["000000000001.jpg"], ["000000000002.jpg"]
+    for images in (first, second):
+        writer = CocoResults(str(tmp_path / "r.json"), images, None, overwrite=False)
+        writer.write([Record(images[0], DOG)])
+        writer.close()
+    assert [row["image_id"] for row in json.loads((tmp_path / "r.json").read_bytes())] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("images", "annotations", "message"),
+    [
+        (
+            ["dog.jpg", "000000000001.jpg"],
+            None,
+            r"dog\.jpg: no COCO image id \(1 of 2 images\); --annotations FILE\.json",
+        ),
+        (["dog.jpg"], '{"images": []}', r"no COCO image id \(1 of 1 images\); .*a\.json lacks this name"),
+        (["dog.jpg"], "[1]", "not a COCO captions file"),
+        (["a/000000000001.jpg", "b/000000000001.jpg"], None, "have the same image id 1"),
+    ],
+)
+def test_images_without_an_id_of_their_own_are_refused_at_once(tmp_path, images, annotations, message):
+    if annotations is not None:
+        (tmp_path / "a.json").write_text(annotations)
+        annotations = str(tmp_path / "a.json")
+    with pytest.raises(UsageError, match=message):
+        CocoResults(str(tmp_path / "r.json"), images, annotations, overwrite=False)
+    assert not (tmp_path / "r.json").exists()
+
+
+def test_missing_annotations_say_so(tmp_path):
+    with pytest.raises(UsageError, match=r"none\.json: cannot be read"):
+        CocoResults(str(tmp_path / "r.json"), ["a.jpg"], "none.json", overwrite=False)
+
+
+def test_a_text_file_beside_each_image_holds_its_captions(tmp_path):
+    images = [str(tmp_path / name) for name in ("a.jpg", "b.png", "c.jpg")]
+    writer = Sidecars(images, overwrite=False)
+    writer.write(
+        [Record(images[0], DOG), Record(images[1], {"captions": [CAT, DOG]}), Record(images[2], error="empty")]
+    )
+    assert (tmp_path / "a.txt").read_text() == "A dog.\n"
+    assert (tmp_path / "b.txt").read_text() == "A cat.\nA dog.\n"
+    assert not (tmp_path / "c.txt").exists()
+
+
+def test_text_files_that_exist_are_kept_unless_empty_or_overwriting(tmp_path):
+    images = [str(tmp_path / name) for name in ("a.jpg", "b.jpg", "c.jpg")]
+    (tmp_path / "a.txt").write_text("mine")
+    (tmp_path / "b.txt").write_text("")
+    assert Sidecars(images, overwrite=False).done == {identity(images[0]): False}
+    assert Sidecars(images, overwrite=True).done == {}
+
+
+def test_two_images_do_not_share_a_text_file(tmp_path):
+    with pytest.raises(UsageError, match=r"a\.jpg and .*a\.png would share .*a\.txt; rename one of them"):
+        Sidecars([str(tmp_path / "a.jpg"), str(tmp_path / "a.png")], overwrite=False)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path):
+    tmp_path.chmod(0o500)
+    if os.access(tmp_path, os.W_OK):
+        pytest.skip("this user may write everywhere (root)")
+    with pytest.raises(UsageError, match="the folder cannot be written, which --sidecar needs"):
+        Sidecars([str(tmp_path / "a.jpg")], overwrite=False)
+
+
+def test_a_text_file_that_cannot_be_written_leaves_nothing_behind(tmp_path):
+    writer = Sidecars([str(tmp_path / "gone" / "a.jpg")], overwrite=False)
+    with pytest.raises(WriteError, match=r"a\.txt: cannot be written"):
+        writer.write([Record(str(tmp_path / "gone" / "a.jpg"), DOG)])
+
+
+def test_the_table_aligns_captions_scores_and_errors():
+    output = io.StringIO()
+    table = CaptionTable(Console(file=output, width=60), ["a.jpg", "a-very-long-folder-name/with-a-photo.jpg", "c.jpg"])
+    table.write([Record("a.jpg", {"captions": [DOG, CAT]}), Record("c.jpg", error="not an image")])
+    table.write([Record("a-very-long-folder-name/with-a-photo.jpg", DOG, warning="cut")])
+    assert [line.rstrip() for line in output.getvalue().splitlines()] == [
+        "a.jpg                     A dog.                      -0.50",
+        "                          A cat.                      -0.75",
+        "c.jpg                     not an image",
+        "…r-name/with-a-photo.jpg  A dog. (cut)                -0.50",
+    ]

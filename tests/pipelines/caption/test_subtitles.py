@@ -1,0 +1,78 @@
+"""Subtitle files are what players read, are written whole, and belong to one clip."""
+
+import os
+
+import pytest
+
+from captioner.errors import UsageError
+from captioner.pipelines.caption.subtitles import Subtitles, timestamp
+from captioner.pipelines.folder.outputs import Record
+from captioner.pipelines.folder.row_file import WriteError
+
+SEGMENTS = [
+    {"start": 0.0, "end": 5.0, "caption": "A dog runs.", "score": -1.0},
+    {"start": 5.0, "end": 3725.5, "caption": "A dog — sits.", "score": -1.5},
+]
+
+
+def record(path="holiday.mp4"):
+    return Record(path, {"caption": "A dog runs.", "score": -1.0, "segments": SEGMENTS})
+
+
+def test_subrip(tmp_path):
+    Subtitles(str(tmp_path / "a.srt"), ["holiday.mp4"], overwrite=False).write([record()])
+    assert (tmp_path / "a.srt").read_text(encoding="utf-8") == (
+        "1\n00:00:00,000 --> 00:00:05,000\nA dog runs.\n\n2\n00:00:05,000 --> 01:02:05,500\nA dog — sits.\n"
+    )
+
+
+def test_webvtt(tmp_path):
+    Subtitles(str(tmp_path / "a.vtt"), ["holiday.mp4"], overwrite=False).write([record()])
+    text = (tmp_path / "a.vtt").read_text(encoding="utf-8")
+    assert text.startswith("WEBVTT\n\n1\n00:00:00.000 --> 00:00:05.000\nA dog runs.\n\n2\n")
+
+
+def test_a_file_that_is_there_is_done_unless_it_is_to_be_overwritten(tmp_path):
+    path = str(tmp_path / "a.srt")
+    Subtitles(path, ["holiday.mp4"], overwrite=False).write([record()])
+    again = Subtitles(path, ["holiday.mp4"], overwrite=False)
+    assert again.done == {os.path.abspath("holiday.mp4"): False}
+    assert not Subtitles(path, ["holiday.mp4"], overwrite=True).done
+    (tmp_path / "empty.srt").touch()
+    assert not Subtitles(str(tmp_path / "empty.srt"), ["holiday.mp4"], overwrite=False).done
+
+
+def test_a_clip_that_failed_gets_no_file(tmp_path):
+    Subtitles(str(tmp_path / "a.srt"), ["b.mp4"], overwrite=False).write([Record("b.mp4", error="not a video")])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("inputs", [["a.mp4", "b.mp4"], [], ["photo.jpg"]])
+def test_subtitles_are_of_one_clip(tmp_path, inputs):
+    with pytest.raises(UsageError, match=r"subtitles are of one clip, and .*\.jsonl holds any number"):
+        Subtitles(str(tmp_path / "a.srt"), inputs, overwrite=False)
+
+
+def test_other_files_are_never_replaced_unasked(tmp_path):
+    (tmp_path / "a.srt").write_text("Dear diary")
+    with pytest.raises(UsageError, match="holds something else than subtitles"):
+        Subtitles(str(tmp_path / "a.srt"), ["a.mp4"], overwrite=False)
+    with pytest.raises(UsageError, match="cannot be written"):
+        Subtitles(str(tmp_path / "none" / "a.srt"), ["a.mp4"], overwrite=False)
+
+
+def test_a_disk_that_is_full_leaves_no_half_file(tmp_path, monkeypatch):
+    writer = Subtitles(str(tmp_path / "a.srt"), ["holiday.mp4"], overwrite=False)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(WriteError, match="no space left"):
+        writer.write([record()])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_times_are_rounded_to_milliseconds():
+    assert timestamp(59.9996, ",") == "00:01:00,000"
+    assert timestamp(36000.001, ".") == "10:00:00.001"
