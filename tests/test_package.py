@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def sources():
     """The tracked files of the package, relative to the root; all files where there is no repository."""
-    found = subprocess.run(["git", "ls-files", "-z", "captioner", "pipelines"], cwd=ROOT, capture_output=True, text=True)
+    command = ["git", "ls-files", "-z", "captioner", "pipelines"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if found.returncode == 0:
         return [name for name in found.stdout.split("\0") if name and (ROOT / name).is_file()]
     files = [path for folder in ("captioner", "pipelines") for path in (ROOT / folder).rglob("*") if path.is_file()]
