@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ from captioner.vision.images import Pixels
 
 log = logging.getLogger(__name__)
 
+_TELEMETRY = "openvino_telemetry"
 _KEPT = 8  # networks, the latest used
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
@@ -58,8 +60,7 @@ class Streams:
     """
 
     def __init__(self, network: Network, precision: Literal["float32", "bfloat16"]) -> None:
-        import openvino
-
+        openvino = _import_openvino()
         hints = {"INFERENCE_PRECISION_HINT": _PRECISIONS[precision], "PERFORMANCE_HINT": "THROUGHPUT"}
         self._compiled = openvino.compile_model(network.model, "CPU", hints)
         self._shape = (network.grid[0] * network.grid[1], network.channels)
@@ -105,11 +106,26 @@ class Streams:
 def available() -> bool:
     """Whether OpenVINO is installed; says so once where it is not."""
     try:
-        import openvino  # noqa: F401
+        _import_openvino()
     except ImportError:
         log.warning("OpenVINO is not installed, so the CNN runs in PyTorch, several times slower: pip install openvino")
         return False
     return True
+
+
+def _import_openvino() -> Any:
+    """OpenVINO without its telemetry package, which would ask Google for an address and write into `~/intel`.
+
+    A program that has imported OpenVINO before this one does has decided on its telemetry itself.
+    """
+    # OpenVINO takes a stub of its own where the package cannot be imported
+    hidden = "openvino" not in sys.modules and sys.modules.setdefault(_TELEMETRY, None) is None  # type: ignore[arg-type]
+    try:
+        import openvino
+    finally:
+        if hidden:
+            sys.modules.pop(_TELEMETRY, None)
+    return openvino
 
 
 def digest(description: Mapping[str, Any], weights: Mapping[str, Tensor]) -> str:
@@ -124,8 +140,7 @@ def digest(description: Mapping[str, Any], weights: Mapping[str, Tensor]) -> str
 
 def find(key: str) -> Network | None:
     """A network converted before, or None."""
-    import openvino
-
+    openvino = _import_openvino()
     folder = cache_folder() / key
     try:
         about = json.loads((folder / "about.json").read_bytes())
@@ -148,8 +163,7 @@ def convert(
         channels: width of its features.
         key: its `digest`; None keeps nothing.
     """
-    import openvino
-
+    openvino = _import_openvino()
     height, width = size
     example = torch.zeros(1, height, width, 3, dtype=torch.uint8)
     with torch.no_grad(), warnings.catch_warnings():
@@ -169,8 +183,7 @@ def cache_folder() -> Path:
 
 def _keep(network: Network, key: str) -> None:
     """Write a network's folder, whole or not at all; a place that cannot be written costs only time."""
-    import openvino
-
+    openvino = _import_openvino()
     try:
         cache_folder().mkdir(parents=True, exist_ok=True)
         new = Path(tempfile.mkdtemp(dir=cache_folder(), prefix="new-"))
