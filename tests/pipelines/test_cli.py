@@ -2,10 +2,15 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import MISSING, fields
 from importlib.metadata import version
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
+import typer
+
+from captioner.applications import APPLICATIONS, commands, resolve
 
 COMMAND = Path(sys.executable).with_name("captioner")
 
@@ -66,3 +71,24 @@ def test_wrong_usage_is_one_message_and_status_2(arguments):
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
     assert result.stderr.strip()
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_option_says_its_default(name):
+    options = resolve(commands()[name].options)
+    hints = get_type_hints(options, include_extras=True)
+    for field in fields(options):
+        (info,) = hints[field.name].__metadata__
+        assert info.help
+        given = field.default is not MISSING and field.default not in (None, "")  # the help prints those by itself
+        optional = field.default is not MISSING and isinstance(info, typer.models.OptionInfo)
+        assert given or not optional or "[default: " in info.help, field.name
+
+
+def test_the_table_of_applications_names_what_exists():
+    for kind, application in APPLICATIONS.items():
+        assert callable(resolve(application.trainer))
+        assert resolve(application.model).load
+        assert resolve(application.config).model_fields["kind"].default == kind
+    for command in commands().values():
+        assert callable(resolve(command.run))
