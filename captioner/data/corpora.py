@@ -36,14 +36,17 @@ def read_caption_text(paths: Iterable[Path], exclude: Collection[str] = ()) -> l
         exclude: photo ids, as `photo_id` gives them, whose captions are left out.
 
     Returns:
-        (photo id, caption as written) in the order of the files; captions without a word are left out.
+        (photo id, caption as written) in the order of the files; captions without a word, and those that a photo has
+        already (COCO's val2014 holds the photos of val2017), are left out.
 
     Raises:
         DataError: a path is neither, its files do not match line by line, or nothing is left.
     """
     paths = list(paths)
     excluded = set(exclude)
-    pairs = [pair for path in paths for pair in (_read_folder(path) if path.is_dir() else _read_coco(path))]
+    pairs = dict.fromkeys(
+        pair for path in paths for pair in (_read_folder(path) if path.is_dir() else _read_coco(path))
+    )
     kept = [(photo, caption) for photo, caption in pairs if photo not in excluded and re.search(r"\w", caption)]
     if not kept:
         raise DataError(f"{', '.join(map(str, paths)) or 'no file'}: no captions to learn from.")

@@ -1,6 +1,7 @@
 """The network that writes captions: features and the words so far in, the next word's scores out.
 
-The mean of the features is the recurrent network's first input (Vinyals et al., 2015, "Show and Tell"); with attention
+What the mean of the features says is the recurrent network's first input (Vinyals et al., 2015, "Show and Tell") and,
+with a content vector, goes into the output too; with attention
 each state after the recurrent step also looks at the grid (Xu et al., 2015, in the order of Luong et al., 2015), so a
 whole teacher-forced caption is one recurrent call and one batched attention.
 """
@@ -18,7 +19,21 @@ from captioner.vision.encoder import Features
 
 
 class DecoderConfig(BaseModel):
-    """The network that writes. `attention: false` is Show and Tell."""
+    """The network that writes. `attention: false` is Show and Tell.
+
+    Attributes:
+        unit: of the recurrent network.
+        layers: of the recurrent network.
+        hidden_size: of each layer.
+        embedding_size: of a word, read or written.
+        attention: look at the grid after each step.
+        heads: of the attention.
+        content_vector: sum the picture up as a vector in the space of the word embeddings, as if it were the sum of
+            the words that people would use of it. It is the first input, and it goes into every word's output, because
+            a recurrent network forgets its first input within a few words. Without photos the words of a caption can
+            make it, so that text teaches how to read it. Models saved before this was there do without.
+        dropout: of inputs, features and states.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -28,6 +43,7 @@ class DecoderConfig(BaseModel):
     embedding_size: int = Field(512, ge=1)
     attention: bool = True
     heads: int = Field(8, ge=1)
+    content_vector: bool = False
     dropout: float = Field(0.5, ge=0, lt=1)
 
     @model_validator(mode="after")
@@ -51,45 +67,58 @@ class CaptionDecoder(nn.Module):
         self.config = config
         width, hidden = config.embedding_size, config.hidden_size
         self.embedding = nn.Embedding(vocabulary_size, width)
-        self.image_projection = nn.Linear(channels, width)
+        self.image_projection = nn.Linear(width if config.content_vector else channels, width)
         self.recurrent = Recurrent(config.unit, width, hidden, config.layers, config.dropout)
         if config.attention:
             self.regions = nn.Sequential(nn.Linear(channels, hidden), nn.LayerNorm(hidden))
             self.attention = GridAttention(hidden, config.heads)
         self.output_projection = nn.Linear(hidden * (2 if config.attention else 1), width)
+        if config.content_vector:
+            self.content = nn.Linear(channels, width)
+            self.inner = nn.Linear(width, width, bias=False)
+            for layer in (self.image_projection, self.inner):  # sums of embeddings are small, inputs want unit variance
+                nn.init.normal_(layer.weight, std=4 * width**-0.5)
         self.bias = nn.Parameter(torch.zeros(vocabulary_size))
         self.dropout = LockedDropout(config.dropout)
         nn.init.normal_(self.embedding.weight, std=width**-0.5)
 
-    def forward(self, features: Features | None, tokens: Tensor) -> Tensor:
+    def forward(self, features: Features | None, tokens: Tensor, content: Tensor | None = None) -> Tensor:
         """Hidden representations that predict each next token; `logits` makes them scores.
 
         Args:
             features: of the images, or None to read and write without pictures (a language model).
             tokens: (images, captions, steps) of every image's captions, from `start` on. Padding comes last, so it
                 reaches no state that is used.
+            content: (images, embedding_size), the content vectors; by default the features'.
 
         Returns:
             (images, captions, steps, embedding_size).
         """
         images, captions, steps = tokens.shape
         words = self._embed(tokens).flatten(0, 1)
-        first = self._first_input(features, images, words)
+        content = self._content(features) if content is None else content
+        first = self._first_input(features, content, images, words)
         first = first[:, None].expand(-1, captions, -1).reshape(images * captions, 1, -1)
         states, _ = self.recurrent(torch.cat([first, words], dim=1))
         states = self.dropout(states[:, 1:]).reshape(images, captions * steps, -1)
-        readout, _ = self._read_out(states, self._context(features))
+        readout, _ = self._read_out(states, self._context(features, content))
         return readout.view(images, captions, steps, -1)
+
+    @property
+    def output(self) -> tuple[Tensor, Tensor]:
+        """What makes representations scores: a matrix (vocabulary, embedding_size) and a bias (vocabulary,)."""
+        return self.embedding.weight, self.bias
 
     def logits(self, readout: Tensor) -> Tensor:
         """Scores (..., vocabulary) of representations (..., embedding_size)."""
-        return nn.functional.linear(readout, self.embedding.weight, self.bias)
+        return nn.functional.linear(readout, *self.output)
 
     def start(self, features: Features) -> tuple[State, dict[str, Tensor]]:
         """A search's beginning: the state after the picture, (images, 1, layers, hidden), and each image's context."""
-        first = self._first_input(features, len(features), self.embedding.weight)
+        content = self._content(features)
+        first = self._first_input(features, content, len(features), self.embedding.weight)
         _, state = self.recurrent(first[:, None])
-        return {name: value[:, None] for name, value in state.items()}, self._context(features)
+        return {name: value[:, None] for name, value in state.items()}, self._context(features, content)
 
     def step(self, tokens: Tensor, state: State, context: dict[str, Tensor]) -> tuple[Tensor, State, Tensor | None]:
         """One word further in a search.
@@ -113,25 +142,38 @@ class CaptionDecoder(nn.Module):
         # tied embeddings are small enough for the output; inputs want unit variance
         return self.dropout(self.embedding(tokens) * self.config.embedding_size**0.5)
 
-    def _first_input(self, features: Features | None, images: int, like: Tensor) -> Tensor:
+    def _content(self, features: Features | None) -> Tensor | None:
+        """The content vectors (images, embedding_size) of features."""
+        return self.content(features.pooled) if features is not None and self.config.content_vector else None
+
+    def _first_input(self, features: Features | None, content: Tensor | None, images: int, like: Tensor) -> Tensor:
+        if content is not None:
+            return self.image_projection(content)
         if features is None:
             return like.new_zeros(images, self.config.embedding_size)
         return self.image_projection(self.dropout(features.pooled[:, None])).squeeze(1)
 
-    def _context(self, features: Features | None) -> dict[str, Tensor]:
-        if features is None or not self.config.attention:
-            return {}
-        return {"regions": self.regions(self.dropout(features.grid))}
+    def _context(self, features: Features | None, content: Tensor | None) -> dict[str, Tensor]:
+        """What all words read of each image."""
+        context: dict[str, Tensor] = {}
+        if features is not None and self.config.attention:
+            context["regions"] = self.regions(self.dropout(features.grid))
+        if content is not None:
+            context |= {"inner": self.inner(content)[:, None], "content": content[:, None]}
+        return context
 
     def _read_out(self, states: Tensor, context: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
         """Combine states (images, steps, hidden) with what they look at."""
         weights = None
         if self.config.attention:
             attended = torch.zeros_like(states)
-            if context:
+            if "regions" in context:
                 attended, weights = self.attention(states, context["regions"], context["regions"])
             states = torch.cat([states, attended], dim=-1)
-        return torch.tanh(self.output_projection(states)), weights
+        readout = self.output_projection(states)
+        if "content" in context:
+            return torch.tanh(readout + context["inner"]) + context["content"], weights
+        return torch.tanh(readout), weights
 
 
 class SearchDecoder:
@@ -154,18 +196,20 @@ class SearchDecoder:
     def start(self, features: Features) -> tuple[State, dict[str, Tensor]]:
         """As `CaptionDecoder.start`, the context being keys and values (images, heads, ..., width of a head)."""
         state, context = self.decoder.start(features)
-        if not context:
-            return state, {}
-        parts = self.decoder.attention.split(context["regions"])
-        return state, {"keys": parts.transpose(2, 3).contiguous(), "values": parts.contiguous()}
+        if "regions" in context:
+            parts = self.decoder.attention.split(context.pop("regions"))
+            context |= {"keys": parts.transpose(2, 3).contiguous(), "values": parts.contiguous()}
+        return state, context
 
     def step(self, tokens: Tensor, state: State, context: dict[str, Tensor]) -> tuple[Tensor, State, Tensor | None]:
         """As `CaptionDecoder.step`."""
         images, beams = tokens.shape
         states, new = self._cells.step(tokens.flatten(), {name: value.flatten(0, 1) for name, value in state.items()})
         states, weights = states.view(images, beams, -1), None
-        if context:
+        if "keys" in context:
             attended, weights = self.decoder.attention.attend(states, context["keys"], context["values"])
             states = torch.cat([states, attended], dim=-1)
-        logits = self._logits(tanh(self._readout(states)))
+        readout = self._readout(states)
+        readout = tanh(readout + context["inner"]) + context["content"] if "content" in context else tanh(readout)
+        logits = self._logits(readout)
         return logits, {name: value.unflatten(0, (images, beams)) for name, value in new.items()}, weights

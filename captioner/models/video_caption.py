@@ -89,9 +89,10 @@ class VideoDecoder(nn.Module):
         """As `CaptionDecoder.forward`, of features whose grid is (clips, frames, channels)."""
         return self.decoder(None if features is None else self.states(features.grid), tokens)
 
-    def logits(self, readout: Tensor) -> Tensor:
-        """Scores (..., vocabulary) of representations (..., embedding_size)."""
-        return self.decoder.logits(readout)
+    @property
+    def output(self) -> tuple[Tensor, Tensor]:
+        """As `CaptionDecoder.output`."""
+        return self.decoder.output
 
 
 class VideoCaptioner:

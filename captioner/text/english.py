@@ -19,6 +19,14 @@ _JOINS_BOTH = {"-", "/", "\\/"}
 _JOINS_LEFT = {*_CLITICS, *_JOINS_BOTH, *".,;:?!%)]}", "...", "-rrb-", "-rsb-", "-rcb-", "''"}
 _JOINS_RIGHT = {*_JOINS_BOTH, *"([{`$£€#", "-lrb-", "-lsb-", "-lcb-", "``"}
 
+# what captions say without saying what is to be seen, as PTB tokens
+_FUNCTION_WORDS = """
+a an the some this that these those it its he his him she her they their them there who which what one another each
+other both and or but while as with without of in on at by to from for into onto over under up down out off near next
+through around along across behind above is are was be been being has have had do does 's n't not very so just all
+"""
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
+
 
 def to_sentence(tokens: Sequence[str]) -> str:
     """Join PTB tokens into an English sentence: `a man 's hat` becomes "A man's hat."; no tokens become "".

@@ -14,7 +14,7 @@ from captioner.data.captions import CaptionedImage, CaptionSet
 from captioner.text.vocabulary import Vocabulary
 from captioner.vision.cache import FeatureCache, Photos
 from captioner.vision.encoder import Features
-from captioner.vision.images import Transform, decode_image
+from captioner.vision.images import decode_image
 
 
 @dataclass
@@ -108,6 +108,7 @@ class PhotoItems(Dataset[Item]):
         captions_per_photo: chosen anew each epoch; a photo with fewer gives some twice.
         max_length: words after which a caption is cut.
         fetch: gives the photos' part of the batch; `cached` and `augmented` make one.
+        seed: of the choice of captions, and of what `fetch` draws.
     """
 
     def __init__(
@@ -117,19 +118,21 @@ class PhotoItems(Dataset[Item]):
         captions_per_photo: int,
         max_length: int,
         fetch: Callable[[list[CaptionedImage], list[random.Random]], dict[str, Tensor]],
+        seed: int,
     ) -> None:
         self.images = images
         self.captions = [[_encode(tokens, vocabulary, max_length) for tokens in image.tokens] for image in images]
         self.lengths = [max(map(len, captions)) for captions in self.captions]
         self.captions_per_photo = captions_per_photo
         self.fetch = fetch
+        self.seed = seed
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitem__(self, key: tuple[int, int]) -> Item:
         item, epoch = key
-        draw = random.Random(f"{item}/{epoch}")
+        draw = random.Random(f"{self.seed}/{item}/{epoch}")
         captions, wanted = self.captions[item], self.captions_per_photo
         every = captions * (wanted // len(captions))
         return self.images[item], every + draw.sample(captions, wanted - len(every)), draw
@@ -153,14 +156,14 @@ def cached(cache: FeatureCache) -> Callable[[list[CaptionedImage], list[random.R
 
 
 def augmented(
-    photos: Photos, transform: Transform, smallest_crop: float, jitter: float
+    photos: Photos, size: tuple[int, int], smallest_crop: float, jitter: float
 ) -> Callable[[list[CaptionedImage], list[random.Random]], dict[str, Tensor]]:
-    """Fetch pixels, randomly cropped, mirrored and coloured; the crop is then squashed to the network's size."""
+    """Fetch pixels, randomly cropped, mirrored and coloured; the crop is then squashed to (height, width)."""
     from torchvision.transforms import v2
 
     change = v2.Compose(
         [
-            v2.RandomResizedCrop(transform.size, (smallest_crop, 1.0), (0.8, 1.25), antialias=True),
+            v2.RandomResizedCrop(size, (smallest_crop, 1.0), (0.8, 1.25), antialias=True),
             v2.RandomHorizontalFlip(),
             v2.ColorJitter(jitter, jitter, jitter),
         ]

@@ -88,8 +88,13 @@ class Encoder(nn.Module):
         height, width = self.transform.size
         return -(-height // reduction), -(-width // reduction)
 
-    def freeze(self, share: float) -> None:
-        """Stop training the first `share` (0 to 1) of the layers, counted in timm's own groups from the stem up."""
+    def freeze(self, share: float, *, depthwise: bool = False) -> None:
+        """Stop training some weights.
+
+        Args:
+            share: of the layers, 0 to 1, counted in timm's own groups from the stem up.
+            depthwise: the filters of all depthwise convolutions too.
+        """
         from timm.models import group_parameters
 
         groups: dict[int, list[str]] = group_parameters(self.cnn, self.cnn.group_matcher(coarse=False))
@@ -98,6 +103,9 @@ class Encoder(nn.Module):
         for layer, names in groups.items():
             for name in names:
                 parameters[name].requires_grad_(layer not in frozen)
+        for module in self.cnn.modules() if depthwise else ():
+            if isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1:
+                module.weight.requires_grad_(False)
 
     def train(self, mode: bool = True) -> "Encoder":
         """Switch dropout and the like; batch statistics stay as pretrained, since fine-tuning batches are small."""

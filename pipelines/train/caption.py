@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from captioner.data.captions import CaptionSet, ImageStore
-from captioner.data.corpora import held_out_photos, read_caption_text
+from captioner.data.corpora import held_out_photos, photo_id, read_caption_text
 from captioner.errors import ConfigError
 from captioner.models.caption import CaptionConfig, Captioner, EncoderConfig
 from captioner.text.ptb import tokenize
@@ -27,6 +27,7 @@ from captioner.training.caption.config import (
     LanguageStage,
     SelfCriticalStage,
 )
+from captioner.training.caption.content import CrossEntropyOfText, regress_content
 from captioner.training.caption.objective import CrossEntropy, SelfCritical
 from captioner.training.caption.validation import caption_scores, language_scores
 from captioner.training.config import Stage
@@ -116,6 +117,8 @@ class CaptionTraining:
             if self.run.progress.stages_done <= number:
                 # from disk, so that a resumed run begins with the same
                 self.model = self._new_model() if step.start is None else self._read(step.start)
+                if step.start in (None, "language") and not isinstance(step.stage, LanguageStage):
+                    self._begin_with_photos()
                 self._run_stage(step.name, number, step.stage)
         final = self.folder / "model"
         if self.run.accelerator.is_main_process:
@@ -141,9 +144,20 @@ class CaptionTraining:
         console.print(f"mean of {' and '.join(stages)}: {shown}", highlight=False)
         self._write("model", f"the mean of {' and '.join(stages)}", scores)
 
+    def _begin_with_photos(self) -> None:
+        """Teach a decoder that has seen no photo what their content vectors are."""
+        if self.config.decoder.content_vector:
+            cache = self._fill_cache()
+            pooled = torch.cat([cache.read([image.file_name]).pooled for image in self.train_images])
+            regress_content(self.model.decoder, pooled, self.train_images, self.model.vocabulary)
+
     def _run_stage(self, name: str, number: int, stage: Stage) -> None:
         objective, loader, validate = self._prepare(stage, self.config.seed + number)
-        groups = [{"params": list(self.model.decoder.parameters()), "lr": 1.0}]
+        # inputs of `content` are means of rectified features, all positive: its steps add up over a thousand channels
+        rates: dict[float, list[nn.Parameter]] = {1.0: [], 0.1: []}
+        for key, value in self.model.decoder.named_parameters():
+            rates[0.1 if key.startswith("content.") else 1.0].append(value)
+        groups = [{"params": values, "lr": rate} for rate, values in rates.items() if values]
         if isinstance(stage, FineTuneStage):
             trained = [value for value in self.model.encoder.parameters() if value.requires_grad]
             groups.append({"params": trained, "lr": stage.encoder_rate})
@@ -157,14 +171,16 @@ class CaptionTraining:
         make = partial(make_loader, batch_size=stage.batch_size, seed=seed)
         if isinstance(stage, LanguageStage):
             loader = make(TextItems(self.text, vocabulary, longest))
-            validate = partial(language_scores, self.model, self.validation, longest)
-            return CrossEntropy(decoder, None, stage.label_smoothing), loader, validate
-        photos = partial(PhotoItems, self.train_images, vocabulary, max_length=longest)
+            text = CrossEntropyOfText(decoder, vocabulary, stage.label_smoothing)
+            exact = CrossEntropyOfText(decoder, vocabulary, 0.0)
+            return text, loader, partial(language_scores, exact, vocabulary, self.validation, longest)
+        photos = partial(PhotoItems, self.train_images, vocabulary, max_length=longest, seed=seed)
         if isinstance(stage, FineTuneStage):
             encoder = self.model.encoder
             encoder.to(self.run.accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            encoder.freeze(stage.frozen)
-            fetch = augmented(self.photos, encoder.transform, stage.smallest_crop, stage.jitter)
+            encoder.freeze(stage.frozen, depthwise=not stage.depthwise)
+            size = (stage.size, stage.size) if stage.size else encoder.transform.size
+            fetch = augmented(self.photos, size, stage.smallest_crop, stage.jitter)
             loader = make(photos(stage.captions_per_photo, fetch=fetch), workers=2)
             validate = partial(self._validate_afresh)
             return CrossEntropy(decoder, encoder, stage.label_smoothing), loader, validate
@@ -189,8 +205,10 @@ class CaptionTraining:
         """What the language stage reads: the training photos' captions, and those without photos."""
         paths = [self.root / path for path in self.config.data.text]
         pairs = read_caption_text(paths, held_out_photos(everything)) if paths else []
-        written = [list(tokens) for image in self.train_images for tokens in image.tokens]
-        return written + [tokenize(caption) for _, caption in pairs]
+        # a text may hold the training photos' captions again, as Flickr30k holds Flickr8k
+        own = [(photo_id(image.file_name), tokens) for image in self.train_images for tokens in image.tokens]
+        others = ((photo, tuple(tokenize(caption))) for photo, caption in pairs)
+        return [list(tokens) for _, tokens in dict.fromkeys((*own, *others))]
 
     def _new_model(self) -> Captioner:
         choice = self.config.encoder
@@ -207,6 +225,9 @@ class CaptionTraining:
         model = Captioner.build(config, vocabulary, pretrained=choice.pretrained and choice.weights is None)
         if choice.weights is not None:
             load_encoder_weights(model.encoder, self.root / choice.weights)
+        with torch.no_grad():  # as model folders store them, so that a later stage finds the features of an earlier one
+            for value in model.encoder.state_dict().values():
+                value.copy_(value.half())
         model.decoder.to(self.run.accelerator.device)
         return model
 

@@ -105,7 +105,7 @@ class ClassifierTraining:
         encoder = self.encoder.encoder
         encoder.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         encoder.freeze(stage.frozen)
-        items = ClipItems(part.train, self.labels, self.config.frames, self.encoder.transform)
+        items = ClipItems(part.train, self.labels, self.config.frames, self.encoder.transform, self.config.seed)
         trained = [value for value in encoder.parameters() if value.requires_grad]
 
         def adopt() -> None:

@@ -84,6 +84,7 @@ class VideoTraining:
             stage.captions_per_photo,
             self.config.data.max_caption_length,
             self._fetch,
+            self.config.seed,
         )
         loader = make_loader(items, stage.batch_size, self.config.seed)
         groups = [{"params": list(network.parameters()), "lr": 1.0}]

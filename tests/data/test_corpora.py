@@ -55,6 +55,10 @@ def test_captions_come_with_their_photos(folder, coco):
     ]
 
 
+def test_a_caption_that_a_photo_has_in_two_files_is_read_once(folder, coco):
+    assert read_caption_text([coco, folder, coco]) == read_caption_text([coco, folder])
+
+
 def test_captions_of_held_out_photos_are_left_out(folder, coco, tmp_path):
     entries = [
         {"filename": name, "split": split, "sentences": [{"raw": "A dog"}]}

@@ -56,7 +56,7 @@ def settings(squares):
             "min_count": 1,
         },
         "encoder": {"name": "test_resnet", "pretrained": False, "size": 64},
-        "decoder": {"hidden_size": 32, "embedding_size": 32, "heads": 2, "dropout": 0.1},
+        "decoder": {"hidden_size": 32, "embedding_size": 32, "heads": 2, "dropout": 0.1, "content_vector": True},
         "search": {"beam_size": 2, "max_length": 9},
         "stages": {
             "language": {"epochs": 1, "batch_size": 16, "learning_rate": 0.01},

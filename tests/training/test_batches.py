@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from captioner.data.captions import CaptionedImage
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 from captioner.training.batches import LengthBuckets, PhotoItems, TextItems, augmented, make_loader
-from captioner.vision.images import Transform
 
 VOCABULARY = Vocabulary([*SPECIALS, "a", "dog", "runs"])
 
@@ -46,12 +45,14 @@ def photo(name, *captions):
 
 def test_a_photo_with_few_captions_gives_some_twice_and_one_with_many_gives_a_choice():
     images = [photo("few", "a dog"), photo("many", "a", "dog", "runs", "a dog", "a dog runs")]
-    items = PhotoItems(images, VOCABULARY, 3, 9, lambda images, draws: {})
+    items = PhotoItems(images, VOCABULARY, 3, 9, lambda images, draws: {}, seed=0)
     assert items[0, 0][1] == [[1, 4, 5, 2]] * 3
     chosen = {tuple(map(tuple, items[1, epoch][1])) for epoch in range(20)}
     assert all(len(set(captions)) == 3 for captions in chosen)
     assert len(chosen) > 1
     assert items[1, 4][1] == items[1, 4][1]
+    others = PhotoItems(images, VOCABULARY, 3, 9, lambda images, draws: {}, seed=1)
+    assert [items[1, epoch][1] for epoch in range(20)] != [others[1, epoch][1] for epoch in range(20)]
 
 
 class Photos:
@@ -63,8 +64,9 @@ class Photos:
 
 
 def test_augmentation_repeats_itself_and_leaves_the_random_state_alone():
-    fetch = augmented(Photos(), Transform(size=(32, 32)), smallest_crop=0.5, jitter=0.3)
-    items = PhotoItems([photo("x.png", "a dog")], VOCABULARY, 1, 9, fetch)
+    fetch = augmented(Photos(), (32, 32), smallest_crop=0.5, jitter=0.3)
+    items = PhotoItems([photo("x.png", "a dog")], VOCABULARY, 1, 9, fetch, seed=0)
+    elsewhere = PhotoItems([photo("x.png", "a dog")], VOCABULARY, 1, 9, fetch, seed=1)
     torch.manual_seed(0)
     before = torch.get_rng_state()
     first, again, other = (items.collate([items[0, epoch]]).pixels for epoch in (0, 0, 1))
@@ -72,6 +74,7 @@ def test_augmentation_repeats_itself_and_leaves_the_random_state_alone():
     assert first.dtype == torch.uint8
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+    assert not torch.equal(first, elsewhere.collate([elsewhere[0, 0]]).pixels)
     assert torch.equal(before, torch.get_rng_state())
 
 

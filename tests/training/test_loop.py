@@ -74,7 +74,7 @@ def test_the_mean_of_several_runs_is_kept(write_config, tmp_path):
     assert not (tmp_path / "run" / "language_2").exists()
     first, second, mean = (load_file(tmp_path / "run" / name / "model.safetensors") for name in (*RUNS, "model"))
     for key, value in mean.items():
-        assert torch.allclose(value.float(), (first[key].float() + second[key].float()) / 2, atol=2e-3)
+        assert torch.allclose(value.float(), (first[key].float() + second[key].float()) / 2, atol=2e-3, rtol=5e-3)
     word = "decoder.embedding.weight"
     assert not torch.allclose(first[word], second[word], atol=1e-2)
     assert "the mean of fine_tune_1 and fine_tune_2" in (folder / "README.md").read_text()

@@ -96,6 +96,16 @@ def test_local_weights_with_a_classifier_load(encoder, tmp_path, pixels):
     torch.testing.assert_close(Engine(other)(pixels).grid, Engine(encoder)(pixels).grid)
 
 
+def test_depthwise_filters_can_be_left_alone():
+    encoder = Encoder("test_efficientnet", Transform(size=(64, 64)))
+    encoder.freeze(0.0, depthwise=True)
+    frozen = {name: value for name, value in encoder.cnn.named_parameters() if not value.requires_grad}
+    assert frozen
+    assert all("conv_dw" in name and value.shape[1] == 1 for name, value in frozen.items())
+    encoder.freeze(0.0)
+    assert all(value.requires_grad for value in encoder.cnn.parameters())
+
+
 def test_freezing_starts_at_the_stem_and_batch_statistics_never_train(encoder):
     encoder.freeze(0.5)
     trained = [value.requires_grad for value in encoder.cnn.parameters()]

@@ -14,6 +14,7 @@ from captioner.models.caption_network import CaptionDecoder
 from captioner.recurrent.units import LockedDropout
 from captioner.text.vocabulary import Vocabulary
 from captioner.training.batches import Batch
+from captioner.training.cross_entropy import linear_cross_entropy
 from captioner.vision.encoder import Encoder, Features
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ class CrossEntropy(nn.Module):
         readout = self.decoder(features, batch.tokens[..., :-1])
         targets = batch.tokens[..., 1:]
         real = targets != Vocabulary.pad
-        logits = self.decoder.logits(readout[real])  # before the largest product, so that padding costs nothing
-        loss = nn.functional.cross_entropy(logits.float(), targets[real], label_smoothing=self.label_smoothing)
+        weight, bias = self.decoder.output
+        loss = linear_cross_entropy(readout[real], weight, bias, targets[real], self.label_smoothing)
         return loss, {"words": int(real.sum())}
 
 

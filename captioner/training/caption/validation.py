@@ -9,8 +9,9 @@ import torch
 from captioner.data.captions import CaptionedImage
 from captioner.metrics.scores import score
 from captioner.models.caption import Captioner
+from captioner.text.vocabulary import Vocabulary
 from captioner.training.batches import TextItems
-from captioner.training.caption.objective import CrossEntropy
+from captioner.training.caption.content import CrossEntropyOfText
 from captioner.training.loop import Scores
 from captioner.vision.encoder import Features
 
@@ -53,19 +54,20 @@ def caption_scores(
 
 @torch.inference_mode()
 def language_scores(
-    model: Captioner, sets: Mapping[str, Sequence[CaptionedImage]], max_length: int
+    objective: CrossEntropyOfText, vocabulary: Vocabulary, sets: Mapping[str, Sequence[CaptionedImage]], max_length: int
 ) -> tuple[float, Scores]:
     """Perplexity of each set's captions read without pictures; the score is minus the mean log-perplexity a word."""
-    objective = CrossEntropy(model.decoder, None, label_smoothing=0.0).eval()
+    torch.manual_seed(0)  # contents are corrupted in the same way each time
+    device = objective.content_words.device
     scores: Scores = {}
     total = count = 0.0
     for name, images in sets.items():
-        items = TextItems([tokens for image in images for tokens in image.tokens], model.vocabulary, max_length)
+        items = TextItems([tokens for image in images for tokens in image.tokens], vocabulary, max_length)
         items.captions.sort(key=len)
         loss = words = 0.0
         for first in range(0, len(items), 8 * BATCH):
             batch = items.collate(items.captions[first : first + 8 * BATCH])
-            mean, numbers = objective(batch.to(model.device))
+            mean, numbers = objective(batch.to(device))
             loss += float(mean) * numbers["words"]
             words += numbers["words"]
         scores[name] = {"perplexity": float(np.exp(loss / words))}

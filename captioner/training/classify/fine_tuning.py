@@ -47,12 +47,18 @@ class ClipItems(Dataset[tuple[Pixels, int]]):
         labels: the classes.
         frames: which frames are seen.
         transform: makes them the CNN's input.
+        seed: of the views.
     """
 
     def __init__(
-        self, clips: Sequence[LabelledClip], labels: Sequence[str], frames: FramesConfig, transform: Transform
+        self,
+        clips: Sequence[LabelledClip],
+        labels: Sequence[str],
+        frames: FramesConfig,
+        transform: Transform,
+        seed: int,
     ) -> None:
-        self.clips, self.frames, self.transform = clips, frames, transform
+        self.clips, self.frames, self.transform, self.seed = clips, frames, transform, seed
         self.classes = [labels.index(clip.label) for clip in clips]
         self.lengths = [1] * len(clips)  # all alike, so batches are drawn from all
 
@@ -61,7 +67,7 @@ class ClipItems(Dataset[tuple[Pixels, int]]):
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Pixels, int]:
         item, epoch = key
-        draw = random.Random(f"{item}/{epoch}")
+        draw = random.Random(f"{self.seed}/{item}/{epoch}")
         with Video(self.clips[item].path) as video:
             pixels = view(video, self.frames, self.transform, draw.randrange(1, _VIEWS)).pixels
         return (pixels[:, :, ::-1] if draw.random() < 0.5 else pixels), self.classes[item]

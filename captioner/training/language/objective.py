@@ -12,7 +12,7 @@ from captioner.models.language import LanguageModel, LanguageNetwork, TextScore
 from captioner.recurrent.units import State
 from captioner.text.vocabulary import Vocabulary
 from captioner.training.batches import LengthBuckets
-from captioner.training.language.cross_entropy import linear_cross_entropy
+from captioner.training.cross_entropy import linear_cross_entropy
 from captioner.training.loop import Scores
 
 STREAMS = 32  # that validation reads side by side: each but the first begins without the words before it

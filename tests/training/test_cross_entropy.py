@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from captioner.training.language.cross_entropy import ROWS, linear_cross_entropy
+from captioner.training.cross_entropy import ROWS, linear_cross_entropy
 
 
 def inputs(rows, dtype=torch.float32):
@@ -12,12 +12,13 @@ def inputs(rows, dtype=torch.float32):
     return tensors, torch.randint(50, (rows,))
 
 
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("rows", [1, ROWS, 2 * ROWS + 3])
-def test_it_is_the_cross_entropy_and_its_gradient(rows):
+def test_it_is_the_cross_entropy_and_its_gradient(rows, smoothing):
     ours, targets = inputs(rows, torch.float64)
     theirs, _ = inputs(rows, torch.float64)
-    loss = linear_cross_entropy(*ours, targets)
-    expected = nn.functional.cross_entropy(nn.functional.linear(*theirs), targets)
+    loss = linear_cross_entropy(*ours, targets, smoothing)
+    expected = nn.functional.cross_entropy(nn.functional.linear(*theirs), targets, label_smoothing=smoothing)
     (3 * loss).backward()
     (3 * expected).backward()
     torch.testing.assert_close(loss, expected, rtol=1e-6, atol=1e-6)
