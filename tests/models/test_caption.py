@@ -68,7 +68,7 @@ def test_it_learns_two_pictures_by_heart(build, kind):
         [torch.tensor([start, *model.vocabulary.encode(words), end]) for words in wanted], batch_first=True
     )
     objective = CrossEntropy(model.decoder, None, label_smoothing=0.0).train()
-    optimizer = torch.optim.Adam(model.decoder.parameters(), lr=0.02)
+    optimizer = torch.optim.Adam(model.decoder.parameters(), lr=0.01)
     for _ in range(120):
         loss, numbers = objective(Batch(tokens[:, None], photos.grid))
         optimizer.zero_grad()
