@@ -5,12 +5,14 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from pydantic import BaseModel, ConfigDict
 from torch import nn
 
@@ -23,7 +25,8 @@ from captioner.text.english import to_sentence
 from captioner.text.vocabulary import Vocabulary
 from captioner.vision import compiled
 from captioner.vision.encoder import Encoder, Engine, Features, Precision
-from captioner.vision.images import Pixels, Transform, read_image, to_pixels
+from captioner.vision.images import Pixels, Transform, read_image
+from captioner.vision.rgb import to_pixels
 from captioner.weights import Weights, check_fit, named, part_of
 
 if TYPE_CHECKING:
@@ -181,7 +184,7 @@ class Captioner:
 
     def caption(
         self,
-        images: Sequence[Path | str | Pixels | Any],
+        images: Path | str | Pixels | Any | Sequence[Path | str | Pixels | Any],
         *,
         beam_size: int | None = None,
         max_length: int | None = None,
@@ -190,7 +193,8 @@ class Captioner:
         """Caption images.
 
         Args:
-            images: paths, arrays (height, width) or (height, width, channels), or PIL images, of any size and mode.
+            images: paths, arrays (height, width) or (height, width, channels), or PIL images, of any size and mode; or
+                one of these. An array of four dimensions holds several images.
             beam_size: hypotheses kept after each word; the model's own choice by default.
             max_length: most words of a caption; the model's own choice by default.
             attention: also say where the model looked for each word.
@@ -199,8 +203,9 @@ class Captioner:
             the best caption of each image.
 
         Raises:
-            ImageError: an image cannot be read.
+            ImageError: an image cannot be read, or is none.
         """
+        images = _several(images)
         wanted: dict[str, Any] = {"beam_size": beam_size, "max_length": max_length}
         options = replace(self.config.search, **{key: value for key, value in wanted.items() if value is not None})
         captions = []
@@ -346,7 +351,13 @@ def _multiplies_bfloat16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
+def _several(images: Any) -> Sequence[Any]:
+    """Images as a sequence, also where one is given: a path, a Pillow image, or an array of up to three dimensions."""
+    single = isinstance(images, str | bytes | PathLike | Image.Image) or len(getattr(images, "shape", range(4))) < 4
+    return [images] if single else images if isinstance(images, Sequence) else list(images)
+
+
 def _pixels(image: Any, transform: Transform) -> Pixels:
-    if isinstance(image, str | Path):
-        return read_image(image, at_least=transform.at_least)
+    if isinstance(image, str | PathLike):
+        return read_image(Path(image), at_least=transform.at_least)
     return to_pixels(image)

@@ -16,7 +16,7 @@ from captioner.models.caption import EncoderConfig
 from captioner.models.classify_network import ClassifierConfig, ClassifierNetwork, pad, vote
 from captioner.models.shared_encoder import FrameEncoder, SharedEncoder
 from captioner.vision.clip_features import FrameSample, FramesConfig, encode, see
-from captioner.vision.video import Frame, Video, instants, windows
+from captioner.vision.video import Frame, Video, clip_paths, instants, windows
 from captioner.weights import check_fit, part_of
 
 
@@ -122,17 +122,17 @@ class VideoClassifier:
             weights |= {f"encoder.{key}": value for key, value in self.encoder.weights.items()}
         write_model(folder, self.config, weights, card)
 
-    def classify(self, clips: Sequence[Path | str], *, top_k: int | None = None) -> list[Classification]:
+    def classify(self, clips: Path | str | Sequence[Path | str], *, top_k: int | None = None) -> list[Classification]:
         """Say what happens in clips.
 
         Args:
-            clips: paths of video files.
+            clips: paths of video files, or one.
             top_k: how many guesses to give; all by default.
 
         Raises:
             VideoError: a clip cannot be read.
         """
-        return [self._classify_one(path, top_k) for path in clips]
+        return [self._classify_one(path, top_k) for path in clip_paths(clips)]
 
     def classify_windows(self, clip: Path | str, every: float, *, top_k: int | None = None) -> Iterator[Classification]:
         """Say what happens in each `every` seconds of a clip of any length, one part after the other.

@@ -246,7 +246,8 @@ class LanguageModel:
         self.vocabulary.save(folder / "vocabulary.json")
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
-        """The ids of each line's words and its end."""
+        """The ids of each line's words and its end; one string is one line."""
+        lines = [lines] if isinstance(lines, str) else lines
         return [[*self.vocabulary.encode(split_words(line, self.config.tokens)), self.vocabulary.end] for line in lines]
 
     @torch.inference_mode()
@@ -270,7 +271,7 @@ class LanguageModel:
         """Score each line on its own, as if nothing stood before it."""
         encoded = self.encode(lines)
         scores: dict[int, TextScore] = {}
-        order = sorted(range(len(lines)), key=lambda line: len(encoded[line]))
+        order = sorted(range(len(encoded)), key=lambda line: len(encoded[line]))
         for first in range(0, len(order), batch_size):
             places = order[first : first + batch_size]
             batch = [torch.tensor([self.vocabulary.end, *encoded[place]]) for place in places]
@@ -280,7 +281,7 @@ class LanguageModel:
             unknown = (tokens[:, 1:] == self.vocabulary.unk).sum(1)
             for place, total, count in zip(places, log_probs.sum(1).tolist(), unknown.tolist(), strict=True):
                 scores[place] = TextScore(total, len(encoded[place]), count)
-        return [scores[line] for line in range(len(lines))]
+        return [scores[line] for line in range(len(encoded))]
 
     def _gains(self, readout: Tensor, targets: Tensor) -> Tensor:
         """Log-probabilities (batch, steps) of the targets."""

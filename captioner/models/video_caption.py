@@ -25,7 +25,7 @@ from captioner.recurrent.units import LockedDropout, Recurrent, Unit
 from captioner.text.vocabulary import Vocabulary
 from captioner.vision.encoder import Features, Precision
 from captioner.vision.images import Pixels
-from captioner.vision.video import sample_frames
+from captioner.vision.video import clip_paths, sample_frames
 from captioner.weights import Weights, check_fit, part_of
 
 
@@ -159,12 +159,12 @@ class VideoCaptioner:
         self.vocabulary.save(folder / "vocabulary.json")
 
     def caption(
-        self, clips: Sequence[Path | str], *, beam_size: int | None = None, max_length: int | None = None
+        self, clips: Path | str | Sequence[Path | str], *, beam_size: int | None = None, max_length: int | None = None
     ) -> list[Caption]:
         """Caption clips.
 
         Args:
-            clips: paths of video files.
+            clips: paths of video files, or one.
             beam_size: hypotheses kept after each word; the model's own choice by default.
             max_length: most words of a caption; the model's own choice by default.
 
@@ -174,7 +174,7 @@ class VideoCaptioner:
         wanted: dict[str, Any] = {"beam_size": beam_size, "max_length": max_length}
         options = replace(self.config.search, **{key: value for key, value in wanted.items() if value is not None})
         captions = []
-        for path in clips:
+        for path in clip_paths(clips):
             frames = sample_frames(path, count=self.config.frames, transform=self.transform).frames
             captions.append(self.generate(self.of_clips(self.encode(frames).grid[None]), options)[0][0])
         return captions

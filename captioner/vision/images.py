@@ -2,7 +2,8 @@
 
 Three decoders share the work. libjpeg-turbo takes plain JPEG files, nearly all photos, and decodes big ones straight to
 a fraction of their size; OpenCV takes plain WebP. Pillow reads every header, so that nothing is decoded whose size
-is absurd, and decodes what needs care: palettes, alpha, CMYK, 16 bits, first frames, and files that end too soon.
+is absurd, and decodes what needs care: palettes, alpha, CMYK, 16 bits (see `deep`), animations (see `animation`), and
+files that end too soon.
 """
 
 import io
@@ -29,6 +30,9 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from captioner.errors import ImageError
+from captioner.vision import deep
+from captioner.vision.animation import most_telling
+from captioner.vision.rgb import deep_colour, first_line, to_rgb
 
 Pixels = NDArray[np.uint8]
 
@@ -195,7 +199,7 @@ def read(path: Path | str, *, at_least: tuple[int, int] | None = None, max_pixel
 
 
 def decode(data: bytes, name: str, *, at_least: tuple[int, int] | None = None, max_pixels: int = MAX_PIXELS) -> Decoded:
-    """Decode an image file's bytes: the first frame, upright, 8-bit RGB, transparent parts on white.
+    """Decode an image file's bytes: upright, 8-bit RGB, transparent parts on white, an animation's most telling frame.
 
     Args:
         data: the file.
@@ -214,7 +218,7 @@ def decode(data: bytes, name: str, *, at_least: tuple[int, int] | None = None, m
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name}: too large ({error})") from None
     except Exception as error:  # on damaged files Pillow's plugins raise nearly anything
-        raise ImageError(f"{name}: damaged {reader.format} file ({_first_line(error)})") from error
+        raise ImageError(f"{name}: damaged {reader.format} file ({first_line(error)})") from error
     if width * height > max_pixels:
         raise ImageError(
             f"{name}: too large ({width} x {height} pixels; --max-pixels, now {max_pixels:,}, sets the limit)"
@@ -230,45 +234,9 @@ def decode(data: bytes, name: str, *, at_least: tuple[int, int] | None = None, m
         return Decoded(_turn(_decode_plain(data, name), orientation), size)
     if not complete:
         image = reader(io.BytesIO(data + _END_OF_JPEG), "")
-    pixels, share = _load(image, name, complete)
+    pixels, share = _load(image, name, complete, data)
     warning = f"the file ends too soon ({share:.0%} of the image could be read)" if share is not None else None
     return Decoded(_turn(pixels, orientation), size, warning)
-
-
-def to_pixels(image: Image.Image | NDArray[Any]) -> Pixels:
-    """An image in memory as uint8 RGB (H, W, 3).
-
-    Args:
-        image: a Pillow image of any mode, or an array: grey (H, W) or (H, W, 1), RGB (H, W, 3) or RGBA (H, W, 4), of
-            8- or 16-bit unsigned integers, booleans, or floats from 0 to 1.
-
-    Raises:
-        ImageError: the array has another shape or type, or no pixels.
-    """
-    if isinstance(image, Image.Image):
-        try:
-            image.load()
-            return _to_rgb(image)
-        except (OSError, ValueError) as error:
-            raise ImageError(f"{image!r}: cannot become RGB ({_first_line(error)})") from error
-    array = np.asarray(image)
-    if array.ndim == 2:
-        array = array[:, :, None]
-    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or array.size == 0:
-        raise ImageError(
-            f"an array of shape {np.shape(image)} is no image; give (height, width), or 1, 3 or 4 channels last."
-        )
-    if array.dtype.kind == "f":
-        array = (np.nan_to_num(array).clip(0, 1) * 255).round().astype(np.uint8)
-    elif array.dtype == np.bool_:
-        array = array.astype(np.uint8) * 255
-    elif array.dtype == np.uint16:
-        array = (array >> 8).astype(np.uint8)
-    elif array.dtype != np.uint8:
-        raise ImageError(f"an array of {array.dtype} is no image; give uint8, uint16, bool, or floats from 0 to 1.")
-    if array.shape[2] == 4:
-        return _on_white(array)
-    return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3)))
 
 
 def _reader(start: bytes, name: str) -> type[ImageFile.ImageFile]:
@@ -336,15 +304,17 @@ def _decode_plain(data: bytes, name: str, reduction: int = 1) -> Pixels:
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
-        raise ImageError(f"{name}: damaged file ({_first_line(error)})") from error
+        raise ImageError(f"{name}: damaged file ({first_line(error)})") from error
     if pixels is None:
         raise ImageError(f"{name}: damaged file")
     return np.asarray(pixels, dtype=np.uint8)
 
 
-def _load(image: ImageFile.ImageFile, name: str, complete: bool) -> tuple[Pixels, float | None]:
+def _load(image: ImageFile.ImageFile, name: str, complete: bool, data: bytes) -> tuple[Pixels, float | None]:
     """Decode by Pillow. The second value is None, or for a file that ends too soon the share of rows that it gave."""
     try:
+        white = deep.claimed_white(image, data)
+        cut_depth = deep.cut_to_eight_bits(image, data)
         interlaced = _interlaced(image)
         try:
             image.load()
@@ -353,14 +323,16 @@ def _load(image: ImageFile.ImageFile, name: str, complete: bool) -> tuple[Pixels
                 raise
             complete = False
             image.tile = []  # what has been decoded stays; do not try again
+        if complete and cut_depth:
+            return deep_colour(image, data, white), None
         if complete:
-            return _to_rgb(image), None
+            return most_telling(image, to_rgb(image, white), to_rgb), None
         rows = _decoded_rows(np.asarray(image), 128 if isinstance(image, JpegImageFile) else 0)
         share = (rows.stop - rows.start) / image.height
         if share >= 0.5:
-            return _to_rgb(image)[rows], share
+            return to_rgb(image, white)[rows], share
     except Exception as error:  # on damaged files Pillow's plugins raise nearly anything
-        raise ImageError(f"{name}: damaged {image.format} file ({_first_line(error)})") from error
+        raise ImageError(f"{name}: damaged {image.format} file ({first_line(error)})") from error
     raise ImageError(f"{name}: the file ends too soon (only {share:.0%} of the image could be read)")
 
 
@@ -376,25 +348,3 @@ def _decoded_rows(array: NDArray[Any], blank: int) -> slice:
     """The rows from the first to the last that are not wholly `blank`, as decoders leave what they did not reach."""
     rows = np.flatnonzero((array != blank).reshape(len(array), -1).any(axis=1))
     return slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0, 0)
-
-
-def _to_rgb(image: Image.Image) -> Pixels:
-    if image.mode.startswith("I"):  # 16 bits, in one of Pillow's ways of storing them
-        grey = (np.asarray(image).clip(0, 65535).astype(np.uint16) >> 8).astype(np.uint8)
-        return np.ascontiguousarray(np.broadcast_to(grey[:, :, None], (*grey.shape, 3)))
-    if image.mode == "F":
-        return to_pixels(np.asarray(image))
-    if image.has_transparency_data:
-        return _on_white(np.asarray(image.convert("RGBA")))
-    return np.asarray(image.convert("RGB"))
-
-
-def _on_white(rgba: Pixels) -> Pixels:
-    alpha = rgba[:, :, 3:].astype(np.uint16)
-    blended = (rgba[:, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255
-    return blended.astype(np.uint8)
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

@@ -102,6 +102,11 @@ def sample_frames(
         return Clip(np.stack(frames), np.array(times, dtype=np.float64), video.duration, video.warning)
 
 
+def clip_paths(clips: Path | str | Sequence[Path | str]) -> Sequence[Path | str]:
+    """Paths of clips as a sequence, also where one path is given."""
+    return [clips] if isinstance(clips, str | Path) else clips
+
+
 def shrinks_to(transform: Callable[[Pixels], Pixels] | None) -> tuple[int, int] | None:
     """The (height, width) that frames may be shrunk to before a transform, if it would do nothing else."""
     return transform.size if isinstance(transform, Transform) and transform.crop == "squash" else None

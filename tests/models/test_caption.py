@@ -178,6 +178,39 @@ def test_images_of_every_kind_are_captioned(captioner, tmp_path):
     assert captioner.caption([]) == []
 
 
+def test_one_image_is_one_image(captioner, tmp_path):
+    image = picture(40, 60)
+    path = tmp_path / "a.png"
+    cv2.imwrite(str(path), image[:, :, ::-1])
+    (wanted,) = captioner.caption([image])
+    for one in (image, image / 255, Image.fromarray(image), path, str(path), torch.from_numpy(image)):
+        assert captioner.caption(one) == [wanted]
+    assert len(captioner.caption(image[:, :, 0])) == 1
+    assert captioner.caption(np.stack([image, image])) == [wanted, wanted]
+    assert captioner.caption(iter([image, path])) == [wanted, wanted]
+    assert captioner.caption([]) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        picture(8, 8).astype(np.float32),
+        np.full((8, 8, 3), np.nan),
+        np.zeros((8, 8, 5)),
+        np.zeros((2, 3, 8, 8)),
+        np.zeros((3, 8, 8)),
+        np.zeros(()),
+        b"a photo's bytes",
+        [None],
+        [{"path": "a.jpg"}],
+        [[1, [2]]],
+    ],
+)
+def test_what_is_no_image_is_refused_in_a_sentence(captioner, wrong):
+    with pytest.raises(ImageError, match="is no image"):
+        captioner.caption(wrong)
+
+
 def test_caption_options_reach_the_search(captioner):
     (caption,) = captioner.caption([picture(50, 70)], max_length=2, attention=True)
     assert len(caption.tokens) <= 2

@@ -74,6 +74,11 @@ def test_a_batch_says_what_each_clip_alone_says(classifier, clips):
         assert [guess.score for guess in alone] == pytest.approx([guess.score for guess in together], abs=1e-5)
 
 
+def test_one_clip_is_one_clip(classifier, clips):
+    for one in (clips[0], str(clips[0])):
+        assert [each.top for each in classifier.classify(one)] == [classifier.classify([clips[0]])[0].top]
+
+
 def test_a_saved_model_says_the_same(classifier, clips, tmp_path):
     classifier.save(tmp_path / "model", "A card.")
     assert {path.name for path in (tmp_path / "model").iterdir()} == {"config.json", "model.safetensors", "README.md"}

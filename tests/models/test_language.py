@@ -70,6 +70,10 @@ def test_a_line_of_its_own_does_not_depend_on_the_others(lines):
         assert (score.tokens, score.unknown) == (alone.tokens, alone.unknown)
 
 
+def test_one_string_is_one_line(model):
+    assert model.score_lines("a dog runs") == model.score_lines(["a dog runs"])
+
+
 def test_a_word_that_is_dropped_is_dropped_wherever_it_stands():
     network = make_model(embedding_dropout=0.5).network.train()
     tokens = torch.randint(4, 12, (6, 40))

@@ -53,7 +53,7 @@ def test_a_model_folder_gives_back_the_same_model(tmp_path, clip):
     model.save(tmp_path / "model", "# A model")
     again = load(tmp_path / "model", "cpu", kinds=("video",))
     assert isinstance(again, VideoCaptioner)
-    assert again.caption([clip])[0].tokens == model.caption([clip])[0].tokens
+    assert again.caption(clip)[0].tokens == model.caption([clip])[0].tokens
     assert again.config == model.config
 
 

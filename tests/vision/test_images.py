@@ -8,6 +8,7 @@ import warnings
 import zlib
 from collections import Counter
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from captioner.errors import ImageError
-from captioner.vision.images import Transform, decode, decode_image, read, read_image, resize, to_pixels
+from captioner.vision.images import Transform, decode, decode_image, read, read_image, resize
+from captioner.vision.rgb import to_pixels
 
 
 def picture(width: int = 64, height: int = 48) -> Image.Image:
@@ -91,11 +93,75 @@ def test_sixteen_bits_keep_their_brightness(format):
 
 
 def test_sixteen_bit_colour_png_keeps_its_brightness():
-    import cv2
-
     sixteen = np.asarray(picture())[:, :, ::-1].astype(np.uint16) * 257
     data = cv2.imencode(".png", sixteen)[1].tobytes()
     assert difference(decode(data, "x").pixels, picture()) < 1
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "JPEG2000", "PPM"])
+def test_fewer_bits_in_a_sixteen_bit_grey_file_keep_their_brightness(format, bits):
+    grey = (np.asarray(picture().convert("L")) / 255 * (2**bits - 1)).round().astype(np.uint16)
+    assert difference(decode(file(Image.fromarray(grey), format), "x").pixels, picture().convert("L")) < 1
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+@pytest.mark.parametrize("suffix", [".png", ".tiff", ".jp2", ".ppm"])
+def test_fewer_bits_in_a_sixteen_bit_colour_file_keep_their_brightness(suffix, bits):
+    colours = (np.asarray(picture())[:, :, ::-1] / 255 * (2**bits - 1)).round().astype(np.uint16)
+    options = [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000] if suffix == ".jp2" else []
+    assert difference(decode(cv2.imencode(suffix, colours, options)[1].tobytes(), "x").pixels, picture()) < 1.5
+
+
+def test_transparent_parts_of_a_deep_file_are_white():
+    colours = (np.asarray(picture())[:, :, ::-1] / 255 * 4095).round().astype(np.uint16)
+    alpha = np.full((48, 64, 1), 65535, np.uint16)
+    alpha[:10] = 0
+    pixels = decode(cv2.imencode(".png", np.concatenate([colours, alpha], 2))[1].tobytes(), "x").pixels
+    assert (pixels[:10] == 255).all()
+    assert difference(pixels[10:], picture().crop((0, 10, 64, 48))) < 1
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_deep_colours_are_turned_as_their_file_says(orientation):
+    colours = (np.asarray(picture()).astype(np.uint16) * 16).astype(np.uint16)
+    shallow = decode(_tiff(colours * 16, orientation), "x").pixels
+    assert np.abs(decode(_tiff(colours, orientation), "x").pixels.astype(int) - shallow).mean() < 1
+
+
+def _tiff(colours: np.ndarray, orientation: int) -> bytes:
+    """A plain 16-bit RGB TIFF file."""
+    height, width, _ = colours.shape
+    entries = [(256, 3, 1, width), (257, 3, 1, height), (258, 3, 3, 8 + 2 + 12 * 9 + 4), (259, 3, 1, 1), (262, 3, 1, 2)]
+    data_at = 8 + 2 + 12 * 9 + 4 + 6
+    entries += [(273, 4, 1, data_at), (274, 3, 1, orientation), (277, 3, 1, 3), (279, 4, 1, colours.nbytes)]
+    header = b"II*\0" + struct.pack("<IH", 8, len(entries))
+    fields = b"".join(
+        struct.pack("<HHI", tag, kind, count)
+        + (struct.pack("<HH", value, 0) if kind == 3 and count == 1 else struct.pack("<I", value))
+        for tag, kind, count, value in entries
+    )
+    return header + fields + struct.pack("<IHHH", 0, 16, 16, 16) + colours.astype("<u2").tobytes()
+
+
+def test_a_dark_picture_stays_dark_where_its_file_says_what_is_white():
+    grey = np.asarray(picture().convert("L"))
+    expected = Image.fromarray(grey // 16)
+    claims_all = b"P5\n64 48\n4095\n" + (grey.astype(np.uint16) * 16 // 16).astype(">u2").tobytes()
+    assert difference(decode(claims_all, "x").pixels, expected) < 1
+    widened = Image.fromarray((grey // 16).astype(np.uint16) * 257)
+    assert difference(decode(file(widened, "PNG"), "x").pixels, expected) < 1
+    plain = file(Image.fromarray(grey.astype(np.uint16)), "PNG")
+    body = b"sBIT\x0c"
+    chunk = struct.pack(">I", 1) + body + struct.pack(">I", zlib.crc32(body))
+    assert difference(decode(plain[:33] + chunk + plain[33:], "x").pixels, expected) < 1
+
+
+def test_floats_in_a_file_are_scaled_by_the_largest_if_they_exceed_one():
+    grey = np.asarray(picture().convert("L")).astype(np.float32)
+    for top in (1, 255, 4095):
+        found = decode(file(Image.fromarray(grey / 255 * top), "TIFF"), "x").pixels
+        assert difference(found, picture().convert("L")) < 1
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP", "TIFF"])
@@ -126,6 +192,26 @@ def test_animation_gives_its_first_frame(format):
         )
         < 4
     )
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "AVIF"])
+@pytest.mark.parametrize("ground", ["black", "white"])
+def test_an_animation_that_fades_in_gives_a_telling_frame(format, ground):
+    start = Image.new("RGB", (64, 48), ground)
+    frames = [Image.blend(start, picture(), share) for share in (0, 0.1, 0.4, 0.9, 1)]
+    options = {"lossless": True} if format == "WEBP" else {"quality": 95} if format == "AVIF" else {}
+    data = file(frames[0], format, save_all=True, append_images=frames[1:], **options)
+    assert difference(decode(data, "x").pixels, picture()) < 16
+
+
+def test_pages_of_a_document_are_no_animation():
+    data = file(Image.new("RGB", (64, 48), "black"), "TIFF", save_all=True, append_images=[picture()])
+    assert (decode(data, "x").pixels == 0).all()
+
+
+def test_damage_behind_the_first_frame_of_an_animation_leaves_what_came_before():
+    data = file(picture(), "GIF", save_all=True, append_images=[noisy(64, 48)] * 3)
+    assert decode(data[: len(data) * 2 // 3], "x").pixels.shape == (48, 64, 3)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (6000, 8), (3, 2000)])
@@ -295,6 +381,33 @@ def test_arrays_of_any_usual_kind_become_rgb(dtype, channels):
     assert pixels.shape == (5, 7, 3)
     assert pixels.dtype == np.uint8
     assert (pixels == 255).all()
+
+
+@pytest.mark.parametrize("channels", [None, 3])
+@pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
+def test_arrays_of_sixteen_bits_keep_their_brightness_whatever_bits_are_in_use(bits, channels):
+    grey = np.asarray(picture().convert("L"))
+    array = (grey / 255 * (2**bits - 1)).round().astype(np.uint16)
+    assert difference(to_pixels(array if channels is None else np.dstack([array] * 3)), picture().convert("L")) < 1
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -0.5, 1.5, 255.0])
+def test_floats_that_are_no_shares_are_refused(dtype, value):
+    array = np.full((5, 7, 3), 0.5, dtype)
+    array[2, 3, 1] = value
+    with pytest.raises(ImageError, match=r"an array of floats .* is no image; .*floats (go )?from 0 to 1"):
+        to_pixels(array)
+
+
+def test_rounding_of_floats_is_no_fault():
+    assert (to_pixels(np.full((5, 7), 1 + 1e-6)) == 255).all()
+    assert (to_pixels(np.full((5, 7), -1e-6)) == 0).all()
+
+
+def test_channels_that_come_first_are_pointed_out():
+    with pytest.raises(ImageError, match="channels come first; move them"):
+        to_pixels(np.zeros((3, 48, 64), np.uint8))
 
 
 @pytest.mark.parametrize(
