@@ -1,18 +1,22 @@
 """Dividing a clip into segments, each with a few of its frames: of equal length, at scene cuts, or both.
 
 A cut is where the colours change at once: the Hellinger distance of two frames' histograms of hue, saturation and
-value (Lienhart, 1999, compares such measures). The clip is read once, and memory does not grow with its length.
+value (Lienhart, 1999, compares such measures). The clip is read once, and memory does not grow with its length. Cuts
+are where a frame's time stamp says that it is shown, so they are right at any frame rate, slide shows included.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import cv2
 import numpy as np
 
 from captioner.vision.images import Pixels, resize
 from captioner.vision.video import Frame, Video, instants, windows
+
+if TYPE_CHECKING:
+    from captioner.vision.container import DecodedFrame
 
 Sample = TypeVar("Sample")
 
@@ -69,21 +73,45 @@ def distance(one: Pixels, other: Pixels) -> float:
 
 
 def _scenes(video: Video, see: Callable[[Frame], Sample], count: int, every: float | None) -> Iterator[Segment[Sample]]:
-    start = before = 0.0
+    start = 0.0
     colours: Pixels | None = None
-    kept = _Kept[Sample](count)
-    for frame in video.frames(instants(0.0, video.duration, rate=_RATE)):
+    kept = _Kept(count, see)
+    passed: list[DecodedFrame] = []
+
+    def full(time: float) -> Iterator[Segment[Sample]]:
+        """The segments of `every` seconds that are over at a moment; whatever is shown lasts into the next one."""
+        nonlocal start, kept
+        while every is not None and time - start >= every and video.duration - start >= 1.5 * every:
+            yield Segment(start, start + every, kept.evenly_spaced())
+            start, kept = start + every, _Kept(count, see, kept.latest)
+
+    for frame in video.frames(instants(0.0, video.duration, rate=_RATE), passed=passed):
         last, colours = colours, _colours(frame.pixels)
-        cut = last is not None and _apart(last, colours) > CUT and frame.time - start >= _SHORTEST
-        full = every is not None and frame.time - start >= every and video.duration - frame.time >= every / 2
-        if cut or full:
-            # a cut lies somewhere between two frames that were looked at
-            end = (before + frame.time) / 2 if cut else start + (every or 0.0)
-            yield Segment(start, end, kept.evenly_spaced())
-            start, kept = end, _Kept[Sample](count)
-        kept.add(frame, see)
-        before = frame.time
+        cut = frame.time
+        if last is not None and _apart(last, colours) > CUT:
+            cut = _first_of_scene(passed, last, colours).time
+            yield from full(cut)
+            if cut - start >= _SHORTEST:
+                yield Segment(start, cut, kept.evenly_spaced())
+                start, kept = cut, _Kept(count, see)
+        yield from full(frame.time)
+        kept.add(frame)
+        passed.clear()
+    yield from full(video.duration)
     yield Segment(start, video.duration, kept.evenly_spaced())
+
+
+def _first_of_scene(passed: "Sequence[DecodedFrame]", last: Pixels, colours: Pixels) -> "DecodedFrame":
+    """Of the frames between two that were looked at, the first that resembles the later one more."""
+    first, end = 0, len(passed) - 1
+    while first < end:
+        middle = (first + end) // 2
+        between = _colours(passed[middle].pixels((_SIDE, _SIDE)))
+        if _apart(between, colours) < _apart(between, last):
+            end = middle
+        else:
+            first = middle + 1
+    return passed[end]
 
 
 def _colours(pixels: Pixels) -> Pixels:
@@ -97,21 +125,30 @@ def _apart(one: Pixels, other: Pixels) -> float:
 
 
 class _Kept(Generic[Sample]):
-    """Evenly spread frames of a segment whose length is not known yet: twice as many as wanted, at most."""
+    """Evenly spread frames of a segment whose length is not known yet: twice as many as wanted, at most.
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    Args:
+        count: how many are wanted.
+        see: makes of a frame what is kept of it.
+        shown: what is shown when the segment begins, which is all there is of it if no other frame follows.
+    """
+
+    def __init__(self, count: int, see: Callable[[Frame], Sample], shown: Frame | None = None) -> None:
+        self.count, self.see, self.latest = count, see, shown
         self.step, self.passed = 1, 0
         self.frames: list[Sample] = []
 
-    def add(self, frame: Frame, see: Callable[[Frame], Sample]) -> None:
+    def add(self, frame: Frame) -> None:
+        self.latest = frame
         if self.passed % self.step == 0:
-            self.frames.append(see(frame))
+            self.frames.append(self.see(frame))
             if len(self.frames) == 2 * self.count:
                 self.frames = self.frames[::2]
                 self.step *= 2
         self.passed += 1
 
     def evenly_spaced(self) -> list[Sample]:
+        if not self.frames and self.latest is not None:
+            return [self.see(self.latest)]
         count = min(self.count, len(self.frames))
         return [self.frames[(2 * place + 1) * len(self.frames) // (2 * count)] for place in range(count)]

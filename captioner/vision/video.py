@@ -32,6 +32,7 @@ _COARSE = 8
 _REORDERING = 0.25
 # without a list of key frames, seeking pays from the longest usual distance of two of them on
 _UNLISTED = 10.0
+_PASSED = 32  # frames kept on the way from one instant to the next
 _SAME = 1e-6  # seconds of rounding
 
 
@@ -188,11 +189,15 @@ class Video:
             return f"the file ends too soon ({self.duration:.1f} of {self._claimed:.1f} seconds could be read)"
         return "parts of the file are damaged" if self._file.damaged else None
 
-    def frames(self, times: Sequence[float] | NDArray[np.float64]) -> Iterator[Frame]:
+    def frames(
+        self, times: Sequence[float] | NDArray[np.float64], *, passed: "list[DecodedFrame] | None" = None
+    ) -> Iterator[Frame]:
         """The frames that are shown at these instants, none twice; see `sample_frames` for which they are.
 
         Args:
             times: in seconds, ascending; at least one.
+            passed: a list that receives what was decoded on the way to each frame, that frame last; thinned out to at
+                most 32.
 
         Raises:
             VideoError: where frames should be, not one can be decoded.
@@ -201,7 +206,7 @@ class Video:
         self._decode_only("NONREF" if step >= _COARSE * self._file.interval else "DEFAULT")
         given = None
         for time in map(float, times):
-            self._go_to(time)
+            self._go_to(time, passed if given is not None else None)
             picture = self._shown or self._next
             if self._next is None and picture is given:
                 return  # nothing comes after the last frame
@@ -223,13 +228,17 @@ class Video:
         if skip == "DEFAULT" and before != skip and self._shown is not None:
             self._land(self._shown.time)
 
-    def _go_to(self, time: float) -> None:
+    def _go_to(self, time: float, passed: "list[DecodedFrame] | None" = None) -> None:
         """Make `_shown` the frame that is shown at an instant, or None before the first one."""
         before = self._shown is not None and self._shown.time > time + _SAME
         if before or self._may_jump(time):
             self._land(time)
         while self._next is not None and self._next.time <= time + _SAME:
             self._shown, self._next = self._next, next(self._pictures, None)
+            if passed is not None:
+                passed.append(self._shown)
+                if len(passed) > _PASSED:
+                    del passed[:-1:2]
 
     def _may_jump(self, time: float) -> bool:
         """Whether decoding may begin at a key frame that has not been reached yet."""

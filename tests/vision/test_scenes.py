@@ -1,7 +1,9 @@
 """Segments cover a clip without gaps, and begin where the scene changes if asked."""
 
+from fractions import Fraction
 from itertools import pairwise
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -50,7 +52,7 @@ def test_segments_of_a_length(clip):
 
 def test_scenes_begin_where_the_picture_changes(clip):
     found = divide(clip, scenes=True)
-    assert [each.start for each in found] == pytest.approx([0, 3, 5], abs=0.35)
+    assert [each.start for each in found] == pytest.approx([0, 3, 5], abs=0.01)
     assert found[-1].end == 9
     for each in found:
         assert len(each.frames) == 3
@@ -60,6 +62,55 @@ def test_scenes_begin_where_the_picture_changes(clip):
 def test_long_scenes_are_divided_too_if_both_are_asked_for(clip):
     found = divide(clip, scenes=True, every=2)
     assert [each.start for each in found] == pytest.approx([0, 2, 3, 5, 7], abs=0.4)
+    assert all(one.end == other.start for one, other in pairwise(found))
+
+
+@pytest.fixture
+def encode(tmp_path):
+    """Encodes (time in seconds, picture) pairs, the last pair only saying when the clip ends; returns the path."""
+
+    def encode(frames, suffix=".mp4", **options):
+        path = tmp_path / f"shown{suffix}"
+        with av.open(str(path), "w") as file:
+            stream = file.add_stream("mpeg4" if suffix == ".mp4" else "libvpx", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+            ends = [time for time, _ in frames[1:]]
+            for (time, image), end in zip(frames, ends, strict=False):
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+                frame.pts, frame.time_base = round(1000 * time), Fraction(1, 1000)
+                for packet in stream.encode(frame):
+                    packet.duration = round(1000 * (end - time))
+                    file.mux(packet)
+            for packet in stream.encode():
+                file.mux(packet)
+        return path
+
+    return encode
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
+def test_a_slide_show_is_cut_where_its_pictures_change(encode, suffix):
+    shown = [(0, picture(0)), (10, picture(1)), (20, picture(2)), (29.9, picture(2)), (30, picture(2))]
+    found = divide(encode(shown, suffix), scenes=True)
+    assert spans(found)[:-1] == [(0, 10), (10, 20)]
+    assert [each.frames[0] for each in found] == pytest.approx([0, 10, 20])
+
+
+def test_the_cut_does_not_depend_on_how_many_frames_a_second_there_are(encode):
+    for rate in (2, 7, 50):
+        frames = [(time, picture(0 if time < 4 else 1)) for time in np.arange(0, 8, 1 / rate)]
+        assert spans(divide(encode([*frames, (8, picture(1))]), scenes=True))[0] == pytest.approx(
+            (0, 4), abs=1 / 7 + 0.01
+        )
+
+
+def test_a_picture_that_stays_is_divided_too_if_a_length_is_asked_for(encode):
+    found = divide(
+        encode([(0, picture(0)), (10, picture(1)), (15.9, picture(1)), (16, picture(1))]), scenes=True, every=4
+    )
+    assert [each.start for each in found] == pytest.approx([0, 4, 8, 10, 14], abs=0.01)
+    assert [each.frames[0] for each in found][:4] == pytest.approx([0, 0, 0, 10])
     assert all(one.end == other.start for one, other in pairwise(found))
 
 
