@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
+from captioner.data.files import read_member
 from captioner.data.photos import ImageStore
 from captioner.errors import DataError
 from captioner.text.ptb import tokenize
@@ -155,9 +156,11 @@ def read_json(path: Path) -> Any:
             if len(names) != 1:
                 inside = f"{len(names)} JSON files ({', '.join(names[:5])})" if names else "no JSON file"
                 raise DataError(f"{path}: holds {inside}, not one; unpack it and name the captions file.")
-            return json.loads(archive.read(names[0]))
+            return json.loads(read_member(archive, names[0]))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    except RecursionError:
+        raise DataError(f"{path}: nested too deeply for JSON with captions; fetch or write it again.") from None
     except (ValueError, zipfile.BadZipFile) as error:
         raise DataError(f"{path}: not JSON, or cut short ({error}); fetch or write it again.") from error
 

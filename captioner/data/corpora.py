@@ -1,11 +1,11 @@
 """Plain English captions, without their photos: what a decoder learns the language from before it sees a picture."""
 
-import gzip
 import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from captioner.data.captions import CaptionSet, read_coco, read_json
+from captioner.data.files import read_unpacked
 from captioner.errors import DataError
 
 
@@ -83,8 +83,8 @@ def _read_folder(folder: Path) -> list[tuple[str, str]]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        data = read_unpacked(path)
         # not str.splitlines, which also cuts at characters that occur inside captions
         return [line.strip() for line in data.decode("utf-8").removesuffix("\n").split("\n")]
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read as text ({error}); fetch it again.") from error

@@ -3,7 +3,6 @@
 import os
 import threading
 import zipfile
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,7 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from captioner.data.files import read_member
 from captioner.errors import DataError, ImageError
+
+_LARGEST = 1 << 29  # bytes of a photo's file
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +34,15 @@ class ImageStore:
     looked up by its last part alone. May be shared by threads, pickled, and used after a fork.
 
     Args:
-        paths: folders and zip files.
+        paths: folders and zip files, or one of them. Links to folders are followed, each folder once; links that lead
+            nowhere and folders that cannot be listed are passed over.
 
     Raises:
         DataError: a path does not exist, or is neither a folder nor a zip file that can be read.
     """
 
-    def __init__(self, paths: Iterable[Path]) -> None:
-        self.paths = [Path(path) for path in paths]
+    def __init__(self, paths: Path | str | Iterable[Path | str]) -> None:
+        self.paths = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
         self._places: dict[str, _Place] = {}
         self._by_base: defaultdict[str, list[str]] = defaultdict(list)
         for path in self.paths:
@@ -73,8 +76,10 @@ class ImageStore:
         try:
             # a zip file has one read position; decoding, the slow part, happens outside this lock
             with self._lock:
-                content = self._archive(place.archive).read(place.path)
-        except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+                content = read_member(self._archive(place.archive), place.path, largest=_LARGEST)
+        except DataError as error:
+            raise ImageError(str(error)) from error
+        except (OSError, zipfile.BadZipFile) as error:
             raise ImageError(f"{place.archive}: {place.path} cannot be read ({error}).") from error
         return np.frombuffer(content, dtype=np.uint8)
 
@@ -103,14 +108,21 @@ class ImageStore:
             self._by_base[_base(key)].append(key)
 
     def _add_folder(self, root: Path) -> None:
+        walked = set[tuple[int, int]]()
         for folder, subfolders, files in os.walk(root, followlinks=True):
+            if not _first_visit(folder, walked):  # a loop of links
+                subfolders.clear()
+                continue
             subfolders.sort()
             for file in sorted(files):
                 path = os.path.join(folder, file)
-                if file.lower().endswith(".zip"):
+                if file.lower().endswith(".zip") and os.path.exists(path):
                     self._add_archive(Path(path))
                 elif not file.startswith("."):
-                    status = os.stat(path)
+                    try:
+                        status = os.stat(path)
+                    except OSError:  # a link that leads nowhere, or in circles
+                        continue
                     key = Path(path).relative_to(root).as_posix()
                     self._add(key, _Place(path, None, f"{status.st_size}-{status.st_mtime_ns}"))
 
@@ -143,6 +155,19 @@ class ImageStore:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._open_archives()
+
+
+def _first_visit(folder: str, walked: set[tuple[int, int]]) -> bool:
+    """Whether a folder has not been walked yet, under whatever name."""
+    try:
+        status = os.stat(folder)
+    except OSError:
+        return False
+    found = (status.st_dev, status.st_ino)
+    if found in walked:
+        return False
+    walked.add(found)
+    return True
 
 
 def _base(name: str) -> str:

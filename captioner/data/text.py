@@ -1,10 +1,10 @@
 """Plain text, one sentence a line, as language models read it."""
 
-import gzip
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from captioner.data.files import read_member, read_unpacked
 from captioner.errors import DataError
 
 
@@ -27,7 +27,7 @@ def read_text(path: Path) -> list[str]:
         ) from None
     except IsADirectoryError:
         raise DataError(f"{path}: a folder, not a text file; name the files in it.") from None
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, zipfile.BadZipFile) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise DataError(f"{path}: cannot be read as text ({reason}).") from error
     # not str.splitlines, which also cuts at characters that occur inside sentences
@@ -47,13 +47,12 @@ def _read(path: Path) -> bytes:
             name = path.relative_to(archive).as_posix()
             if name not in file.namelist():
                 raise DataError(f"{archive}: holds no {name}, but {', '.join(_texts(file)) or 'no text'}.")
-            return file.read(name)
+            return read_member(file, name)
     if path.suffix == ".zip" and path.is_file():
         with zipfile.ZipFile(path) as file:
             example = next(_texts(file), "FILE.txt")
         raise DataError(f"{path}: a zip file; name the text inside it, such as {path / example}.")
-    data = path.read_bytes()
-    return gzip.decompress(data) if path.suffix == ".gz" else data
+    return read_unpacked(path)
 
 
 def _texts(file: zipfile.ZipFile) -> Iterator[str]:

@@ -51,6 +51,33 @@ def test_a_photo_that_is_not_there_is_named(folder):
         store.read("c.jpg")
 
 
+def test_one_path_is_one_path(folder):
+    assert len(ImageStore(folder)) == len(ImageStore(str(folder))) == len(ImageStore([folder]))
+
+
+def test_links_that_lead_nowhere_or_in_circles_are_passed_over(folder):
+    (folder / "loop.jpg").symlink_to("loop.jpg")
+    (folder / "gone.jpg").symlink_to("nowhere.jpg")
+    (folder / "gone.zip").symlink_to("nowhere.zip")
+    (folder / "train" / "again").symlink_to(folder, target_is_directory=True)
+    store = ImageStore([folder])
+    assert len(store) == 2
+    assert store.read("a.jpg").tobytes() == b"photo a"
+
+
+def test_a_folder_reached_by_a_link_is_read(folder, tmp_path_factory):
+    other = tmp_path_factory.mktemp("elsewhere")
+    (other / "c.jpg").write_bytes(b"photo c")
+    (folder / "more").symlink_to(other, target_is_directory=True)
+    assert ImageStore([folder]).read("more/c.jpg").tobytes() == b"photo c"
+
+
+def test_a_photo_that_unpacks_to_more_than_any_photo_is_refused(archive, monkeypatch):
+    monkeypatch.setattr("captioner.data.photos._LARGEST", 1000)
+    with pytest.raises(ImageError, match=r"photos\.zip: val/0\.jpg unpacks to 3,500 bytes, more than 1,000"):
+        ImageStore([archive]).read("0.jpg")
+
+
 def test_two_photos_of_one_name_need_their_folders(folder):
     (folder / "val").mkdir()
     (folder / "val" / "a.jpg").write_bytes(b"another")

@@ -1,0 +1,48 @@
+"""Reading files that others made: a packed file may unpack to anything, so it is measured before it fills memory."""
+
+import gzip
+import zipfile
+import zlib
+from pathlib import Path
+
+from captioner.errors import DataError
+
+LARGEST = 1 << 30
+"""Bytes that a packed text or JSON file may unpack to: twice as many as COCO's largest."""
+
+
+def read_unpacked(path: Path, *, largest: int = LARGEST) -> bytes:
+    """A file's bytes, unpacked if it ends in `.gz`.
+
+    Raises:
+        DataError: it unpacks to more than `largest` bytes, or is damaged.
+        OSError: it cannot be read.
+    """
+    if path.suffix != ".gz":
+        return path.read_bytes()
+    try:
+        with gzip.open(path) as file:
+            data = file.read(largest + 1)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read as text ({error}); fetch it again.") from error
+    if len(data) > largest:
+        raise DataError(f"{path}: unpacks to more than {largest:,} bytes; unpack it yourself if that is meant.")
+    return data
+
+
+def read_member(archive: zipfile.ZipFile, name: str, *, largest: int = LARGEST) -> bytes:
+    """A file in a zip file.
+
+    Raises:
+        DataError: it says that it unpacks to more than `largest` bytes, or is damaged, or has a password.
+    """
+    size = archive.getinfo(name).file_size  # zipfile gives no byte more than that
+    if size > largest:
+        raise DataError(
+            f"{archive.filename}: {name} unpacks to {size:,} bytes, more than {largest:,}; unpack it yourself if that "
+            "is meant."
+        )
+    try:
+        return archive.read(name)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DataError(f"{archive.filename}: {name} cannot be read ({error}).") from error
