@@ -114,6 +114,28 @@ APPLICATIONS = {
         trainer="captioner.pipelines.train.video:train",
         use="captioner caption CLIPS --model {model}",
     ),
+    "read": Application(
+        noun="a reader of text lines",
+        model="captioner.models.read:Reader",
+        config="captioner.training.read.config:ReadTrainingConfig",
+        trainer="captioner.pipelines.train.read:train",
+        use="captioner read LINES --model {model}",
+        commands=(
+            Command(
+                "read",
+                "captioner.pipelines.read.options:ReadOptions",
+                "captioner.pipelines.read.command:read",
+                "Read pictures of text lines: a table on a terminal, JSON Lines on a pipe, or files. "
+                "Running again continues.",
+            ),
+            Command(
+                "evaluate-lines",
+                "captioner.pipelines.evaluate_lines.options:EvaluateLinesOptions",
+                "captioner.pipelines.evaluate_lines.command:evaluate_lines",
+                "Score texts that were read: character and word error rates, words read right, confusions.",
+            ),
+        ),
+    ),
 }
 
 TOOLS = (

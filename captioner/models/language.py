@@ -6,7 +6,7 @@ Text is one stream of words in which `<end>` closes every line; `<end>` is also 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -27,7 +27,7 @@ from captioner.weights import check_fit
 # words read in one call: long enough that the calls cost nothing, short enough that the scores fit in a cache
 CHUNK = 256
 
-Tokens = Literal["words", "captions"]
+Tokens = Literal["words", "captions", "characters"]
 
 
 class NetworkConfig(BaseModel):
@@ -132,8 +132,8 @@ class LanguageConfig(BaseModel):
     """What a language model's `config.json` holds.
 
     Attributes:
-        tokens: what words are: `words` between white space, as written; or those of `captions`, in lower case, without
-            punctuation, as the official COCO scorer cuts them.
+        tokens: what words are: `words` between white space, as written; those of `captions`, in lower case, without
+            punctuation, as the official COCO scorer cuts them; or single `characters`, spaces among them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -183,8 +183,17 @@ class Generated:
     score: float
 
 
+_JOIN: dict[Tokens, Callable[[Sequence[str]], str]] = {
+    "words": " ".join,
+    "captions": to_sentence,
+    "characters": "".join,
+}
+
+
 def split_words(line: str, tokens: Tokens) -> list[str]:
     """The words of a line, as a model with such tokens reads them."""
+    if tokens == "characters":
+        return list(line)
     return line.split() if tokens == "words" else tokenize(line)
 
 
@@ -315,8 +324,8 @@ class LanguageModel:
         lines = []
         for hypothesis in found:
             drawn = self.vocabulary.decode(hypothesis.tokens)
-            join = " ".join if self.config.tokens == "words" else to_sentence
-            lines.append(Generated(join([*words, *drawn]), hypothesis.log_probability / (len(drawn) + 1)))
+            text = _JOIN[self.config.tokens]([*words, *drawn])
+            lines.append(Generated(text, hypothesis.log_probability / (len(drawn) + 1)))
         return lines
 
 

@@ -35,7 +35,7 @@ def train(config: LanguageTrainingConfig, folder: Path, command: str, *, device:
         DataError: the text cannot be used.
         ConfigError: several processes, or more streams than there is text for.
     """
-    stream = config.data.tokens == "words"
+    stream = config.data.tokens != "captions"
     lines, texts = _read_text(config.data) if stream else _read_captions(config.data)
     run = Run(
         folder,
@@ -111,7 +111,7 @@ def _card(config: LanguageTrainingConfig, command: str, words: int, model: Langu
             f"- Made by: `{command}`",
             "",
             "Perplexity of what also chose this checkpoint"
-            + (", read in parallel streams:" if data.tokens == "words" else ", each caption on its own:"),
+            + (", read in parallel streams:" if data.tokens != "captions" else ", each caption on its own:"),
             "",
             "| text | perplexity |",
             "| --- | --- |",

@@ -158,3 +158,11 @@ def test_the_model_in_the_package_tells_good_captions_from_broken_ones():
     for good, broken in pairs:
         scores = model.score_lines([good, broken])
         assert scores[0].perplexity < scores[1].perplexity
+
+
+def test_a_model_of_characters_reads_and_writes_spaces():
+    assert language.split_words("a b", "characters") == ["a", " ", "b"]
+    config = LanguageConfig(tokens="characters", network=NetworkConfig(hidden_size=8, embedding_size=6))
+    model = LanguageModel.build(config, Vocabulary([*SPECIALS, *"ab "]))
+    (drawn,) = model.generate("a b", DecodingConfig("sample", max_length=5, seed=0))
+    assert drawn.text.startswith("a b")

@@ -14,8 +14,9 @@ class TextData(Strict):
 
     Attributes:
         root: folder that the other paths are relative to.
-        tokens: `words` reads text files, whose words stand between white space, as one stream; `captions` reads
-            captions (COCO and Karpathy JSON, and folders like Multi30k's), each on its own.
+        tokens: `words` reads text files, whose words stand between white space, as one stream, and `characters` the
+            same files character by character; `captions` reads captions (COCO and Karpathy JSON, and folders like
+            Multi30k's), each on its own.
         train: files; a text inside a zip file is named as if the zip were a folder.
         valid: files to validate on. Of captions files only the val split is used, and captions of photos in their val
             and test splits are not learnt from.

@@ -1,0 +1,295 @@
+"""Pictures of lines into text: a reader's configuration, and the model that says what stands in a line."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from captioner.decoding.ctc import Beam, align, beam_search, best_path, log_probabilities
+from captioner.errors import ImageError
+from captioner.metrics.calibration import Calibration
+from captioner.models.base import read_config, read_weights, write_model
+from captioner.models.read_network import ReaderConfig, ReaderNetwork
+from captioner.text.alphabet import Alphabet
+from captioner.vision.encoder import Precision
+from captioner.vision.images import Pixels, read_image
+from captioner.vision.line_checks import describe_layout
+from captioner.vision.line_engine import LineEngine
+from captioner.vision.line_pictures import LineTransform, extend
+from captioner.vision.rgb import to_pixels
+from captioner.weights import check_fit, part_of
+
+Picture = Path | str | Image.Image | NDArray[Any]
+
+BATCH = 32  # lines that the recurrent network reads together
+_DOUBTFUL = 0.9  # mean probability of the characters below which a line may stand upside down
+_CLEARER = 0.1  # by which it must rise when the line is turned
+
+
+class ReadConfig(BaseModel):
+    """What a reader's `config.json` holds.
+
+    Attributes:
+        kind: of the model.
+        purpose: one line for `captioner models`.
+        scores: by data set and metric.
+        picture: how a line becomes the network's input.
+        network: its sizes and choices.
+        precision: of the arithmetic on a CPU.
+        calibration: makes a text's probability one that means what it says.
+        tallest: the greatest height of a picture as a multiple of its width; a taller one is no upright line.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["read"] = "read"
+    purpose: str = "reads text lines"
+    scores: dict[str, dict[str, float]] = {}
+    picture: LineTransform = Field(default_factory=lambda: LineTransform.model_validate({}))
+    network: ReaderConfig = Field(default_factory=lambda: ReaderConfig.model_validate({}))
+    precision: Precision = "float32"
+    calibration: Calibration = Calibration()
+    tallest: float = 1.5
+
+
+@dataclass(frozen=True)
+class Character:
+    """A character where it stands.
+
+    Attributes:
+        text: the character.
+        score: its probability in the column that shows it best.
+        start: of the columns that show it, as a share of the picture's width.
+        end: of them.
+    """
+
+    text: str
+    score: float
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class TextLine:
+    """What a model reads in a picture.
+
+    Attributes:
+        text: in NFC, without white space at its ends.
+        score: the probability that all of it is right, as measured on validation lines.
+        characters: where each stands.
+        warning: what is odd about the picture, or None.
+    """
+
+    text: str
+    score: float
+    characters: tuple[Character, ...]
+    warning: str | None = None
+
+
+@dataclass(frozen=True)
+class PreparedLine:
+    """A picture as the network sees it.
+
+    Attributes:
+        pixels: (height, width), grey; behind the picture there may be more of its background.
+        extent: width of the picture itself in these pixels.
+        warning: what is odd about the picture, or None.
+    """
+
+    pixels: Pixels
+    extent: int
+    warning: str | None = None
+
+
+class Reader:
+    """A trained model that reads text lines.
+
+    Args:
+        config: as in `config.json`.
+        network: CNN and recurrent network.
+        alphabet: of its classes.
+        device: `cpu` or a CUDA device.
+        name: for messages.
+    """
+
+    def __init__(
+        self,
+        config: ReadConfig,
+        network: ReaderNetwork,
+        alphabet: Alphabet,
+        device: str | torch.device = "cpu",
+        name: str = "",
+    ) -> None:
+        self.config = config
+        self.device = torch.device(device)
+        self.network = network.to(self.device).eval()
+        self.alphabet = alphabet
+        self.name = name
+        self._making = threading.Lock()
+
+    @classmethod
+    def load(cls, folder: Path, device: str | torch.device = "cpu", name: str = "") -> "Reader":
+        """Read a model folder.
+
+        Raises:
+            ModelError: a file is missing or damaged, or the files do not fit together.
+        """
+        config = read_config(folder, ReadConfig)
+        alphabet = Alphabet.load(folder / "vocabulary.json")
+        path = folder / "model.safetensors"
+        tensors = read_weights(folder)
+        network = ReaderNetwork(config.network, config.picture.height, len(alphabet))
+        check_fit(tensors, {f"network.{key}": value for key, value in network.state_dict().items()}, path)
+        network.load_state_dict(part_of(tensors, "network."))
+        return cls(config, network, alphabet, device, name or folder.name)
+
+    def save(self, folder: Path, card: str) -> None:
+        """Write a model folder: configuration, weights as float16, alphabet and the model card (`README.md`)."""
+        write_model(
+            folder, self.config, {f"network.{key}": value for key, value in self.network.state_dict().items()}, card
+        )
+        self.alphabet.save(folder / "vocabulary.json")
+
+    def read(self, pictures: Picture | Sequence[Picture], *, beam: Beam | None = None) -> list[TextLine]:
+        """Read pictures of lines.
+
+        Args:
+            pictures: paths, Pillow images or arrays, each of one line or word; or one of these.
+            beam: how to search; by default each column's likeliest character is taken.
+
+        Raises:
+            ImageError: a picture cannot be read, or shows nothing.
+        """
+        alone = isinstance(pictures, Path | str | Image.Image) or (
+            isinstance(pictures, np.ndarray) and pictures.ndim < 4
+        )
+        several: Any = [pictures] if alone else pictures
+        return self.read_prepared([self.prepare(_pixels(each)) for each in several], beam)
+
+    def prepare(self, picture: Pixels) -> PreparedLine:
+        """What the network sees of an RGB picture (height, width, 3).
+
+        Raises:
+            ImageError: it shows nothing, or no upright line.
+        """
+        pixels = self.config.picture(picture)
+        layout = describe_layout(picture, self.config.tallest)
+        if layout is not None and self.config.picture.ink == "dark":
+            raise ImageError(layout)
+        # behind words on photographs there is more that looks like lines
+        return PreparedLine(pixels, self.config.picture.scaled(*picture.shape[:2]), layout)
+
+    def read_prepared(
+        self, lines: Sequence[PreparedLine], beam: Beam | None = None, *, parallel: bool = True
+    ) -> list[TextLine]:
+        """Read prepared lines; one that reads far better upside down is read so, with a warning.
+
+        Args:
+            lines: of any widths.
+            beam: how to search; by default each column's likeliest character is taken.
+            parallel: see `LineEngine`.
+        """
+        texts = self._read(lines, beam, parallel)
+        doubtful = [place for place, text in enumerate(texts) if _clarity(text) < _DOUBTFUL]
+        turned = self._read([_turn(lines[place]) for place in doubtful], beam, parallel)
+        for place, text in zip(doubtful, turned, strict=True):
+            if _clarity(text) > _clarity(texts[place]) + _CLEARER:
+                texts[place] = replace(text, warning=_joined(text.warning, "upside down, so it was turned to be read"))
+        return [
+            replace(text, warning=_joined(line.warning, text.warning)) for line, text in zip(lines, texts, strict=True)
+        ]
+
+    def _read(self, lines: Sequence[PreparedLine], beam: Beam | None, parallel: bool) -> list[TextLine]:
+        found = self.log_probs([line.pixels for line in lines], parallel=parallel)
+        return [
+            self.text(log_probs, beam, extent=line.extent / line.pixels.shape[1])
+            for line, log_probs in zip(lines, found, strict=True)
+        ]
+
+    @cached_property
+    def _engine(self) -> LineEngine:
+        return LineEngine(self.network.encoder, self.config.picture.height, self.device, self.config.precision)
+
+    def encode(self, lines: Sequence[Pixels], *, parallel: bool = True) -> list[Tensor]:
+        """The CNN's columns (columns, features) of each prepared line; safe in several threads."""
+        with self._making:
+            engine = self._engine
+        return engine(lines, parallel=parallel)
+
+    def log_probs(self, lines: Sequence[Pixels], *, parallel: bool = True) -> list[NDArray[np.float32]]:
+        """Log-probabilities (columns, classes) of prepared lines (height, width), of any widths.
+
+        Lines of one width are read together by the recurrent network, so that no line's result depends on another.
+
+        Args:
+            lines: as `config.picture` prepares them.
+            parallel: see `LineEngine`.
+        """
+        columns = self.encode(lines, parallel=parallel)
+        found: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(lines)
+        widths: dict[int, list[int]] = {}
+        for place, each in enumerate(columns):
+            widths.setdefault(len(each), []).append(place)
+        bfloat16 = self.device.type != "cpu" or self.config.precision == "bfloat16"
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
+            for places in widths.values():
+                for first in range(0, len(places), BATCH):
+                    batch = places[first : first + BATCH]
+                    logits = self.network.read(torch.stack([columns[place] for place in batch]))
+                    values = logits.float().log_softmax(dim=-1).cpu().numpy()
+                    for place, value in zip(batch, values, strict=True):
+                        found[place] = value
+        return found
+
+    def text(self, log_probs: NDArray[np.float32], beam: Beam | None = None, *, extent: float = 1.0) -> TextLine:
+        """The text of a line's log-probabilities (columns, classes).
+
+        Args:
+            log_probs: as `log_probs` gives them.
+            beam: how to search; by default each column's likeliest character is taken.
+            extent: share of the columns that are of the picture itself.
+        """
+        tensor = torch.from_numpy(log_probs)
+        ids = None if beam is None else beam_search(log_probs, beam)
+        warning = None if beam is None or ids is not None else "none of the words fits, so it was read without them"
+        ids = best_path(tensor) if ids is None else ids
+        likely = log_probabilities(tensor[None], [ids]).numpy()
+        scale = 1 / (len(log_probs) * extent)
+        characters = tuple(
+            Character(
+                self.alphabet.decode([label]),
+                span.probability,
+                min(span.first * scale, 1.0),
+                min((span.last + 1) * scale, 1.0),
+            )
+            for label, span in zip(ids, align(log_probs, ids), strict=True)
+        )
+        return TextLine(self.alphabet.decode(ids), float(self.config.calibration(likely)[0]), characters, warning)
+
+
+def _turn(line: PreparedLine) -> PreparedLine:
+    """The same line turned by half a circle."""
+    turned = line.pixels[::-1, line.extent - 1 :: -1] if line.extent else line.pixels
+    return replace(line, pixels=extend(turned, line.pixels.shape[1]))
+
+
+def _joined(*warnings: str | None) -> str | None:
+    return "; ".join(filter(None, warnings)) or None
+
+
+def _clarity(text: TextLine) -> float:
+    """The mean probability of a text's characters."""
+    return float(np.mean([each.score for each in text.characters])) if text.characters else 0.0
+
+
+def _pixels(picture: Picture) -> Pixels:
+    return read_image(picture) if isinstance(picture, Path | str) else to_pixels(picture)

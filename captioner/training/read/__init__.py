@@ -1,0 +1,1 @@
+"""Training readers of text lines."""

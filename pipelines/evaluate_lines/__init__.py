@@ -1,0 +1,1 @@
+"""`captioner evaluate-lines`: score what was read in text lines."""

@@ -1,0 +1,1 @@
+"""`captioner read`: pictures of text lines into text."""

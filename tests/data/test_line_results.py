@@ -1,0 +1,50 @@
+import pytest
+
+from captioner.data.line_results import match_lines, read_line_results
+from captioner.data.lines import LineSet
+from captioner.errors import DataError
+
+
+@pytest.fixture
+def truth(tmp_path):
+    (tmp_path / "truth.tsv").write_text("a.png\teins\nb.png\tzwei\n")
+    return LineSet.read_texts(tmp_path / "truth.tsv")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("r.jsonl", '{"path": "a.png", "text": "ein"}\n{"path": "b.png", "error": "gone"}\n'),
+        ("r.json", '[{"path": "a.png", "text": "ein"}, {"path": "b.png", "error": "gone"}]'),
+        ("r.csv", "path,text,score,warning,error\na.png,ein,0.5,,\nb.png,,,,gone\n"),
+    ],
+)
+def test_rows_of_every_form_are_matched_and_failures_count_as_empty(truth, tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    lines = match_lines(truth, read_line_results(tmp_path / name), name)
+    assert lines.truths == ("eins", "zwei")
+    assert lines.texts == ("ein", "")
+    assert lines.failed == 1
+
+
+def test_a_table_of_paths_and_texts_is_a_result_too(truth, tmp_path):
+    (tmp_path / "r.tsv").write_text("a.png\tx\nb.png\ty\n")
+    assert match_lines(truth, read_line_results(tmp_path / "r.tsv"), "r").texts == ("x", "y")
+
+
+def test_pictures_that_were_moved_are_matched_by_name(truth):
+    found = match_lines(truth, {"/other/b.png": "y", "/other/a.png": "x"}, "r")
+    assert found.texts == ("x", "y")
+
+
+def test_lines_without_a_result_are_said_or_counted(truth):
+    with pytest.raises(DataError, match="no text for 1 of the 2 lines"):
+        match_lines(truth, {"a.png": "x"}, "r")
+    assert match_lines(truth, {"a.png": "x"}, "r", allow_missing=True).missing == 1
+
+
+@pytest.mark.parametrize("content", ["{", '{"path": "a.png"}', "[]", "3"])
+def test_a_file_of_something_else_is_refused(tmp_path, content):
+    (tmp_path / "r.jsonl").write_text(content)
+    with pytest.raises(DataError, match=r"r\.jsonl: not what captioner read writes"):
+        read_line_results(tmp_path / "r.jsonl")

@@ -1,0 +1,116 @@
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from captioner.data.lines import LineSet
+from captioner.errors import DataError
+from captioner.text.alphabet import Alphabet
+from captioner.vision.line_pictures import LineTransform
+
+
+def picture(path, size=(60, 20)):
+    pixels = np.full((size[1], size[0]), 255, np.uint8)
+    pixels[4:-4, 5:-5:3] = 0
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("a_1.png", "a_2.png", "b_1.png"):
+        picture(tmp_path / name)
+    return tmp_path
+
+
+def table(folder, text, name="lines.tsv"):
+    (folder / name).write_text(text, encoding="utf-8")
+    return folder / name
+
+
+def texts(lines):
+    return {line.path.name: line.text for line in lines.lines}
+
+
+def test_a_table_of_paths_and_texts_is_read(folder):
+    lines = LineSet.read(table(folder, "a_1.png\tu\u0308ber\nb_1.png\tzwei  Worte \n"))
+    assert texts(lines) == {"a_1.png": "über", "b_1.png": "zwei Worte"}
+    assert lines.problems == ()
+
+
+def test_named_columns_may_stand_anywhere_and_commas_be_quoted(folder):
+    lines = LineSet.read(table(folder, 'text,other,path\n"eins, zwei",x,a_1.png\n', "lines.csv"))
+    assert texts(lines) == {"a_1.png": "eins, zwei"}
+
+
+def test_quotes_mean_nothing_between_tabs(folder):
+    assert texts(LineSet.read(table(folder, 'a_1.png\t"so\n'))) == {"a_1.png": '"so'}
+
+
+def test_tabs_in_a_text_are_spaces_and_reported(folder):
+    lines = LineSet.read(table(folder, "a_1.png\teins\tzwei\n"))
+    assert texts(lines) == {"a_1.png": "eins zwei"}
+    assert "line 1: the text has a tab" in lines.problems[0]
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ("none.png\tx", r"there is no picture .*none\.png"),
+        ("a_1.png\t ", "line 2 has no text"),
+        ("\tx", "line 2 has no path"),
+        ("b_1.png\ty", r"lines 1 and 2 both name b_1\.png"),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_left_out_and_said(folder, row, problem):
+    lines = LineSet.read(table(folder, f"b_1.png\tx\n{row}\n"))
+    assert texts(lines) == {"b_1.png": "x"}
+    (said,) = lines.problems
+    assert re.search(problem, said)
+
+
+def test_texts_may_stand_beside_the_pictures(folder):
+    (folder / "a_1.gt.txt").write_text("eins\n")
+    (folder / "a_2.txt").write_text("zwei\n")
+    lines = LineSet.read(folder)
+    assert texts(lines) == {"a_1.png": "eins", "a_2.png": "zwei"}
+    assert "b_1.gt.txt" in lines.problems[0]
+
+
+def test_a_place_without_lines_is_refused(folder):
+    with pytest.raises(DataError, match="holds no line"):
+        LineSet.read(folder)
+    with pytest.raises(DataError, match="cannot be read"):
+        LineSet.read(folder / "none.tsv")
+
+
+def test_pictures_that_cannot_be_read_or_show_nothing_are_left_out(folder):
+    (folder / "a_2.png").write_bytes(b"no picture")
+    Image.new("L", (40, 20), 255).save(folder / "b_1.png")
+    lines = LineSet.read(table(folder, "a_1.png\tx\na_2.png\ty\nb_1.png\tz\n")).readable(LineTransform())
+    assert [line.size for line in lines.lines] == [(20, 60)]
+    assert "not an image; the line is left out" in lines.problems[0]
+    assert "empty" in lines.problems[1]
+
+
+@pytest.mark.parametrize(("remove", "kept"), [(False, {"b_1.png": "b"}), (True, {"a_1.png": "a", "b_1.png": "b"})])
+def test_characters_outside_the_alphabet_are_counted_and_lines_left_out_or_changed(folder, remove, kept):
+    lines = LineSet.read(table(folder, "a_1.png\ta☃☃\nb_1.png\tb\n")).within(Alphabet("ab"), remove=remove)
+    assert texts(lines) == kept
+    assert "'☃' 2" in lines.problems[-1]
+
+
+def test_held_out_lines_share_no_group_with_the_others(folder):
+    lines = LineSet.read(table(folder, "a_1.png\tx\na_2.png\ty\nb_1.png\tz\n"))
+    learnt, held_out = lines.hold_out(0.3, "_")
+    groups = [{line.path.name.partition("_")[0] for line in part.lines} for part in (learnt, held_out)]
+    assert not groups[0] & groups[1]
+    assert all(groups)
+
+
+def test_lines_of_one_group_cannot_be_parted(folder):
+    lines = LineSet.read(table(folder, "a_1.png\tx\na_2.png\ty\n"))
+    with pytest.raises(DataError, match=r"data\.val"):
+        lines.hold_out(0.5, "_")
