@@ -107,6 +107,21 @@ APPLICATIONS = {
             ),
         ),
     ),
+    "translate": Application(
+        noun="a translator",
+        model="captioner.models.translate:Translator",
+        config="captioner.training.translate.config:TranslateTrainingConfig",
+        trainer="captioner.pipelines.train.translate:train",
+        use="captioner translate FILE.txt --model {model}",
+        commands=(
+            Command(
+                "translate",
+                "captioner.pipelines.translate.options:TranslateOptions",
+                "captioner.pipelines.translate.command:translate",
+                "Translate sentences, captions and subtitles, rows kept in their order. Running again continues.",
+            ),
+        ),
+    ),
     "video": Application(
         noun="a video captioner",
         model="captioner.models.video_caption:VideoCaptioner",
@@ -150,6 +165,12 @@ TOOLS = (
         "captioner.pipelines.evaluate.options:EvaluateOptions",
         "captioner.pipelines.evaluate.command:evaluate",
         "Score captions by BLEU, ROUGE-L and CIDEr-D, equal to the official COCO scorer, without Java.",
+    ),
+    Command(
+        "evaluate-text",
+        "captioner.pipelines.evaluate.options:EvaluateTextOptions",
+        "captioner.pipelines.evaluate.text:evaluate_text",
+        "Score translations by BLEU and chrF, as sacrebleu computes them, with intervals and its signatures.",
     ),
     Command(
         "gradients",

@@ -45,3 +45,42 @@ def squares_clips(tmp_path_factory):
         for number in range(5):
             _draw_clip(root / colour / f"{number}.avi", colour, seed=10 * number + len(colour))
     return root
+
+
+@pytest.fixture(scope="session")
+def sentence_pairs():
+    return [
+        ("A man rides a bicycle.", "Ein Mann fährt Fahrrad."),
+        ("Two dogs run over the grass.", "Zwei Hunde laufen über das Gras."),
+        ("A woman reads.", "Eine Frau liest."),
+    ]
+
+
+@pytest.fixture(scope="session")
+def make_translator(sentence_pairs):
+    """Makes a translator with random weights whose vocabulary is that of the pairs."""
+    import torch
+
+    from captioner.decoding.search import DecodingConfig
+    from captioner.models.caption_network import DecoderConfig
+    from captioner.models.translate import TranslateConfig, Translator
+    from captioner.models.translate_network import SourceConfig
+    from captioner.text.bpe import Subwords
+
+    def make(seed=0, unit="gru", **search):
+        config = TranslateConfig(
+            source="en",
+            target="de",
+            reader=SourceConfig(unit=unit, hidden_size=8),
+            decoder=DecoderConfig(unit="gru", hidden_size=16, embedding_size=12, heads=4),
+            search=DecodingConfig(**{"beam_size": 3, "max_length": 12, **search}),
+        )
+        torch.manual_seed(seed)
+        subwords = Subwords.build((side for pair in sentence_pairs * 3 for side in pair), 90)
+        model = Translator.build(config, subwords)
+        with torch.no_grad():  # else an untrained network says the same of every sentence
+            model.network.decoder.embedding.weight *= 4
+            model.network.decoder.bias.normal_()
+        return model
+
+    return make

@@ -34,7 +34,7 @@ def load(model: str | Path = DEFAULT, device: str = "auto", kinds: tuple[str, ..
         kinds: that the caller can use; all by default.
 
     Returns:
-        a `Captioner`, `LanguageModel`, `VideoClassifier` or `VideoCaptioner`, as its `config.json` says.
+        a `Captioner`, `LanguageModel`, `Translator`, `VideoClassifier` or `VideoCaptioner`, as its `config.json` says.
 
     Raises:
         ModelError: there is no such model, its files cannot be used, or it is of another kind.
@@ -71,6 +71,23 @@ def shipped() -> dict[str, Path]:
     """The folders of the models in the package, by name."""
     root = Path(str(files("captioner.pretrained")))
     return {folder.name: folder for folder in sorted(root.iterdir()) if (folder / "config.json").is_file()}
+
+
+def translator_to(language: str) -> str:
+    """The name of the shipped model that translates into a language, such as `de`.
+
+    Raises:
+        UsageError: there is none; the languages that there are models for are listed.
+    """
+    targets: dict[str, str] = {}
+    for name, folder in shipped().items():
+        config = _read_json(folder / "config.json")
+        if config.get("kind") == "translate":
+            targets[str(config.get("target"))] = name
+    if language not in targets:
+        known = ", ".join(sorted(targets)) or "none"
+        raise UsageError(f"there is no model in the package that translates into {language!r}, but into: {known}.")
+    return targets[language]
 
 
 def find(model: str | Path) -> Path:

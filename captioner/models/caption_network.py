@@ -158,6 +158,8 @@ class CaptionDecoder(nn.Module):
         context: dict[str, Tensor] = {}
         if features is not None and self.config.attention:
             context["regions"] = self.regions(self.dropout(features.grid))
+            if features.real is not None:
+                context["real"] = features.real
         if content is not None:
             context |= {"inner": self.inner(content)[:, None], "content": content[:, None]}
         return context
@@ -168,7 +170,8 @@ class CaptionDecoder(nn.Module):
         if self.config.attention:
             attended = torch.zeros_like(states)
             if "regions" in context:
-                attended, weights = self.attention(states, context["regions"], context["regions"])
+                regions = context["regions"]
+                attended, weights = self.attention(states, regions, regions, context.get("real"))
             states = torch.cat([states, attended], dim=-1)
         readout = self.output_projection(states)
         if "content" in context:
@@ -207,7 +210,8 @@ class SearchDecoder:
         states, new = self._cells.step(tokens.flatten(), {name: value.flatten(0, 1) for name, value in state.items()})
         states, weights = states.view(images, beams, -1), None
         if "keys" in context:
-            attended, weights = self.decoder.attention.attend(states, context["keys"], context["values"])
+            keys, values, real = context["keys"], context["values"], context.get("real")
+            attended, weights = self.decoder.attention.attend(states, keys, values, real)
             states = torch.cat([states, attended], dim=-1)
         readout = self._readout(states)
         readout = tanh(readout + context["inner"]) + context["content"] if "content" in context else tanh(readout)

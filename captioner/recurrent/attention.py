@@ -22,30 +22,38 @@ class GridAttention(nn.Module):
         self.heads = heads
         self.query = nn.Linear(hidden_size, hidden_size, bias=False)
 
-    def forward(self, states: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, states: Tensor, keys: Tensor, values: Tensor, real: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Attend to regions.
 
         Args:
             states: (batch, steps, hidden_size).
             keys: (batch, regions, hidden_size).
             values: (batch, regions, hidden_size).
+            real: (batch, regions), False for padding, which gets no weight; None where there is none.
 
         Returns:
             context (batch, steps, hidden_size) and weights (batch, steps, regions), the heads' mean, each row summing
             to 1.
         """
-        return self.attend(states, self.split(keys).transpose(2, 3), self.split(values))
+        return self.attend(states, self.split(keys).transpose(2, 3), self.split(values), real)
 
-    def attend(self, states: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    def attend(
+        self, states: Tensor, keys: Tensor, values: Tensor, real: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """The same for what was split before, once for all steps of a search.
 
         Args:
             states: (batch, steps, hidden_size).
             keys: (batch, heads, width, regions), where width is hidden_size / heads.
             values: (batch, heads, regions, width).
+            real: (batch, regions), as in `forward`.
         """
         query = self.split(self.query(states)) / math.sqrt(keys.shape[2])
         scores = query @ keys
+        if real is not None:
+            scores = scores.masked_fill(~real[:, None, None], -torch.inf)
         wide = torch.promote_types(scores.dtype, torch.float32)  # a CPU's softmax of bfloat16 is slower
         weights = scores.to(wide).softmax(dim=-1).to(values.dtype)
         context = (weights @ values).transpose(1, 2).flatten(2)

@@ -26,10 +26,12 @@ class Features:
     Attributes:
         grid: (images, regions, channels); regions are the last feature map's cells, row by row.
         pooled: (images, channels), the mean over regions.
+        real: (images, regions), False where the grid is padding, which nothing attends to; None where nothing is.
     """
 
     grid: Tensor
     pooled: Tensor
+    real: Tensor | None = None
 
     @classmethod
     def of(cls, grid: Tensor) -> "Features":
@@ -40,11 +42,12 @@ class Features:
         return len(self.grid)
 
     def __getitem__(self, index: slice | Tensor | list[int]) -> "Features":
-        return Features(self.grid[index], self.pooled[index])
+        return Features(self.grid[index], self.pooled[index], None if self.real is None else self.real[index])
 
     def to(self, target: torch.device | torch.dtype | str) -> "Features":
         """The same features on another device, or in another type."""
-        return Features(self.grid.to(target), self.pooled.to(target))
+        real = self.real if self.real is None or isinstance(target, torch.dtype) else self.real.to(target)
+        return Features(self.grid.to(target), self.pooled.to(target), real)
 
 
 class Encoder(nn.Module):

@@ -38,6 +38,10 @@ def caption(options: CaptionOptions) -> int:
         raise UsageError("--lm-weight is how much a language model has to say; name one with --lm, such as captions.")
     if options.every is not None and not options.every > 0:
         raise UsageError(f"--every is {options.every:g}; give a positive number of seconds.")
+    if options.language != "en":
+        from captioner.models.base import translator_to
+
+        translator_to(options.language)  # a language without a model is an error before any work
     found = find_inputs(options.inputs, SUFFIXES | VIDEO_SUFFIXES, kind="images or clips")
     console = Console(stderr=bool(options.outputs) or options.sidecar or not sys.stdout.isatty())
     outputs = Outputs(_writers(options, found.paths, console))
@@ -52,7 +56,7 @@ def _caption(todo: Sequence[str], meter: Meter, summary: Summary, *, outputs: Ou
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch  # takes longer than all that is above
 
-    from captioner.models.base import load
+    from captioner.models.base import load, translator_to
     from captioner.models.caption import Captioner
     from captioner.models.video_caption import VideoCaptioner
     from captioner.pipelines.caption.work import caption_folder
@@ -63,6 +67,9 @@ def _caption(todo: Sequence[str], meter: Meter, summary: Summary, *, outputs: Ou
             load(options.lm, options.device, ("language",)),
             LM_WEIGHT if options.lm_weight is None else options.lm_weight,
         )
+    translator = None
+    if options.language != "en":
+        translator = load(translator_to(options.language), options.device, ("translate",))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if model.device.type == "cpu":
         torch.set_num_threads(1)
@@ -85,6 +92,7 @@ def _caption(todo: Sequence[str], meter: Meter, summary: Summary, *, outputs: Ou
         workers=options.workers or cores,
         max_pixels=options.max_pixels,
         pictures=any(_suffix(path) == ".html" for path in options.outputs or []),
+        translator=translator,
     )
 
 

@@ -20,6 +20,7 @@ import torch
 
 from captioner.decoding.search import DecodingConfig
 from captioner.models.caption import Caption, Captioner
+from captioner.models.translated_captions import translate_captions
 from captioner.pipelines.caption.media import ClipOptions, MediaItem, is_clip, load_media
 from captioner.pipelines.folder.outputs import Outputs, Record
 from captioner.pipelines.folder.progress import Meter, Summary
@@ -30,6 +31,7 @@ from captioner.vision.encoder import Features
 from captioner.vision.images import MAX_PIXELS
 
 if TYPE_CHECKING:
+    from captioner.models.translate import Translator
     from captioner.models.video_caption import VideoCaptioner
 
 Result = TypeVar("Result")
@@ -52,6 +54,7 @@ def caption_folder(
     workers: int = 2,
     max_pixels: int = MAX_PIXELS,
     pictures: bool = False,
+    translator: "Translator | None" = None,
 ) -> None:
     """Caption photos and clips and write a record of each, in order.
 
@@ -67,6 +70,7 @@ def caption_folder(
         workers: threads, each with images of its own; they take turns on a GPU.
         max_pixels: larger photos are refused.
         pictures: add to the records what a gallery shows besides: thumbnails, and where the model looked.
+        translator: into the language of the captions; None for the model's own.
 
     Raises:
         WriteError: an output can no longer be written.
@@ -88,7 +92,7 @@ def caption_folder(
                 if ended.is_set():
                     return
                 with turn:
-                    captioned = _caption(batch, model, search, pictures, parallel=few_files)
+                    captioned = _caption(batch, model, search, pictures, few_files, translator)
                 yield captioned
 
     # as many images a worker where all work at once; a GPU's turns are better few and large
@@ -155,7 +159,12 @@ def _joined(features: Sequence[Features]) -> Features:
 
 
 def _caption(
-    batch: list[MediaItem], model: "Captioner | VideoCaptioner", search: DecodingConfig, pictures: bool, parallel: bool
+    batch: list[MediaItem],
+    model: "Captioner | VideoCaptioner",
+    search: DecodingConfig,
+    pictures: bool,
+    parallel: bool,
+    translator: "Translator | None",
 ) -> list[Captioned]:
     """Captions of a batch's parts; those with equally many frames are searched together."""
     pixels = [part.pixels for part in batch if part.pixels is not None]
@@ -181,6 +190,8 @@ def _caption(
         found = chain.from_iterable(halve_on_oom(generate, model.of_clips(grids)))
         for (place, _), several in zip(members, found, strict=True):
             captions[place] = several
+    if translator is not None:
+        captions = list(translate_captions(captions, translator))
     return [(replace(part, pixels=None), several) for part, several in zip(batch, captions, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""The options of `captioner evaluate`."""
+"""The options of `captioner evaluate` and `captioner evaluate-text`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from captioner.pipelines.folder.options import Device
+from captioner.pipelines.folder.options import Device, JsonFile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,3 +59,18 @@ class EvaluateOptions:
         bool, typer.Option("--allow-missing", help="Score what is there; the signature says so.")
     ] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateTextOptions:
+    """What can be chosen when translations are scored."""
+
+    reference: Annotated[Path, typer.Argument(metavar="REFERENCE", help="Text, a sentence a line, plain or .gz.")]
+    hypothesis: Annotated[Path, typer.Argument(metavar="HYPOTHESIS", help="Its lines are scored.")]
+    compare: Annotated[
+        Path | None, typer.Option(help="Another system's lines, for a paired test.  [default: none]")
+    ] = None
+    lowercase: Annotated[bool, typer.Option("--lowercase", help="Ignore case.")] = False
+    tokenize: Annotated[str, typer.Option(help="13a, intl, char, or none for text that is tokenised.")] = "13a"
+    samples: Annotated[int, typer.Option(min=100, help="Of the bootstrap.")] = 1000
+    json: JsonFile = None

@@ -57,7 +57,7 @@ def test_overrides_are_yaml_values_at_dotted_keys(write_config):
 
 @pytest.mark.parametrize("kind", ["captions", 3, "[language]"])
 def test_an_unknown_kind_is_answered_with_the_kinds(write_config, kind):
-    with pytest.raises(ConfigError, match=r"kind is .*; choose from caption, classify, language, video"):
+    with pytest.raises(ConfigError, match=r"kind is .*; choose from caption, classify, language, translate, video"):
         load_config(write_config(), [f"kind={kind}"])
 
 

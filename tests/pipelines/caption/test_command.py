@@ -355,3 +355,36 @@ def test_a_captioner_is_needed_to_caption(run, make_photos, language_folder):
     assert status == 2
     assert "is a language model, not a photo captioner" in " ".join(err.split())
     assert f"captioner perplexity {language_folder} FILE.txt" in err
+
+
+@pytest.fixture
+def german(make_translator, monkeypatch):
+    """Makes an untrained translator the one that the package has."""
+    from captioner.models import base
+
+    translator, known = make_translator(), base.load
+    monkeypatch.setattr(base, "translator_to", lambda language: "en-de")
+    monkeypatch.setattr(base, "load", lambda name, *rest: translator if name == "en-de" else known(name, *rest))
+    return translator
+
+
+def test_captions_in_another_language_are_translated_in_every_output(run, make_photos, german, tmp_path):
+    photos = make_photos(3)
+    _, english, _ = run(photos)
+    wanted = [each.text for each in german.translate([row["caption"] for row in lines_of(english)])]
+    names = ["a.jsonl", "a.csv", "a.html"]
+    outputs = [part for name in names for part in ("-o", tmp_path / name)]
+    status, _, _ = run(photos, "--language", "de", "--sidecar", *outputs)
+    assert status == 0
+    assert [row["caption"] for row in lines_of((tmp_path / "a.jsonl").read_text())] == wanted
+    assert [row["caption"] for row in csv.DictReader((tmp_path / "a.csv").open())] == wanted
+    assert [path.read_text().strip() for path in sorted(photos.glob("*.txt"))] == wanted
+    page = (tmp_path / "a.html").read_text()
+    assert all(json.dumps(text, ensure_ascii=False)[1:-1] in page for text in wanted)
+    assert '"attention"' in page
+
+
+def test_a_language_without_a_model_is_an_error_before_any_work(run, make_photos):
+    status, _, err = run(make_photos(1), "--language", "tlh")
+    assert status == 2
+    assert "no model in the package that translates into 'tlh'" in err

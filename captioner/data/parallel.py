@@ -1,0 +1,118 @@
+"""Sentences with their translations: two text files aligned line by line, or one table."""
+
+import gzip
+from collections.abc import Sequence
+from pathlib import Path
+
+from captioner.errors import DataError
+
+Pair = tuple[str, str]
+
+
+def read_pairs(source: Path, target: Path) -> list[Pair]:
+    """Read two aligned text files, plain or gzipped; a pair with an empty side is left out.
+
+    Raises:
+        DataError: a file cannot be read or is empty, or the two have different numbers of lines; the message says where
+            they may have slipped.
+    """
+    read, written = read_lines(source), read_lines(target)
+    if len(read) != len(written):
+        raise DataError(
+            f"{source} has {len(read)} lines, but {target} has {len(written)}; they may have slipped at line "
+            f"{_slip(read, written)}, where their lengths stop fitting each other."
+        )
+    return _kept(list(zip(read, written, strict=True)), f"{source} and {target}")
+
+
+def read_table(path: Path, columns: tuple[int, int] = (0, 1)) -> list[Pair]:
+    """Read a table of tab-separated columns, plain or gzipped, such as Tatoeba's exports.
+
+    Args:
+        path: of the table; every line has the same meaning, so a line with names of columns is one more pair.
+        columns: places of the sentence and its translation, from 0.
+
+    Raises:
+        DataError: the file cannot be read, or a line has too few columns; the first one is named.
+    """
+    pairs = []
+    for number, line in enumerate(read_lines(path), 1):
+        cells = line.split("\t")
+        if line and len(cells) <= max(columns):
+            raise DataError(
+                f"{path}: line {number} has {len(cells)} columns; the sentence is read from column {columns[0] + 1} "
+                f"and its translation from column {columns[1] + 1}."
+            )
+        if line:
+            pairs.append((cells[columns[0]].strip(), cells[columns[1]].strip()))
+    return _kept(pairs, str(path))
+
+
+def filter_lengths(pairs: Sequence[Pair], most_words: int, ratio: float) -> list[Pair]:
+    """Leave out pairs of which a side has more words, or `ratio` times as many (and more than five more) as the other.
+
+    Such pairs are rarely translations of each other.
+    """
+    kept = []
+    for pair in pairs:
+        shorter, longer = sorted(len(side.split()) for side in pair)
+        if longer <= most_words and (longer <= ratio * shorter or longer - shorter <= 5):
+            kept.append(pair)
+    return kept
+
+
+def read_lines(path: Path) -> list[str]:
+    """All lines of a UTF-8 text file, plain or gzipped (`.gz`), empty ones kept, without white space around them.
+
+    Raises:
+        DataError: it cannot be read, is not UTF-8, or has no line.
+    """
+    try:
+        data = path.read_bytes()
+        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: not UTF-8 text (byte {error.object[error.start]:#04x} at position {error.start}); convert it, "
+            "such as with: iconv -f latin1 -t utf-8."
+        ) from None
+    except IsADirectoryError:
+        raise DataError(f"{path}: a folder, not a text file; name the files in it.") from None
+    except (OSError, EOFError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise DataError(f"{path}: cannot be read as text ({reason}).") from error
+    if "\0" in text:
+        raise DataError(f"{path}: not text, for it holds zero bytes; is it UTF-16? Convert it to UTF-8.")
+    # not str.splitlines, which also cuts at characters that occur inside sentences
+    lines = [line.strip() for line in text.removesuffix("\n").split("\n")]
+    if not any(lines):
+        raise DataError(f"{path}: is empty.")
+    return lines
+
+
+def _kept(pairs: list[Pair], name: str) -> list[Pair]:
+    kept = [pair for pair in pairs if pair[0] and pair[1]]
+    if not kept:
+        raise DataError(f"{name}: no line holds a sentence and its translation.")
+    return kept
+
+
+def _slip(source: Sequence[str], target: Sequence[str]) -> int:
+    """The line, from 1, after which the files fit best if one line of the longer file is left out there.
+
+    Lines fit when their lengths differ little, as translations' do (Gale and Church, 1993).
+    """
+    longer, shorter = (source, target) if len(source) > len(target) else (target, source)
+    extra = len(longer) - len(shorter)
+    before = after = 0
+    best, place = 0, 0
+    # cost of all lines shifted, then line by line as if the shift came later
+    for index, line in enumerate(shorter):
+        before += _difference(line, longer[index])
+        after += _difference(line, longer[index + extra])
+        if before - after < best:
+            best, place = before - after, index + 1
+    return place + 1
+
+
+def _difference(one: str, other: str) -> int:
+    return abs(len(one) - len(other))

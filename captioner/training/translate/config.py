@@ -1,0 +1,95 @@
+"""What trains a translator: its pairs of sentences, networks and stage, as configuration files name them."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from captioner.decoding.steps import DecodingConfig
+from captioner.models.caption_network import DecoderConfig
+from captioner.models.translate import LIMIT
+from captioner.models.translate_network import SourceConfig
+from captioner.training.config import Count, Rate, Share, Stage, Strict, TrainingConfig
+
+
+class PairFiles(Strict):
+    """Sentences and their translations: two aligned files, or one table. Paths are relative to `data.root`.
+
+    Attributes:
+        source: text file of the sentences, a line each, possibly gzipped.
+        target: text file of their translations.
+        table: or a file of tab-separated columns that holds both.
+        columns: of the table, the sentence's and the translation's, from 0.
+    """
+
+    source: Path | None = None
+    target: Path | None = None
+    table: Path | None = None
+    columns: tuple[int, int] = (0, 1)
+
+    @model_validator(mode="after")
+    def _one_form(self) -> "PairFiles":
+        if (self.source is None) != (self.target is None) or (self.source is None) == (self.table is None):
+            raise ValueError("name either source and target, or table")
+        return self
+
+
+class ParallelData(Strict):
+    """What to learn from.
+
+    Attributes:
+        root: folder that the other paths are relative to.
+        train: pairs to learn from.
+        valid: pairs to validate on, by a name under which scores are reported.
+        pieces: size of the joint vocabulary of both languages.
+        dropout: probability of leaving out a merge when training sentences are cut ("BPE dropout").
+        max_words: pairs with a longer side are left out.
+        max_ratio: pairs of which one side is so many times as long as the other are left out.
+    """
+
+    root: Path = Path()
+    train: list[PairFiles] = Field(min_length=1)
+    valid: dict[str, PairFiles] = Field(min_length=1)
+    pieces: int = Field(6000, ge=100)
+    dropout: Share = 0.1
+    max_words: Count = 100
+    max_ratio: Rate = 3.0
+
+
+class TranslateStage(Stage):
+    """Cross-entropy of each next piece.
+
+    Attributes:
+        batch_size: pairs a step.
+        label_smoothing: probability mass spread over all pieces.
+    """
+
+    batch_size: Count = 128
+    label_smoothing: Share = 0.1
+
+
+class TranslateStages(Strict):
+    """The one stage there is."""
+
+    cross_entropy: TranslateStage
+
+
+class TranslateTrainingConfig(TrainingConfig):
+    """A whole training of a translator.
+
+    Attributes:
+        source: language that is read, such as `en`.
+        target: language that is written, such as `de`.
+        reader: the network that reads.
+        decoder: the network that writes.
+    """
+
+    kind: Literal["translate"] = "translate"
+    purpose: str = "translates captions"
+    source: str
+    target: str
+    data: ParallelData
+    reader: SourceConfig = Field(default_factory=lambda: SourceConfig.model_validate({}))
+    decoder: DecoderConfig = Field(default_factory=lambda: DecoderConfig.model_validate({}))
+    search: DecodingConfig = DecodingConfig(max_length=LIMIT)
+    stages: TranslateStages

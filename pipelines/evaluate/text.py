@@ -1,0 +1,129 @@
+"""`captioner evaluate-text`: BLEU and chrF of translations by sacrebleu, with intervals and paired tests."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from captioner.data.parallel import read_lines
+from captioner.errors import DataError, UsageError
+from captioner.pipelines.evaluate.options import EvaluateTextOptions
+
+TOKENIZERS = ("13a", "intl", "char", "none")
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric's value for one system.
+
+    Attributes:
+        metric: its name.
+        score: from 0 to 100.
+        half_width: of the 95 % interval, by bootstrap resampling (Koehn, 2004).
+        signature: sacrebleu's, with which others can repeat the number.
+        p_value: of the paired bootstrap test against the first system; None for that one.
+    """
+
+    metric: str
+    score: float
+    half_width: float
+    signature: str
+    p_value: float | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        compared = {} if self.p_value is None else {"p_value": self.p_value}
+        return {"score": self.score, "half_width": self.half_width, "signature": self.signature, **compared}
+
+
+def evaluate_text(options: EvaluateTextOptions) -> int:
+    """Run the command; returns the exit status.
+
+    Raises:
+        UsageError: an option has no such value, or the JSON file cannot be written.
+        DataError: a file cannot be read, or two have different numbers of lines.
+    """
+    if options.tokenize not in TOKENIZERS:
+        raise UsageError(f"--tokenize is {options.tokenize!r}; choose one of {', '.join(TOKENIZERS)}.")
+    reference = read_lines(options.reference)
+    systems: dict[str, Sequence[str]] = {}
+    for path in filter(None, [options.hypothesis, options.compare]):
+        lines = read_lines(path)
+        if len(lines) != len(reference):
+            raise DataError(
+                f"{path}: has {len(lines)} lines, but {options.reference} has {len(reference)}; each line is the "
+                "translation of one sentence, and an empty one stays in its place."
+            )
+        systems[str(path)] = lines
+    if options.compare is not None and len(systems) == 1:
+        raise UsageError(f"--compare is {options.compare}, the hypothesis itself; name another system's output.")
+    scores = score_systems(systems, reference, options.lowercase, options.tokenize, options.samples)
+    report = {name: {each.metric: each.as_json() for each in several} for name, several in scores.items()}
+    text = json.dumps(report, indent=2, ensure_ascii=False)
+    if options.json == "-":
+        print(text)
+        return 0
+    if options.json:
+        try:
+            Path(options.json).write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{options.json}: cannot be written ({error.strerror}).") from error
+    _show(scores)
+    return 0
+
+
+def score_systems(
+    systems: dict[str, Sequence[str]], reference: Sequence[str], lowercase: bool, tokenize: str, samples: int
+) -> dict[str, list[Score]]:
+    """BLEU and chrF of each system, the second compared with the first where there are two."""
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
+    from sacrebleu.significance import PairedTest
+
+    references = [list(reference)]
+    metrics = {
+        "BLEU": BLEU(lowercase=lowercase, tokenize=tokenize, references=references),
+        "chrF": CHRF(lowercase=lowercase, references=references),
+    }
+    if len(systems) == 1:
+        name, lines = next(iter(systems.items()))
+        scores = []
+        for metric, scorer in metrics.items():
+            found: Any = scorer.corpus_score(list(lines), None, n_bootstrap=samples)
+            scores.append(Score(metric, float(found.score), float(found._ci), str(scorer.get_signature())))
+        return {name: scores}
+    named: list[tuple[str, Sequence[str]]] = [(name, list(lines)) for name, lines in systems.items()]
+    signatures, tested = PairedTest(named, metrics, None, test_type="bs", n_samples=samples)()
+    results: Any = tested
+    compared = {}
+    for place, name in enumerate(systems):
+        compared[name] = [
+            Score(
+                metric.rstrip("2"),  # which sacrebleu puts behind chrF for its beta
+                float(results[metric][place].score),
+                float(results[metric][place].ci),
+                str(signature),
+                results[metric][place].p_value,
+            )
+            for metric, signature in signatures.items()
+        ]
+    return compared
+
+
+def _show(scores: dict[str, list[Score]]) -> None:
+    table = Table("text", *(f"[right]{each.metric}" for each in next(iter(scores.values()))))
+    for name, several in scores.items():
+        cells = [
+            f"{each.score:.2f} ± {each.half_width:.2f}" + ("" if each.p_value is None else f" (p = {each.p_value:.4f})")
+            for each in several
+        ]
+        table.add_row(name, *cells)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+    console.print(table)
+    for each in next(iter(scores.values())):
+        console.print(f"{each.metric}: {each.signature}", style="dim", soft_wrap=True)

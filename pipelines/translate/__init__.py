@@ -1,0 +1,1 @@
+"""`captioner translate`: text, rows of captions and subtitles in another language."""

@@ -1,0 +1,114 @@
+"""`captioner translate`: inputs, outputs and the model come together here."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from rich.console import Console
+
+from captioner.errors import DataError, UsageError
+from captioner.pipelines.folder.command import run_folder_command
+from captioner.pipelines.folder.inputs import Inputs, find_inputs, identity, shown
+from captioner.pipelines.folder.outputs import Outputs, Writer, writer_of
+from captioner.pipelines.folder.progress import Meter, Summary
+from captioner.pipelines.translate.documents import STANDARD_INPUT, SUFFIXES, Document, named, read_document
+from captioner.pipelines.translate.options import TranslateOptions
+from captioner.pipelines.translate.outputs import (
+    AlignmentPages,
+    Lines,
+    Stream,
+    Table,
+    TranslatedRows,
+    TranslatedSubtitles,
+)
+
+
+def translate(options: TranslateOptions) -> int:
+    """Run the command; returns the exit status.
+
+    Raises:
+        UsageError: something is wrong that can be said before any work is done.
+        ModelError: the model cannot be used.
+    """
+    from captioner.models.base import translator_to
+
+    if (options.to is None) == (options.model is None):
+        raise UsageError("name the language with --to, such as --to de, or a translator with --model, and not both.")
+    model = options.model or translator_to(str(options.to))
+    documents, problems = _read(options.inputs)
+    rows = {row.name: row for document in documents for row in document.rows}
+    found = Inputs(list(rows), problems)
+    console = Console(stderr=True)
+    outputs = Outputs(_writers(options, documents))
+
+    def work(todo: Sequence[str], meter: Meter, summary: Summary) -> None:
+        from captioner.models.base import load
+        from captioner.pipelines.translate.work import translate_rows
+
+        translator = load(model, options.device, ("translate",))
+        wanted: dict[str, Any] = {"beam_size": options.beam_size, "num_captions": options.num_captions}
+        search = replace(translator.config.search, **{key: value for key, value in wanted.items() if value is not None})
+        pages = any(_suffix(path) == ".html" for path in options.outputs or [])
+        translate_rows([rows[name] for name in todo], translator, outputs, search, meter, summary, alignment=pages)
+
+    return run_folder_command(found, outputs, work, console, kind="rows", verb="translating", quiet=options.quiet)
+
+
+def _read(arguments: Sequence[str]) -> tuple[list[Document], list[tuple[str, str]]]:
+    """The inputs, and what cannot be read with the reason."""
+    documents, problems = [], []
+    paths: list[str] = []
+    for argument in arguments:
+        given = [argument] if argument == STANDARD_INPUT else find_inputs([argument], SUFFIXES, kind="texts").paths
+        paths += [path for path in given if path not in paths]
+    for path in paths:
+        try:
+            documents.append(read_document(path))
+        except DataError as error:
+            problems.append((named(path), str(error)))
+    return documents, problems
+
+
+def _writers(options: TranslateOptions, documents: Sequence[Document]) -> list[Writer]:
+    if not options.outputs:
+        return [Stream(documents)]
+    keys = [identity(path) for path in options.outputs or []]
+    if len(set(keys)) < len(keys):
+        raise UsageError("two outputs are the same file; name each once.")
+    rows = [row for document in documents for row in document.rows]
+    kinds = {document.kind for document in documents}
+    several = options.num_captions > 1
+
+    def table(path: str) -> Writer:
+        columns = {document.columns or tuple(rows[0].fields) for document in documents}
+        if "json" in kinds or len(columns) > 1 or several:
+            raise UsageError(f"{shown(path)}: a table has one form of row and one translation a sentence; use .jsonl.")
+        return Table(path, rows, columns.pop() if columns else (), overwrite=options.overwrite)
+
+    def subtitles(path: str) -> Writer:
+        if len(documents) != 1 or SUFFIXES[_suffix(path)] != documents[0].kind or several:
+            raise UsageError(
+                f"{shown(path)}: subtitles are the translation of one {_suffix(path)} file, one for each cue; .jsonl "
+                "holds anything."
+            )
+        return TranslatedSubtitles(path, documents[0], overwrite=options.overwrite)
+
+    def choices(path: str) -> dict[str, Callable[[], Writer]]:
+        if any(identity(path) == identity(document.path) for document in documents):
+            raise UsageError(f"{shown(path)}: is an input and an output; choose another output.")
+        return {
+            ".txt": lambda: Lines(path, rows, overwrite=options.overwrite),
+            ".jsonl": lambda: TranslatedRows(path, rows, overwrite=options.overwrite),
+            ".csv": partial(table, path),
+            ".srt": partial(subtitles, path),
+            ".vtt": partial(subtitles, path),
+            ".html": lambda: AlignmentPages(path, "Translations", overwrite=options.overwrite),
+        }
+
+    return [writer_of(path, choices(path)) for path in options.outputs or []]
+
+
+def _suffix(path: str) -> str:
+    return os.path.splitext(path)[1].lower()

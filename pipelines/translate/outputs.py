@@ -1,0 +1,244 @@
+"""Outputs of translations: as many rows as were read, in their order, each continued where it ended."""
+
+import csv
+import io
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from captioner.errors import UsageError
+from captioner.pipelines.folder.inputs import identity, shown
+from captioner.pipelines.folder.outputs import JsonRows, Record, Writer, to_json
+from captioner.pipelines.folder.row_file import RowFile, WriteError, reason
+from captioner.pipelines.gallery.pages import Gallery
+from captioner.pipelines.translate.documents import ADDED, Document, Row
+
+
+class TranslatedRows(JsonRows):
+    """JSON Lines: each row as it was read, with its translation; continues a file whose rows are of the same input."""
+
+    def __init__(self, path: str, rows: Sequence[Row], *, overwrite: bool) -> None:
+        self.rows = rows
+        self.names = {row.name for row in rows}
+        super().__init__(path, overwrite=overwrite)
+
+    def row(self, record: Record) -> Mapping[str, Any] | None:
+        """The fields; an input that could not be read at all has no rows."""
+        return json_row(record) if record.path in self.names else None
+
+    def key(self, row: Mapping[str, Any]) -> str:
+        """The row in this place, if that is what the file's row was made from.
+
+        Raises:
+            KeyError: it is not.
+        """
+        place = len(self.done)
+        if place >= len(self.rows) or _original(row) != _original(self.rows[place].fields):
+            raise KeyError(place)
+        return identity(self.rows[place].name)
+
+
+class Lines(Writer):
+    """Text with a translation a line, an empty one where there is none.
+
+    Raises:
+        UsageError: the file cannot be written, or has more lines than the inputs.
+    """
+
+    def __init__(self, path: str, rows: Sequence[Row], *, overwrite: bool) -> None:
+        super().__init__()
+        self.names = [row.name for row in rows]
+        self.file = RowFile(path)
+        whole = [] if overwrite else [line for line in self.file.lines() if line.endswith(b"\n")]
+        if len(whole) > len(rows):
+            raise UsageError(
+                f"{shown(path)}: has {len(whole)} lines, but there are {len(rows)} to translate; choose another "
+                "output, or --overwrite."
+            )
+        self.file.start(sum(map(len, whole)) - 1, len(whole))
+        self.done = {identity(name): False for name in self.names[: len(whole)]}
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Append lines."""
+        names = set(self.names)
+        chosen = [record for record in records if record.path in names]
+        self.file.append([_line(record).encode() for record in chosen])
+        self.done.update({identity(record.path): record.error is not None for record in chosen})
+
+    def close(self) -> None:
+        """Write through to the disk."""
+        self.file.close()
+
+
+class Table(Writer):
+    """Comma-separated rows with their own columns and the translations'.
+
+    Args:
+        path: of the file.
+        rows: that will be written.
+        columns: of the rows.
+        overwrite: start afresh.
+
+    Raises:
+        UsageError: the file cannot be written, or its rows are not of these inputs.
+    """
+
+    def __init__(self, path: str, rows: Sequence[Row], columns: Sequence[str], *, overwrite: bool) -> None:
+        super().__init__()
+        added = [place.translation for row in rows[:1] for place in row.places] or ["translation"]
+        self.names = {row.name for row in rows}
+        self.columns = [*columns, *added, *(name for name in ("warning", "error") if name not in columns)]
+        self.file = RowFile(path)
+        end = count = 0
+        if not overwrite:
+            for cells, offset in _csv_rows(self.file):
+                kept = [str(rows[count - 1].fields.get(name, "")) for name in columns] if 0 < count <= len(rows) else []
+                if cells != self.columns if count == 0 else cells[: len(columns)] != kept:
+                    raise UsageError(
+                        f"{shown(path)}: row {count + 1} is not of this command, so the file cannot be continued; "
+                        "choose another output, or --overwrite."
+                    )
+                end, count = offset, count + 1
+        self.file.start(end - 1, count)
+        if not count:
+            self.file.append([_csv_line(self.columns)])
+        self.done = {identity(row.name): False for row in rows[: max(count - 1, 0)]}
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Append rows."""
+        chosen = [record for record in records if record.path in self.names]
+        cells = [[json_row(record).get(name, "") for name in self.columns] for record in chosen]
+        self.file.append([_csv_line(each) for each in cells])
+        self.done.update({identity(record.path): record.error is not None for record in chosen})
+
+    def close(self) -> None:
+        """Write through to the disk."""
+        self.file.close()
+
+
+class TranslatedSubtitles(Writer):
+    """Subtitles with their times, notes and styles as they were; written when all are there.
+
+    Args:
+        path: of the file.
+        document: the one input.
+        overwrite: replace a file that exists; otherwise it is taken for done.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+
+    def __init__(self, path: str, document: Document, *, overwrite: bool) -> None:
+        super().__init__()
+        self.path = path
+        self.blocks: dict[str, str | None] = dict.fromkeys(row.name for row in document.rows)
+        folder = os.path.dirname(path) or "."
+        if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
+            raise UsageError(f"{shown(path)}: cannot be written (no folder {shown(folder)} that can be written).")
+        if os.path.exists(path) and os.path.exists(document.path) and os.path.samefile(path, document.path):
+            raise UsageError(f"{shown(path)}: is the input itself; choose another output.")
+        if not overwrite and os.path.exists(path) and os.path.getsize(path) > 0:
+            self.done = {identity(name): False for name in self.blocks}
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Take cues; the last one writes the file, whole or not at all."""
+        for record in records:
+            if record.path in self.blocks:
+                self.blocks[record.path] = block(record)
+                self.done[identity(record.path)] = False
+        blocks = list(self.blocks.values())
+        whole = [each for each in blocks if each is not None]
+        if len(whole) < len(blocks):
+            return
+        part = f"{self.path}.part"
+        try:
+            with open(part, "w", encoding="utf-8", newline="\n") as file:
+                file.write("\n\n".join(whole) + "\n")
+            os.replace(part, self.path)
+        except OSError as error:
+            if os.path.exists(part):
+                os.unlink(part)
+            raise WriteError(f"{shown(self.path)}: cannot be written ({reason(error)}).") from error
+
+
+class AlignmentPages(Gallery):
+    """An HTML page of sentences and translations, with lines between the words that belong together."""
+
+    template = "translations.html"
+
+    def row(self, record: Record) -> Mapping[str, Any]:
+        """The words, and the alignment as bytes."""
+        problems = {"warning": record.warning, "error": record.error}
+        pairs = {"pairs": record.picture or []}
+        return {"path": record.path, **pairs, **{key: value for key, value in problems.items() if value}}
+
+
+class Stream(Writer):
+    """Translations on standard output, in the inputs' own form: lines, JSON Lines, or subtitles."""
+
+    def __init__(self, documents: Sequence[Document]) -> None:
+        super().__init__()
+        self.kinds = {row.name: document.kind for document in documents for row in document.rows}
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Print records."""
+        for record in records:
+            kind = self.kinds.get(record.path)
+            if kind == "text":
+                sys.stdout.buffer.write(_line(record).encode() + b"\n")
+            elif kind in ("srt", "vtt"):
+                sys.stdout.buffer.write(block(record).encode() + b"\n\n")
+            elif kind is not None:
+                sys.stdout.buffer.write(to_json(json_row(record)) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+def json_row(record: Record) -> dict[str, Any]:
+    """A row's fields with what was added."""
+    problems = {"warning": record.warning, "error": record.error}
+    return {**record.fields, **{key: value for key, value in problems.items() if value}}
+
+
+def block(record: Record) -> str:
+    """A cue of subtitles, or what stands between cues."""
+    if "block" in record.fields:
+        return str(record.fields["block"])
+    return f"{record.fields['cue']}\n{record.fields.get('translation', '')}"
+
+
+def _line(record: Record) -> str:
+    """The best translation of a row's first sentence."""
+    inner: Any = record.fields
+    for key in ("captions", "segments"):
+        if "translation" not in inner and "translations" not in inner and inner.get(key):
+            inner = inner[key][0]
+    if "translations" in inner:
+        inner = inner["translations"][0]
+    return str(inner.get("translation", ""))
+
+
+def _original(row: Any) -> Any:
+    """A row less everything that translating adds."""
+    if isinstance(row, Mapping):
+        return {key: _original(value) for key, value in row.items() if key not in ADDED}
+    return [_original(value) for value in row] if isinstance(row, list) else row
+
+
+def _csv_rows(file: RowFile) -> list[tuple[list[str], int]]:
+    """The whole rows of a file, each with the byte where the next one begins."""
+    rows, pending, offset = [], b"", 0
+    for line in file.lines():
+        pending += line
+        offset += len(line)
+        if pending.count(b'"') % 2 == 0 and line.endswith(b"\n"):  # a cell may hold line breaks
+            text = pending.decode("utf-8", "replace").removesuffix("\n")
+            rows.append((next(csv.reader(io.StringIO(text, newline="")), []), offset))
+            pending = b""
+    return rows
+
+
+def _csv_line(cells: Sequence[Any]) -> bytes:
+    line = io.StringIO()
+    csv.writer(line).writerow(cells)
+    return line.getvalue().removesuffix("\r\n").encode()

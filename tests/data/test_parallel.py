@@ -1,0 +1,63 @@
+import gzip
+
+import pytest
+
+from captioner.data.parallel import filter_lengths, read_lines, read_pairs, read_table
+from captioner.errors import DataError
+
+
+def write(path, *lines):
+    data = "".join(f"{line}\n" for line in lines).encode()
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+def test_two_files_are_read_line_by_line_plain_or_gzipped(tmp_path):
+    source = write(tmp_path / "a.en.gz", "A dog.", "", "Two  cats.")
+    target = write(tmp_path / "a.de", "Ein Hund.", "", " Zwei Katzen. ")
+    assert read_pairs(source, target) == [("A dog.", "Ein Hund."), ("Two  cats.", "Zwei Katzen.")]
+
+
+def test_files_of_different_lengths_name_both_counts_and_where_they_slipped(tmp_path):
+    lines = ["A dog runs.", "Two very large cats sleep on the sofa.", "A man.", "Three children play football outside."]
+    source = write(tmp_path / "a.en", *lines)
+    target = write(tmp_path / "a.de", *(line for line in lines if line != "A man."))
+    with pytest.raises(DataError, match=r"a\.en has 4 lines, but .*a\.de has 3; .* at line 3,"):
+        read_pairs(source, target)
+
+
+def test_a_table_gives_the_columns_that_are_asked_for(tmp_path):
+    table = write(tmp_path / "tatoeba.tsv", "1\tA dog.\t7\tEin Hund.", "2\tA cat.\t8\tEine Katze.")
+    assert read_table(table, (1, 3)) == [("A dog.", "Ein Hund."), ("A cat.", "Eine Katze.")]
+
+
+def test_a_line_with_too_few_columns_is_named(tmp_path):
+    with pytest.raises(DataError, match="line 2 has 1 columns"):
+        read_table(write(tmp_path / "a.tsv", "A dog.\tEin Hund.", "A cat."))
+
+
+def test_pairs_of_very_different_lengths_are_left_out():
+    fits, long, uneven = ("a b c", "d e"), ("a " * 30, "b " * 30), ("a", "b c d e f g h")
+    assert filter_lengths([fits, long, uneven], most_words=20, ratio=3) == [fits]
+
+
+def test_an_empty_file_is_an_error(tmp_path):
+    (tmp_path / "a.en").write_bytes(b"")
+    with pytest.raises(DataError, match=r"a\.en: is empty"):
+        read_lines(tmp_path / "a.en")
+
+
+def test_text_without_a_single_pair_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="no line holds a sentence and its translation"):
+        read_pairs(write(tmp_path / "a.en", "A dog.", ""), write(tmp_path / "a.de", "", "Katze."))
+
+
+def test_latin_1_is_an_error_that_says_how_to_convert_it(tmp_path):
+    (tmp_path / "a.de").write_bytes("Mädchen\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"not UTF-8 text \(byte 0xe4 at position 1\); convert it"):
+        read_lines(tmp_path / "a.de")
+
+
+def test_a_missing_file_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="cannot be read as text"):
+        read_lines(tmp_path / "a.de")

@@ -1,0 +1,87 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from captioner.errors import DataError, UsageError
+from captioner.pipelines.cli import app
+from captioner.pipelines.evaluate.options import EvaluateTextOptions
+from captioner.pipelines.evaluate.text import evaluate_text
+
+REFERENCE = [f"Ein Mann mit Hut Nummer {n} fährt heute mit dem Rad durch die Stadt ." for n in range(40)]
+BETTER = [line.replace("heute", "gestern") if n % 4 == 0 else line for n, line in enumerate(REFERENCE)]
+WORSE = [line.replace("dem Rad", "einem Auto") for line in REFERENCE]
+
+
+@pytest.fixture
+def texts(tmp_path):
+    paths = {}
+    for name, lines in {"ref": REFERENCE, "better": BETTER, "worse": WORSE}.items():
+        paths[name] = tmp_path / f"{name}.de"
+        paths[name].write_text("".join(f"{line}\n" for line in lines))
+    return paths
+
+
+def scores(texts, *arguments):
+    result = CliRunner().invoke(app, ["evaluate-text", str(texts["ref"]), *map(str, arguments), "--json", "-"])
+    assert result.exit_code == 0, result.output
+    return json.loads(result.output)
+
+
+def test_the_reference_itself_has_100(texts):
+    found = scores(texts, texts["ref"])[str(texts["ref"])]
+    assert found["BLEU"]["score"] == pytest.approx(100)
+    assert found["chrF"]["score"] == pytest.approx(100)
+
+
+def test_scores_and_signatures_are_those_of_sacrebleu(texts):
+    from sacrebleu.metrics import BLEU
+
+    found = scores(texts, texts["better"], "--samples", "100")[str(texts["better"])]["BLEU"]
+    assert found["score"] == pytest.approx(BLEU().corpus_score(BETTER, [REFERENCE]).score)
+    assert found["half_width"] > 0
+    assert "tok:13a" in found["signature"]
+    assert "bs:100" in found["signature"]
+
+
+def test_a_second_system_is_tested_against_the_first(texts):
+    found = scores(texts, texts["better"], "--compare", texts["worse"], "--samples", "200")
+    assert "p_value" not in found[str(texts["better"])]["BLEU"]
+    assert found[str(texts["worse"])]["BLEU"]["p_value"] < 0.05
+    assert found[str(texts["worse"])]["chrF"]["score"] < found[str(texts["better"])]["chrF"]["score"]
+
+
+def test_case_counts_unless_told_otherwise(texts):
+    lower = texts["ref"].with_name("lower.de")
+    lower.write_text(texts["ref"].read_text().lower())
+    assert scores(texts, lower)[str(lower)]["BLEU"]["score"] < 90
+    assert scores(texts, lower, "--lowercase")[str(lower)]["BLEU"]["score"] == pytest.approx(100)
+
+
+def test_the_table_shows_both_metrics_and_signatures(texts):
+    result = CliRunner().invoke(app, ["evaluate-text", str(texts["ref"]), str(texts["better"])])
+    assert result.exit_code == 0
+    assert "BLEU" in result.output
+    assert "±" in result.output
+    assert "nrefs:1" in result.output
+
+
+def test_texts_of_different_lengths_are_an_error_with_both_counts(texts):
+    short = texts["ref"].with_name("short.de")
+    short.write_text("Ein Mann.\n")
+    with pytest.raises(DataError, match=r"short\.de: has 1 lines, but .*ref\.de has 40"):
+        evaluate_text(EvaluateTextOptions(reference=texts["ref"], hypothesis=short))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"tokenize": "moses"}, "choose one of 13a"), ({"json": "/no/such/folder/a.json"}, "cannot be written")],
+)
+def test_options_that_cannot_be_used_are_errors(texts, options, message):
+    with pytest.raises(UsageError, match=message):
+        evaluate_text(EvaluateTextOptions(reference=texts["ref"], hypothesis=texts["better"], samples=100, **options))
+
+
+def test_a_system_is_not_compared_with_itself(texts):
+    with pytest.raises(UsageError, match="the hypothesis itself"):
+        evaluate_text(EvaluateTextOptions(reference=texts["ref"], hypothesis=texts["better"], compare=texts["better"]))
