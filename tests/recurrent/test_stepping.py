@@ -5,6 +5,11 @@ from captioner.recurrent.stepping import StepwiseRNN, prepacked_linear, tanh
 from captioner.recurrent.units import Recurrent
 
 
+def multiplies_bfloat16():
+    capabilities = torch.cpu.get_capabilities()
+    return capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
+
+
 @pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("unit", ["tanh", "lstm", "gru"])
 @torch.no_grad()
@@ -26,7 +31,7 @@ def test_steps_give_the_states_of_the_whole_sequence(unit, layers):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("rows", [1, 7, 160])
 @torch.no_grad()
-def test_a_packed_layer_multiplies_as_any_other(dtype, rows):
+def test_a_prepacked_layer_multiplies_as_any_other(dtype, rows):
     torch.manual_seed(0)
     layer = torch.nn.Linear(48, 131).to(dtype)
     inputs = torch.randn(rows, 48)
@@ -34,6 +39,17 @@ def test_a_packed_layer_multiplies_as_any_other(dtype, rows):
     assert found.dtype == dtype
     expected = torch.nn.functional.linear(inputs.to(dtype).double(), layer.weight.double(), layer.bias.double())
     torch.testing.assert_close(found.double(), expected, atol=0.02 if dtype == torch.bfloat16 else 1e-5, rtol=0.01)
+
+
+@pytest.mark.skipif(not multiplies_bfloat16(), reason="this CPU has no bfloat16 products")
+@torch.no_grad()
+def test_bfloat16_weights_are_laid_out_once_and_not_in_every_call():
+    layer = torch.nn.Linear(48, 131).bfloat16()
+    inputs = torch.randn(7, 48).bfloat16()
+    multiply = prepacked_linear(layer.weight, layer.bias)
+    before = multiply(inputs)
+    layer.weight.zero_()
+    assert torch.equal(multiply(inputs), before)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
