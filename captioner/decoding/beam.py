@@ -1,10 +1,10 @@
 """Beam search over all images and hypotheses of a batch at once.
 
-At each step the `beam_size` best continuations of an image's open hypotheses are kept. Those that end there leave the
-beam and compete, under length normalisation, for the `num_captions` places in the result; the others stay open. An
-image is finished when no open hypothesis would take a place even if it ended with the next step and for nothing.
-Without length normalisation that is exact; with it a hypothesis could in principle win by growing much longer for very
-little. With one beam this is greedy search.
+At each step the `beam_size` best continuations of an image's unfinished hypotheses are kept. A hypothesis that ends
+there leaves the beam and competes, by its length-normalised score, for one of the `num_captions` places in the result.
+An image is finished when its best unfinished hypothesis, even if it ended now with probability 1, would score below the
+worst finished one that is kept. Without length normalisation this bound is exact; with it, a hypothesis that grows much
+longer at little cost could in principle still win. With a beam of one this is greedy search.
 """
 
 import torch
@@ -23,9 +23,9 @@ from captioner.decoding.steps import (
 )
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 
-BLOCK = 64  # words in which the best are looked for together
+BLOCK = 64  # words of which one maximum is taken before the best are searched
 CACHED = 2**20  # float32 numbers, 4 MB
-TOGETHER = 8  # images leave the batch so many at a time, because a CPU's libraries prepare for each new size of a batch
+TOGETHER = 8  # images leave the batch in groups of this size, because oneDNN prepares anew for each batch size
 
 
 @torch.no_grad()
@@ -41,7 +41,7 @@ def beam_search(
         model: steps the hypotheses.
         state: (B, 1, ...) before `<start>` is read.
         context: (B, ...).
-        options: see `Search`.
+        options: see `DecodingConfig`.
         return_attention: keep the attention weights, if the model gives them.
 
     Returns:
@@ -53,7 +53,7 @@ def beam_search(
     images = torch.arange(count, device=device)
     finished = torch.zeros(count, dtype=torch.bool, device=device)
     tokens = torch.full((count, 1), Vocabulary.start, device=device)
-    # the open hypotheses; one that ends leaves a place of log-probability -inf behind
+    # the unfinished hypotheses; one that ends leaves a place of log-probability -inf behind
     beams = {
         "total": torch.zeros(count, 1, device=device),
         "words": torch.full((count, 1, options.max_length + 1), Vocabulary.pad, device=device),
@@ -68,7 +68,7 @@ def beam_search(
         log_probs, tokens, parents = _best_continuations(logits, beams, length, options)
         beams, state = take_beams(beams, parents), take_beams(state, parents)
         beams["total"] += log_probs
-        beams["total"].masked_fill_(finished.unsqueeze(1), -torch.inf)  # they wait for others to leave with
+        beams["total"].masked_fill_(finished.unsqueeze(1), -torch.inf)  # images that wait for a group to leave with
         beams["words"][:, :, length] = tokens
         beams["each"][:, :, length] = log_probs
 
@@ -90,7 +90,7 @@ def beam_search(
 def _best_continuations(
     logits: Tensor, beams: Tensors, length: int, options: DecodingConfig
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Choose among everything that may follow the open hypotheses of each image.
+    """Choose among all continuations of each image's unfinished hypotheses.
 
     Args:
         logits: (B, K, V).
@@ -112,11 +112,11 @@ def _best_continuations(
 
 
 def _continuations(logits: Tensor, words: Tensor, options: DecodingConfig) -> tuple[Tensor, Tensor]:
-    """The best words to follow each hypothesis, and the end: their log-probabilities and ids.
+    """The best next words of each hypothesis, and the end: their log-probabilities and ids.
 
     Args:
         logits: (B, K, V).
-        said: (B, K, t), the words so far.
+        words: (B, K, t), the words so far.
         options: the search's.
 
     Returns:
@@ -137,7 +137,7 @@ def _continuations(logits: Tensor, words: Tensor, options: DecodingConfig) -> tu
     if length >= options.min_length:
         log_probs = torch.cat([log_probs, end_log_probs], -1)
         tokens = torch.cat([tokens, torch.full_like(end_log_probs, Vocabulary.end, dtype=torch.long)], -1)
-    # rounding must not lift a probability above 1, or the bound by which an image is settled would not hold
+    # rounding must not lift a probability above 1, or the bound by which an image is finished would not hold
     return (log_probs - normalizer).clamp_(max=0), tokens
 
 
@@ -199,13 +199,13 @@ class _Results:
         for name, tensor in take_beams(both, places).items():
             self.kept[name][images] = tensor
 
-    def finished(self, images: Tensor, best_open: Tensor, length: int) -> Tensor:
+    def finished(self, images: Tensor, best_unfinished: Tensor, length: int) -> Tensor:
         """Which images are finished.
 
         Args:
             images: (M,).
-            best_open: (M,), log-probability of each image's best open hypothesis.
-            length: number of words of the open hypotheses.
+            best_unfinished: (M,), log-probability of each image's best unfinished hypothesis.
+            length: number of words of the unfinished hypotheses.
         """
-        bound = best_open / (length + 1) ** self.options.length_penalty
+        bound = best_unfinished / (length + 1) ** self.options.length_penalty
         return self.kept["score"][images, -1] >= bound

@@ -1,7 +1,7 @@
-"""Shallow fusion: a language model has a say in every word (Gülçehre et al., 2015).
+"""Shallow fusion: a language model scores every word beside the captioner (Gülçehre et al., 2015).
 
 A hypothesis is worth log p(captioner) + weight * log p(language model), word by word. Two step models become one, so
-the searches need not know.
+the searches need no change.
 """
 
 from collections.abc import Mapping
@@ -63,14 +63,14 @@ class ShallowFusion:
     def step(self, tokens: Tensor, state: Tensors, context: Tensors) -> tuple[Tensor, Tensors, Tensor | None]:
         """Read one token a hypothesis; the logits are the fused scores.
 
-        The fused scores of all words are those of less than one whole; `<pad>`, which no search says, gets the rest.
-        So a search that normalises them leaves them as they are.
+        The exponentials of all words' fused scores sum to less than 1; `<pad>`, which no search chooses, gets the rest,
+        so that normalising the scores changes nothing.
         """
         own = {name: value for name, value in state.items() if not name.startswith(_OTHER)}
         other = {name.removeprefix(_OTHER): value for name, value in state.items() if name.startswith(_OTHER)}
         logits, own, attention = self.model.step(tokens, own, context)
-        said, other, _ = self.language.step(self.places[tokens], other, {})
-        fluency = said.float().log_softmax(-1).index_select(-1, self.places) + self.shares
+        scores, other, _ = self.language.step(self.places[tokens], other, {})
+        fluency = scores.float().log_softmax(-1).index_select(-1, self.places) + self.shares
         fused = logits.float().log_softmax(-1) + self.weight * fluency
         fused[..., Vocabulary.pad] = -torch.inf
         whole = fused.logsumexp(-1).clamp(max=-1e-6)

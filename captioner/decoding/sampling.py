@@ -101,8 +101,8 @@ def _sample(
         if length == options.max_length:
             tokens = torch.full_like(unfinished, Vocabulary.end, dtype=torch.long)
         else:
-            said = kept["words"][images, :, :length]
-            tokens = _draw(_allowed(made["logits"], said, options), uniform[images, :, length], options)
+            words = kept["words"][images, :, :length]
+            tokens = _draw(_allowed(made["logits"], words, options), uniform[images, :, length], options)
         tokens = tokens.masked_fill(~unfinished, Vocabulary.pad)
         kept["words"][images, :, length] = tokens
         if record:
@@ -122,14 +122,14 @@ def _sample(
     return {name: tensor[:, :, : length + 1] for name, tensor in kept.items()}
 
 
-def _allowed(logits: Tensor, said: Tensor, options: DecodingConfig) -> Tensor:
-    """Logits (B, S, V) at the options' temperature, -inf for what must not follow the words `said` (B, S, t)."""
+def _allowed(logits: Tensor, words: Tensor, options: DecodingConfig) -> Tensor:
+    """Logits (B, S, V) at the options' temperature, -inf for tokens that must not follow `words` (B, S, t)."""
     scaled = logits / options.temperature
     scaled[..., _NEVER] = -torch.inf
-    if said.shape[-1] < options.min_length:
+    if words.shape[-1] < options.min_length:
         scaled[..., Vocabulary.end] = -torch.inf
     if options.no_repeat_ngram:
-        ban_repeats(scaled, said, options.no_repeat_ngram)
+        ban_repeats(scaled, words, options.no_repeat_ngram)
     return scaled
 
 

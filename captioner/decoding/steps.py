@@ -1,4 +1,4 @@
-"""What the searches share: the model they step, their options, their results, and moving rows of tensors about."""
+"""What the searches share: the model that they step, their options and results, and selecting rows of tensors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ class StepModel(Protocol):
     """A recurrent decoder, one step at a time, for K hypotheses of each of B images at once."""
 
     def step(self, tokens: Tensor, state: Tensors, context: Tensors) -> tuple[Tensor, Tensors, Tensor | None]:
-        """Read one token a hypothesis and say what may follow.
+        """Read one token of each hypothesis and score what may follow.
 
         Args:
             tokens: (B, K) ids; K may differ from call to call.
             state: the recurrent state of each hypothesis, tensors of shape (B, K, ...). Not to be changed in place.
-            context: what is known of each image, tensors of shape (B, ...), shared by its hypotheses.
+            context: the features of each image, tensors of shape (B, ...), shared by its hypotheses.
 
         Returns:
             logits (B, K, V), the new state, and attention weights (B, K, R) or None.
@@ -42,7 +42,7 @@ class DecodingConfig:
         max_length: words after which a caption must end.
         length_penalty: alpha of the score log p / length^alpha, by which finished hypotheses are ranked; the length
             counts the words and the end. 0 ranks by plain probability, which favours short captions; 1 by the mean.
-        no_repeat_ngram: forbid a caption to say any n words in a row twice; 0 allows it.
+        no_repeat_ngram: no caption may contain the same n words in a row twice; 0 allows it.
         temperature: divides the logits before sampling; below 1 is bolder on probable words. For `sample` only.
         top_k: sample among the k most probable words; 0 among all.
         top_p: then among the fewest words whose probabilities sum to at least p (Holtzman et al., 2020); 1 among all.
@@ -174,19 +174,19 @@ def ban_repeats(logits: Tensor, words: Tensor, length: int) -> None:
 
     Args:
         logits: (B, K, V), changed in place. A hypothesis that has used up all words may repeat itself.
-        words: (B, K, t), what was said so far.
+        words: (B, K, t), the words so far.
         length: n of the n-grams, at least 1.
     """
-    said = words.shape[-1]
-    if said < length:
+    steps = words.shape[-1]
+    if steps < length:
         return
     # every run of n-1 words that a word follows, the word that follows it, and the last n-1 words, to be completed now
-    runs = words[..., : said - 1].unfold(-1, length - 1, 1) if length > 1 else words.unsqueeze(-1)[..., :0]
+    runs = words[..., : steps - 1].unfold(-1, length - 1, 1) if length > 1 else words.unsqueeze(-1)[..., :0]
     following = words[..., length - 1 :]
-    seen = (runs == words[..., None, said - length + 1 :]).all(-1)
+    seen = (runs == words[..., None, steps - length + 1 :]).all(-1)
     few_words = following.shape[-1] >= logits.shape[-1] - len(SPECIALS)
     before = logits.clone() if few_words else None
-    # a run that differs points at <pad>, which no search ever says
+    # a run that differs points at <pad>, which no search ever chooses
     logits.scatter_(-1, torch.where(seen, following, Vocabulary.pad), -torch.inf)
     if before is not None:
         used_up = logits[..., len(SPECIALS) :].isneginf().all(-1, keepdim=True)

@@ -13,12 +13,12 @@ _Z = 1.959964  # standard deviations either side of the middle 95 % of a normal 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How well one class is told.
+    """Precision and recall of one class.
 
     Attributes:
-        precision: share of those called so that are so; None if none was called so.
-        recall: share of those that are so that were called so; None if there are none.
-        count: how many are so.
+        precision: share of the clips predicted as this class that belong to it; None if none was predicted.
+        recall: share of the clips of this class that were predicted as it; None if there are none.
+        count: number of clips of this class.
     """
 
     precision: float | None
@@ -46,7 +46,7 @@ class ClassificationReport:
     def of(
         cls, labels: Sequence[str], true: Sequence[int], given: Sequence[int], groups: Sequence[Hashable]
     ) -> "ClassificationReport":
-        """Score answers.
+        """Score predictions.
 
         Args:
             labels: the classes.
@@ -88,20 +88,20 @@ class ClassificationReport:
         places = range(len(self.labels))
         axes.set_xticks(places, self.labels, rotation=45, ha="right", rotation_mode="anchor")
         axes.set_yticks(places, self.labels)
-        axes.set(xlabel="said", ylabel="true", title=title)
+        axes.set(xlabel="predicted", ylabel="true", title=title)
         figure.savefig(path, dpi=120)
 
 
 def _interval(right: NDArray[np.bool_], groups: Sequence[Hashable]) -> tuple[float, float]:
     """The middle 95 % of accuracies over groups drawn with replacement (Efron's percentile bootstrap).
 
-    It is at least as wide as Wilson's interval (1927) for independent clips: where every answer was right, no draw of
-    them says how often the next will be wrong.
+    It is at least as wide as Wilson's interval (1927) for independent clips: where every answer was right, no
+    resample says how often the next will be wrong.
     """
     number = {group: place for place, group in enumerate(dict.fromkeys(groups))}
-    of_clip = [number[group] for group in groups]
-    hits = np.bincount(of_clip, weights=right, minlength=len(number))
-    sizes = np.bincount(of_clip, minlength=len(number))
+    group_of_clip = [number[group] for group in groups]
+    hits = np.bincount(group_of_clip, weights=right, minlength=len(number))
+    sizes = np.bincount(group_of_clip, minlength=len(number))
     drawn = np.random.default_rng(0).integers(0, len(number), (DRAWS, len(number)))
     low, high = np.percentile(hits[drawn].sum(axis=1) / sizes[drawn].sum(axis=1), (2.5, 97.5))
     share, count = right.mean(), len(right)

@@ -1,4 +1,4 @@
-"""How varied captions are: a system can score well and say the same few sentences of every photo."""
+"""How varied captions are: a system can score well and still repeat the same few sentences for most photos."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass

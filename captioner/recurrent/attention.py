@@ -1,4 +1,4 @@
-"""Attention of recurrent states over a picture's regions."""
+"""Attention of recurrent states over an image's regions."""
 
 import math
 
@@ -14,7 +14,7 @@ class GridAttention(nn.Module):
 
     Args:
         hidden_size: width of the states and of the projected regions.
-        heads: how many independent looks at the picture each step takes; divides `hidden_size`.
+        heads: number of attention heads; divides `hidden_size`.
     """
 
     def __init__(self, hidden_size: int, heads: int = 1) -> None:
@@ -42,7 +42,7 @@ class GridAttention(nn.Module):
     def attend(
         self, states: Tensor, keys: Tensor, values: Tensor, real: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """The same for what was split before, once for all steps of a search.
+        """Attend to keys and values that were split into heads beforehand, once for all steps of a search.
 
         Args:
             states: (batch, steps, hidden_size).

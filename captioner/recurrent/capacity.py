@@ -1,7 +1,6 @@
-"""Whether a computation over many steps fits in memory, said before it is tried."""
+"""Check whether a computation over many steps fits in memory before it is tried."""
 
-import os
-
+import psutil
 import torch
 
 from captioner.errors import DataError
@@ -36,11 +35,7 @@ def free_memory(device: str | torch.device = "cpu") -> int:
     """Bytes that can still be used on a device."""
     if torch.device(device).type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) * 1024
-    except (OSError, StopIteration):  # not Linux: all memory that is there
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return int(psutil.virtual_memory().available)
 
 
 def _size(count: int) -> str:

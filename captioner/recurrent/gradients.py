@@ -10,7 +10,7 @@ the largest slope of phi, so that lag t - k costs at worst a power of their prod
 above 1 they may explode. LSTM and GRU have no such bound; their products are measured here like any other.
 
 In a stack, a change of one layer's state at k reaches the same layer's state at t through that layer alone, and so it
-does in each direction of a bidirectional network. So everything is said layer by layer. All is computed in float64.
+does in each direction of a bidirectional network. So everything is measured layer by layer, in float64.
 """
 
 from collections.abc import Iterator
@@ -166,13 +166,13 @@ def jacobian_products(layer: Layer, probes: Tensor) -> Iterator[State]:
         yield products
 
 
-def split_gradient(layer: Layer, of_outputs: Tensor) -> Iterator[dict[str, Tensor]]:
+def split_gradient(layer: Layer, output_gradients: Tensor) -> Iterator[dict[str, Tensor]]:
     """Split the gradient of an error with respect to a layer's parameters by the step at which they were used.
 
     Args:
         layer: as `layers_of` gives it.
-        of_outputs: (batch, steps, hidden_size), gradient of the error with respect to the layer's outputs, in the order
-            in which it reads. With an error at one step t only, what comes is dE_t/dh_t dh_t/dh_k d+h_k/dW.
+        output_gradients: (batch, steps, hidden_size), gradient of the error with respect to the layer's outputs, in the
+            order in which it reads. With an error at one step t only, the shares are dE_t/dh_t dh_t/dh_k d+h_k/dW.
 
     Yields:
         from the last step to the first: by the parameter's name in PyTorch (`weight_hh_l0` ...) this step's share,
@@ -183,7 +183,7 @@ def split_gradient(layer: Layer, of_outputs: Tensor) -> Iterator[dict[str, Tenso
     gradient = {name: torch.zeros_like(layer.begin[name][:, 0]) for name in names}
     for step in reversed(range(layer.inputs.shape[1])):
         real = (layer.lengths > step)[:, None]
-        gradient["h"] = torch.where(real, gradient["h"] + of_outputs[:, step], 0)
+        gradient["h"] = torch.where(real, gradient["h"] + output_gradients[:, step], 0)
         before = {name: states[name][:, step].requires_grad_() for name in names}
         after = _step(layer.network, layer.inputs[:, step], before)
         found = torch.autograd.grad(
@@ -237,7 +237,7 @@ def set_spectral_radius(network: Recurrent, radius: float) -> None:
 
 
 def check_memory(layer: Layer, rows: int) -> None:
-    """Refuse what does not fit in memory: inputs and states of all steps, and `rows` gradients of one step.
+    """Raise if memory does not suffice for inputs and states of all steps, and `rows` gradients of one step.
 
     Raises:
         DataError: it does not fit; the message says how many steps would.

@@ -1,7 +1,7 @@
 """The adding problem (Hochreiter and Schmidhuber, 1997): which unit can remember for how long?
 
 Each step of a sequence is a random number and a marker. Two numbers are marked, one in each half; at the end their sum
-is asked for. Whoever forgets the first marked number can at best guess.
+is the target. A network that forgets the first marked number can at best guess.
 """
 
 import time
@@ -22,7 +22,7 @@ _TESTED, _BATCH = 1000, 100
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a unit had learnt at one length.
+    """How well a unit learnt one length.
 
     Attributes:
         unit: of the network.
@@ -40,7 +40,7 @@ class Outcome:
 
 
 class Adder(nn.Module):
-    """A recurrent network that answers once, after the last step.
+    """A recurrent network with one output after the last step.
 
     Args:
         unit: one of `captioner.recurrent.units.UNITS`.

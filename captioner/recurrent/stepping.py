@@ -14,7 +14,7 @@ from torch.nn.functional import linear
 
 from captioner.recurrent.units import Recurrent, State
 
-_ROWS = 128  # for which weights are laid out; others are multiplied as well
+_ROWS = 128  # rows for which weights are reordered; any other number works too
 
 
 class StepwiseRNN:
@@ -61,18 +61,18 @@ class StepwiseRNN:
 def prepacked_linear(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:
     """A linear layer made for many calls with few rows.
 
-    PyTorch lays bfloat16 weights out anew for the matrix instructions in every call, which with a hundred rows takes
-    as long as the product itself. Here they are laid out once, by the operators that `torch.compile` uses for this.
+    In every call PyTorch reorders bfloat16 weights for the CPU's matrix instructions, which with a hundred rows takes
+    as long as the product itself. Here they are reordered once, by the operators that `torch.compile` uses for this.
     """
     plain = partial(linear, weight=weight, bias=bias)
     if weight.dtype != torch.bfloat16 or weight.is_cuda:
         return plain
     try:
-        laid_out = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _ROWS)
+        reordered = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _ROWS)
         multiply = torch.ops.mkldnn._linear_pointwise
     except (AttributeError, RuntimeError):  # a PyTorch without oneDNN, or a CPU without such instructions
         return plain
-    return lambda inputs: multiply(inputs, laid_out, bias.detach(), "none", [], "")
+    return lambda inputs: multiply(inputs, reordered, bias.detach(), "none", [], "")
 
 
 def tanh(values: Tensor) -> Tensor:
@@ -91,9 +91,9 @@ def _lstm(inputs: Tensor, product: Tensor, _: Tensor, cell: Tensor) -> tuple[Ten
 
 
 def _gru(inputs: Tensor, product: Tensor, hidden: Tensor) -> tuple[Tensor]:
-    (reset, update, candidate), (of_reset, of_update, of_candidate) = inputs.chunk(3, -1), product.chunk(3, -1)
-    update = (update + of_update).sigmoid()
-    candidate = tanh(candidate + (reset + of_reset).sigmoid() * of_candidate)
+    (reset, update, candidate), (reset_hh, update_hh, candidate_hh) = inputs.chunk(3, -1), product.chunk(3, -1)
+    update = (update + update_hh).sigmoid()
+    candidate = tanh(candidate + (reset + reset_hh).sigmoid() * candidate_hh)
     return (candidate + update * (hidden - candidate),)
 
 

@@ -27,7 +27,7 @@ _RUN: dict[str, Callable[..., tuple[Tensor, ...]]] = {"tanh": torch.rnn_tanh, "l
 
 
 class LockedDropout(nn.Module):
-    """Dropout with one mask for all steps of a sequence (Gal and Ghahramani, 2016), so that no step restores a channel.
+    """One dropout mask a sequence, shared by all time steps (variational dropout, Gal and Ghahramani, 2016).
 
     Args:
         probability: of dropping a channel.
@@ -99,7 +99,7 @@ class Recurrent(nn.Module):
             width = hidden_size * self.directions
             self.network = nn.ModuleList(nn.Linear(width if layer else input_size, width) for layer in range(layers))
         else:
-            # PyTorch's own dropout is for steps apart; what is locked is applied layer by layer
+            # PyTorch's own dropout draws a mask for every step; locked dropout is applied between layers instead
             self.network = _FUSED[unit](
                 input_size,
                 hidden_size,
@@ -111,7 +111,7 @@ class Recurrent(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Orthogonal recurrent weights keep early gradients alive, and so does an LSTM that begins by remembering."""
+        """Initialise so that gradients do not vanish at first: orthogonal recurrent weights, forget gate bias 1."""
         for name, value in self.network.named_parameters():
             if "weight" in name:
                 begin = nn.init.orthogonal_ if "weight_hh" in name else nn.init.xavier_uniform_
@@ -164,7 +164,7 @@ class Recurrent(nn.Module):
         return outputs, self._from_torch(hidden)
 
     def _layer_by_layer(self, inputs: Sequences, hidden: Hidden | None) -> tuple[Sequences, Hidden]:
-        """What `self.network` does, a layer a call, with the dropout that it does not know."""
+        """Run as `self.network` does, one layer at a time, with locked dropout and weight dropout."""
         assert isinstance(self.network, nn.RNNBase)
         if hidden is None:
             batch = len(inputs) if isinstance(inputs, Tensor) else int(inputs.batch_sizes[0])
@@ -241,7 +241,7 @@ def _pack(inputs: Tensor, lengths: Tensor) -> PackedSequence:
 
 
 def _check_finite(inputs: Tensor) -> None:
-    """Refuse what would make every later state a NaN, at the cost of one sum; asking a GPU would wait for it."""
+    """Refuse NaN and infinity, at the cost of one sum; not on a GPU, where the check would wait for the device."""
     if inputs.device.type == "cpu" and not inputs.detach().sum().isfinite() and not inputs.isfinite().all():
         raise DataError(
             "the inputs of a recurrent network hold NaN or infinity; look for damaged features or a training that "

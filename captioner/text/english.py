@@ -19,7 +19,7 @@ _JOINS_BOTH = {"-", "/", "\\/"}
 _JOINS_LEFT = {*_CLITICS, *_JOINS_BOTH, *".,;:?!%)]}", "...", "-rrb-", "-rsb-", "-rcb-", "''"}
 _JOINS_RIGHT = {*_JOINS_BOTH, *"([{`$£€#", "-lrb-", "-lsb-", "-lcb-", "``"}
 
-# what captions say without saying what is to be seen, as PTB tokens
+# words of captions that name nothing visible, as PTB tokens
 _FUNCTION_WORDS = """
 a an the some this that these those it its he his him she her they their them there who which what one another each
 other both and or but while as with without of in on at by to from for into onto over under up down out off near next

@@ -29,7 +29,7 @@ class Average:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the weights as they are now."""
+        """Update the moving average with the current weights."""
         self.updates += 1
         decay = min(self.decay, self.updates / (self.updates + 9))
         torch._foreach_lerp_(list(self.weights.values()), list(self._trained().values()), 1 - decay)
