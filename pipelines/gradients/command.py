@@ -13,13 +13,21 @@ from captioner.errors import UsageError
 from captioner.models.base import find, kind_of, load, shipped
 from captioner.models.caption import Captioner
 from captioner.models.classify import VideoClassifier
+from captioner.models.read import Reader
 from captioner.pipelines.gradients.curves import Curve, curves_of
 from captioner.pipelines.gradients.options import GradientsOptions
-from captioner.pipelines.gradients.sequences import Sequences, fresh, of_captioner, of_classifier, of_language_model
+from captioner.pipelines.gradients.sequences import (
+    Sequences,
+    fresh,
+    of_captioner,
+    of_classifier,
+    of_language_model,
+    of_reader,
+)
 from captioner.recurrent.units import UNITS
 
 FIGURES = (".png", ".svg", ".pdf")
-_READS = {"caption": "PHOTO...", "classify": "CLIP...", "language": "FILE.txt..."}
+_READS = {"caption": "PHOTO...", "classify": "CLIP...", "language": "FILE.txt...", "read": "LINE..."}
 _SHOWN_LAGS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
@@ -83,6 +91,8 @@ def _sequences(options: GradientsOptions) -> tuple[list[Sequences], list[str]]:
         return of_captioner(model, rest)
     if isinstance(model, VideoClassifier):
         return of_classifier(model, rest)
+    if isinstance(model, Reader):
+        return of_reader(model, rest)
     return of_language_model(model, rest, options.steps)
 
 

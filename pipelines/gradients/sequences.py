@@ -7,15 +7,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, normalize, pad
+from torch.nn.functional import cross_entropy, ctc_loss, normalize, pad
 
 from captioner.data.text import read_text
+from captioner.decoding.ctc import best_path
 from captioner.errors import CaptionerError
 from captioner.models.caption import Captioner
 from captioner.models.classify import VideoClassifier
 from captioner.models.classify_network import Member
 from captioner.models.classify_network import pad as pad_clips
 from captioner.models.language import LanguageModel
+from captioner.models.read import Reader
 from captioner.pipelines.folder.inputs import find_inputs, shown
 from captioner.recurrent.capacity import require_memory
 from captioner.recurrent.gradients import set_spectral_radius
@@ -178,6 +180,43 @@ def of_language_model(model: LanguageModel, arguments: Sequence[str], steps: int
 
     read, of_outputs = _record(network.recurrent, error)
     return [Sequences(model.name, network.recurrent, read, lengths, of_outputs)], errors
+
+
+def of_reader(model: Reader, arguments: Sequence[str]) -> tuple[list[Sequences], list[str]]:
+    """The states over lines' columns; E = -log p(text), of the text that it reads, summed over all its labellings.
+
+    Returns:
+        what the recurrent network reads, nothing if no line could be read; and what could not be read, with the reason.
+
+    Raises:
+        UsageError: no such file or folder.
+        DataError: a line has more columns than memory allows.
+    """
+    inputs = find_inputs(arguments, SUFFIXES, kind="lines")
+    errors, lines = [f"{shown(path)}: {reason}" for path, reason in inputs.problems], []
+    for path in inputs.paths:
+        try:
+            lines.append(model.prepare(read_image(Path(path))).pixels)
+        except CaptionerError as problem:
+            errors.append(f"{shown(path)}: {str(problem).removeprefix(f'{path}: ')}")
+    if not lines:
+        return [], errors
+    columns = [each.clone() for each in model.encode(lines)]  # may come from inference mode
+    lengths = torch.tensor([len(each) for each in columns])
+    network = model.network.recurrent
+    each = 4 * (3 * network.input_size + 16 * network.hidden_size * network.layers)
+    require_memory(each_step=3 * len(lines) * each, steps=int(lengths.max()), what="gradients", device=model.device)
+    padded = torch.nn.utils.rnn.pad_sequence(columns, batch_first=True).to(model.device)
+
+    def error() -> Tensor:
+        log_probs = model.network.read(padded, lengths).float().log_softmax(dim=-1)
+        texts = [best_path(row[:length]) for row, length in zip(log_probs, lengths.tolist(), strict=True)]
+        targets = torch.tensor([label for text in texts for label in text], dtype=torch.long)
+        counts = torch.tensor([len(text) for text in texts])
+        return ctc_loss(log_probs.transpose(0, 1).cpu(), targets, lengths, counts, reduction="sum")
+
+    read, of_outputs = _record(network, error)
+    return [Sequences(model.name, network, read, lengths, of_outputs)], errors
 
 
 def _record(network: Recurrent, error: Callable[[], Tensor]) -> tuple[Tensor, Tensor]:

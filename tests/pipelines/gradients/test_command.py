@@ -3,23 +3,30 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from captioner.decoding.ctc import best_path, log_probabilities
 from captioner.errors import DataError, UsageError
 from captioner.models.base import load
 from captioner.models.caption import EncoderConfig
 from captioner.models.classify import ClassifyConfig, VideoClassifier
 from captioner.models.classify_network import ClassifierConfig, ClassifierNetwork
 from captioner.models.language import LanguageConfig, LanguageModel, NetworkConfig
+from captioner.models.read import ReadConfig, Reader
+from captioner.models.read_network import ReaderConfig, ReaderNetwork
 from captioner.models.shared_encoder import FrameEncoder
 from captioner.pipelines.gradients.command import gradients
 from captioner.pipelines.gradients.options import GradientsOptions
 from captioner.recurrent import capacity
+from captioner.text.alphabet import Alphabet
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 from captioner.vision.clip_features import FramesConfig, encode
 from captioner.vision.encoder import Encoder
-from captioner.vision.images import Transform
+from captioner.vision.images import Transform, read_image
+from captioner.vision.line_pictures import LineTransform
 from captioner.vision.video import Video
 from captioner.weights import named
 
@@ -53,6 +60,21 @@ def classifier_folder(tmp_path_factory):
     network.projection.fit(0.1 * torch.randn(60, 2, encoder.channels))
     folder = tmp_path_factory.mktemp("classifier") / "tiny"
     VideoClassifier(config, encoder, network).save(folder, "Random weights, for tests.")
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def reader_folder(tmp_path_factory):
+    """A bidirectional reader of lines with random weights."""
+    torch.manual_seed(4)
+    config = ReadConfig(
+        picture=LineTransform(height=16, step=32),
+        network=ReaderConfig(channels=4, features=6, hidden_size=6, layers=1, unit="gru"),
+    )
+    network = ReaderNetwork(config.network, 16, 4)
+    torch.nn.init.normal_(network.readout.weight, std=3)
+    folder = tmp_path_factory.mktemp("reader") / "tiny"
+    Reader(config, network, Alphabet("abc")).save(folder, "Random weights, for tests.")
     return str(folder)
 
 
@@ -120,6 +142,27 @@ def test_a_language_model_is_looked_at_on_the_first_words_of_texts(capsys, langu
     assert first["shares"] is None
     assert second["gradient"] > 0
     assert len(run(capsys, language_folder, text)["curves"][0]["norms"]["h"]) == 8  # words and line ends
+
+
+def test_a_reader_is_looked_at_over_the_columns_of_its_lines(capsys, reader_folder, tmp_path):
+    for name, width in (("a", 60), ("b", 110)):
+        pixels = np.full((20, width), 250, np.uint8)
+        pixels[4:-4, 6:-6] = np.random.default_rng(width).integers(0, 2, (12, width - 12)) * 240
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    (tmp_path / "c.png").write_text("no picture")
+    both = run(capsys, reader_folder, str(tmp_path), status=1)["curves"]
+    assert [curve["layer"] for curve in both] == ["layer 1 forward", "layer 1 backward"]
+    # inputs of 64 and 96 pixels
+    assert [sum(norm is not None for norm in norms) for norms in both[0]["each"]["h"]] == [16, 24]
+    model = load(reader_folder, "cpu")
+    weights = [model.network.recurrent.network.weight_hh_l0, model.network.recurrent.network.weight_hh_l0_reverse]
+    expected = torch.zeros(2)
+    for name in ("a", "b"):
+        pixels = model.prepare(read_image(tmp_path / f"{name}.png")).pixels
+        log_probs = model.network(torch.from_numpy(pixels)[None]).log_softmax(-1)
+        loss = -log_probabilities(log_probs, [best_path(log_probs[0])])
+        expected += torch.tensor([float(value.norm()) for value in torch.autograd.grad(loss, weights)]) / 2
+    assert [curve["gradient"] for curve in both] == pytest.approx(expected.tolist(), rel=1e-2)
 
 
 def test_a_classifier_is_looked_at_in_both_directions(capsys, classifier_folder, draw_clip, tmp_path):
