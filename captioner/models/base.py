@@ -1,11 +1,12 @@
 """Model folders: `config.json`, `model.safetensors`, `vocabulary.json` and the model card `README.md`; never pickle.
 
-A model is named by what ships in the package, by a folder, or as `hf-hub:owner/name`. The key `kind` of its
+A model is named by what ships in the package, by a folder, or as `hf-hub:owner/name[@revision]`. The key `kind` of its
 configuration says which class it is; that class is imported only then. A classifier's labels are in its configuration,
 so it has no vocabulary.
 """
 
 import json
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from captioner.weights import Weights, read_tensors, write_atomically, write_ten
 Config = TypeVar("Config", bound=BaseModel)
 DEFAULT = "photos"
 _HUB = "hf-hub:"
+_HUB_NAME = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
 FORMAT = 2
 """Of model folders, in `config.json`; a reader knows this one and all before it."""
 _SINCE_FORMAT_2 = {"decoder.picture.": "decoder.image_projection.", "decoder.readout.": "decoder.output_projection."}
@@ -29,7 +31,8 @@ def load(model: str | Path = DEFAULT, device: str = "auto", kinds: tuple[str, ..
     """Load a trained model.
 
     Args:
-        model: a name that `captioner models` lists, a model folder, or `hf-hub:owner/name`.
+        model: a name that `captioner models` lists, a model folder, or `hf-hub:owner/name`; with `@revision` a branch,
+            a tag or a commit of it, so that nobody can exchange the model later.
         device: `auto` takes a GPU if there is one; or `cpu`, `cuda`, `cuda:1` ...
         kinds: that the caller can use; all by default.
 
@@ -198,11 +201,16 @@ def write_model(folder: Path, config: BaseModel, weights: Weights, card: str) ->
 
 
 def _download(name: str) -> Path:
+    found = _HUB_NAME.fullmatch(name.removeprefix(_HUB))
+    if found is None:
+        raise ModelError(
+            f"{name}: not the name of a model on the hub; write {_HUB}owner/name or {_HUB}owner/name@revision."
+        )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name.removeprefix(_HUB), allow_patterns=[*FILES, "README.md"]))
+        return Path(snapshot_download(found[1], revision=found[2], allow_patterns=[*FILES, "README.md"]))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise ModelError(

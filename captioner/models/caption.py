@@ -1,6 +1,8 @@
 """Photo captions: the model that reads pixels and writes sentences, and its folder (network: `caption_network`)."""
 
 import copy
+import functools
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -31,6 +33,8 @@ from captioner.weights import Weights, check_fit, named, part_of
 
 if TYPE_CHECKING:
     from captioner.models.language import LanguageModel
+
+log = logging.getLogger(__name__)
 
 BATCH = 32
 
@@ -345,9 +349,13 @@ def _with_own_scores(
     ]
 
 
+@functools.cache
 def _multiplies_bfloat16() -> bool:
     """Whether this CPU has instructions for bfloat16 products; without them they are slower than float32's."""
-    capabilities: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    if not hasattr(torch.cpu, "get_capabilities"):
+        log.warning("This PyTorch does not say what the CPU can do, so searches run in float32, more slowly")
+        return False
+    capabilities: dict[str, Any] = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 

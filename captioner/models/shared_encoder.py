@@ -15,7 +15,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 
 from captioner.errors import ModelError
-from captioner.models.base import find, kind_of, read_config, read_weights
+from captioner.models.base import kind_of, read_config, read_weights, shipped
 from captioner.models.caption import CaptionConfig, EncoderConfig
 from captioner.vision import compiled
 from captioner.vision.encoder import Encoder, Engine, Features
@@ -117,9 +117,14 @@ def read_shared(model: str) -> tuple[EncoderConfig, Weights]:
     """Configuration and weights of the CNN of a model in the package.
 
     Raises:
-        ModelError: there is no such model, or it has no CNN.
+        ModelError: the package has no such model, or it has no CNN.
     """
-    folder = find(model)
+    # a model folder comes from anywhere: what it names must neither be downloaded nor read from this machine's folders
+    if model not in shipped():
+        raise ModelError(
+            f"encoder.model is {model!r}; only models in the package share their CNN: {', '.join(shipped())}."
+        )
+    folder = shipped()[model]
     if kind_of(folder) != "caption":
         raise ModelError(f"{model}: only a photo captioner's CNN can be shared; name one, such as photos.")
     tensors = read_weights(folder)

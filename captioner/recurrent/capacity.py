@@ -1,9 +1,13 @@
 """Check whether a computation over many steps fits in memory before it is tried."""
 
+from pathlib import Path
+
 import psutil
 import torch
 
 from captioner.errors import DataError
+
+_CONTROL_GROUP = Path("/sys/fs/cgroup")
 
 
 def require_memory(
@@ -35,7 +39,12 @@ def free_memory(device: str | torch.device = "cpu") -> int:
     """Bytes that can still be used on a device."""
     if torch.device(device).type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    return int(psutil.virtual_memory().available)
+    free = int(psutil.virtual_memory().available)
+    try:  # a container's limit; the system's figures are those of the whole machine
+        limit, used = (int((_CONTROL_GROUP / name).read_text("ascii")) for name in ("memory.max", "memory.current"))
+    except (OSError, ValueError):  # there is none
+        return free
+    return max(0, min(free, limit - used))
 
 
 def _size(count: int) -> str:

@@ -5,6 +5,7 @@ preparing weights. Here a step is one product and the unit's own equations, and 
 beforehand, since a search's inputs are the rows of one embedding.
 """
 
+import logging
 from collections.abc import Callable
 from functools import partial
 
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from captioner.recurrent.units import Recurrent, State
+
+_log = logging.getLogger(__name__)
 
 _ROWS = 128  # rows for which weights are reordered; any other number works too
 
@@ -70,9 +73,15 @@ def prepacked_linear(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]
     try:
         reordered = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _ROWS)
         multiply = torch.ops.mkldnn._linear_pointwise
-    except (AttributeError, RuntimeError):  # a PyTorch without oneDNN, or a CPU without such instructions
+
+        def prepacked(inputs: Tensor) -> Tensor:
+            return multiply(inputs, reordered, bias.detach(), "none", [], "")
+
+        prepacked(weight.new_zeros(1, weight.shape[1]))  # no public operators, so another PyTorch may have others
+    except Exception as error:  # a PyTorch without oneDNN or with other operators, or a CPU without the instructions
+        _log.info("bfloat16 weights are not laid out beforehand (%s), so searches take longer", error)
         return plain
-    return lambda inputs: multiply(inputs, reordered, bias.detach(), "none", [], "")
+    return prepacked
 
 
 def tanh(values: Tensor) -> Tensor:

@@ -122,16 +122,16 @@ class Encoder(nn.Module):
 def _create(name: str, *, pretrained: bool) -> Any:
     import timm
 
-    try:
-        return timm.create_model(name, pretrained=pretrained, num_classes=0, global_pool="")
-    except RuntimeError as error:
-        if "Unknown model" not in str(error):
-            raise
+    if not timm.is_model(name):  # timm would also take names that begin with hf-hub: or local-dir:, and open those
         from difflib import get_close_matches
 
         close = get_close_matches(name, timm.list_models(), n=5)
         hint = f" Did you mean {', '.join(close)}?" if close else " `timm.list_models()` lists them."
-        raise ModelError(f"encoder.name: timm has no network called {name!r}.{hint}") from None
+        raise ModelError(f"encoder.name: timm has no network called {name!r}.{hint}")
+    try:
+        return timm.create_model(name, pretrained=pretrained, num_classes=0, global_pool="")
+    except RuntimeError as error:  # such as another tag of weights than timm knows
+        raise ModelError(f"encoder.name: timm cannot make {name!r} ({str(error).partition(chr(10))[0]}).") from error
     except (OSError, TypeError) as error:
         if not pretrained:
             raise

@@ -64,6 +64,11 @@ def test_weights_are_float16_on_disk_and_float32_in_use(folder):
         (lambda f: change_config(f, lambda c: c["search"].update(beam_size=0)), "beam_size"),
         (lambda f: change_config(f, lambda c: c["encoder"].update(name="resnet0")), "no network called 'resnet0'"),
         (
+            lambda f: change_config(f, lambda c: c["encoder"].update(name="hf-hub:someone/large")),
+            "no network called 'hf-hub:someone/large'",
+        ),
+        (lambda f: change_config(f, lambda c: c["encoder"].update(name="resnet18.no_such")), "timm cannot make"),
+        (
             lambda f: change_config(f, lambda c: c["decoder"].update(hidden_size=32)),
             r"shape .* but config\.json makes it",
         ),
@@ -99,6 +104,24 @@ def test_an_unknown_kind_of_model_is_answered_with_the_kinds(folder):
 def test_an_unknown_name_lists_what_there_is():
     with pytest.raises(ModelError, match=r"nosuchmodel: no such model\. In the package: "):
         find("nosuchmodel")
+
+
+@pytest.mark.parametrize("name", ["hf-hub:owner/name", "hf-hub:owner/name@v1.2", "hf-hub:owner/name@refs/pr/3"])
+def test_a_model_of_the_hub_may_be_pinned_to_a_revision(name, monkeypatch, tmp_path):
+    asked = {}
+    monkeypatch.setattr(
+        "huggingface_hub.snapshot_download", lambda name, **more: asked.update(name=name, **more) or tmp_path
+    )
+    assert find(name) == tmp_path
+    assert asked["name"] == "owner/name"
+    assert asked["revision"] == (name.partition("@")[2] or None)
+
+
+@pytest.mark.parametrize("name", ["hf-hub:", "hf-hub:name", "hf-hub:../../etc", "hf-hub:owner/name@", "hf-hub:a/b/c"])
+def test_what_names_no_model_of_the_hub_is_refused_before_anything_is_asked_for(name, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: pytest.fail("asked for"))
+    with pytest.raises(ModelError, match="not the name of a model on the hub; write hf-hub:owner/name"):
+        find(name)
 
 
 def test_a_folder_that_holds_no_model_says_what_is_missing(tmp_path):

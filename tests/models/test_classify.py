@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from captioner.errors import ModelError, VideoError
+from captioner.models import shared_encoder
 from captioner.models.base import load
 from captioner.models.caption import EncoderConfig
 from captioner.models.classify import ClassifyConfig, VideoClassifier
@@ -111,10 +112,28 @@ def test_a_clip_that_cannot_be_read_is_an_error(classifier, tmp_path):
         classifier.classify([tmp_path / "text.mp4"])
 
 
-def test_the_cnn_of_another_model_is_shared_and_not_stored(build, tmp_path, draw_clip):
+@pytest.fixture
+def in_package(monkeypatch, tmp_path):
+    """Lets a folder count as a model of the package."""
+
+    def add(name):
+        monkeypatch.setattr(shared_encoder, "shipped", lambda: {name: tmp_path / name})
+
+    return add
+
+
+@pytest.mark.parametrize("name", ["hf-hub:someone/large", "../photos", "/etc", "", "unheard"])
+def test_only_models_in_the_package_share_their_cnn(name, monkeypatch):
+    monkeypatch.setattr("captioner.models.base._download", lambda name: pytest.fail(f"{name} is asked for"))
+    with pytest.raises(ModelError, match=r"only models in the package share their CNN: .*photos"):
+        FrameEncoder(SharedEncoder(model=name, digest=""), torch.device("cpu"))
+
+
+def test_the_cnn_of_another_model_is_shared_and_not_stored(build, tmp_path, draw_clip, in_package):
     captioner = build()
     captioner.save(tmp_path / "shared", "A captioner.")
-    shared = SharedEncoder(model=str(tmp_path / "shared"), digest="")
+    in_package("shared")
+    shared = SharedEncoder(model="shared", digest="")
     model = make(shared, inputs="differences")
     shared = shared.model_copy(update={"digest": model.encoder.digest})
     model.config = model.config.model_copy(update={"encoder": shared})
@@ -131,10 +150,11 @@ def test_the_cnn_of_another_model_is_shared_and_not_stored(build, tmp_path, draw
         load(tmp_path / "model", "cpu")
 
 
-def test_only_a_captioners_cnn_can_be_shared(classifier, tmp_path):
+def test_only_a_captioners_cnn_can_be_shared(classifier, tmp_path, in_package):
     classifier.save(tmp_path / "model", "A card.")
+    in_package("model")
     with pytest.raises(ModelError, match="only a photo captioner's CNN can be shared"):
-        FrameEncoder(SharedEncoder(model=str(tmp_path / "model"), digest=""), torch.device("cpu"))
+        FrameEncoder(SharedEncoder(model="model", digest=""), torch.device("cpu"))
 
 
 def test_the_digest_follows_the_weights():

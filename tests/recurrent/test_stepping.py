@@ -52,6 +52,18 @@ def test_bfloat16_weights_are_laid_out_once_and_not_in_every_call():
     assert torch.equal(multiply(inputs), before)
 
 
+@torch.no_grad()
+def test_operators_that_another_pytorch_lacks_or_calls_otherwise_cost_only_time(monkeypatch, caplog):
+    layer = torch.nn.Linear(8, 5).bfloat16()
+    monkeypatch.setattr(torch.ops.mkldnn, "_reorder_linear_weight", lambda weight, rows: weight, raising=False)
+    monkeypatch.setattr(torch.ops.mkldnn, "_linear_pointwise", lambda inputs: inputs, raising=False)
+    with caplog.at_level("INFO"):
+        multiply = prepacked_linear(layer.weight, layer.bias)
+    inputs = torch.randn(3, 8).bfloat16()
+    assert torch.equal(multiply(inputs), layer(inputs))
+    assert "not laid out beforehand" in caplog.text
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
 def test_tanh_is_as_exact_as_its_type(dtype):
     values = torch.linspace(-4, 4, 10_001).to(dtype)
