@@ -13,7 +13,7 @@ from av.error import FFmpegError
 from av.stream import Discard, Disposition
 
 from captioner.errors import VideoError
-from captioner.vision.images import Pixels
+from captioner.vision.images import MAX_PIXELS, Pixels
 
 Skip = Literal["DEFAULT", "NONREF"]
 
@@ -58,6 +58,7 @@ class Container:
     Args:
         path: of the file.
         threads: that decode.
+        max_pixels: of a frame; a file that claims larger ones is refused.
 
     Attributes:
         start: when the first frame is shown, 0 but for odd files.
@@ -67,11 +68,11 @@ class Container:
         timed: whether the file says when frames are shown; AVI says only when they are decoded, bare streams nothing.
 
     Raises:
-        VideoError: the file is missing or no video.
+        VideoError: the file is missing or no video, or its frames are too large.
     """
 
-    def __init__(self, path: Path | str, threads: int = 1) -> None:
-        self.path, self.threads = path, threads
+    def __init__(self, path: Path | str, threads: int = 1, max_pixels: int = MAX_PIXELS) -> None:
+        self.path, self.threads, self.max_pixels = path, threads, max_pixels
         self.damaged = False
         self.skip: Skip = "DEFAULT"
         self._delay = 0.0
@@ -100,6 +101,7 @@ class Container:
         if context is None:
             self.close()
             raise self.error("its video is in a format that cannot be decoded")
+        self.require_size(context.width, context.height)
         context.thread_count, context.thread_type = self.threads, "AUTO"
         rate = self._stream.average_rate or self._stream.guessed_rate
         self.interval = 1 / float(rate) if rate and 0.01 < rate < 1000 else 0.04
@@ -174,6 +176,18 @@ class Container:
             self._read_all(False)
             return end, claimed if longest < enough else None
         return end, claimed if end < enough else None
+
+    def require_size(self, width: int, height: int) -> None:
+        """Refuse frames that are too large.
+
+        Raises:
+            VideoError: they are.
+        """
+        if width * height > self.max_pixels:
+            self.close()
+            raise self.error(
+                f"too large ({width} x {height} pixels; --max-pixels, now {self.max_pixels:,}, sets the limit)"
+            )
 
     def error(self, reason: str) -> VideoError:
         """An error about this file."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from captioner.vision.images import Pixels, Transform, resize
+from captioner.vision.images import MAX_PIXELS, Pixels, Transform, resize
 
 if TYPE_CHECKING:
     from captioner.vision.container import DecodedFrame, Skip
@@ -140,6 +140,7 @@ class Video:
         path: of the file.
         threads: that decode it; one each is best where several files are read side by side.
         size: (height, width) to which frames are shrunk, if both sides shrink; cheaper here than afterwards.
+        max_pixels: of a frame; files that claim larger ones are refused.
 
     Attributes:
         duration: in seconds, until the last frame's end; measured at the file's end, since headers err.
@@ -149,10 +150,17 @@ class Video:
         VideoError: the file is missing, no video, or not one frame of it can be decoded.
     """
 
-    def __init__(self, path: Path | str, *, threads: int = 1, size: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        *,
+        threads: int = 1,
+        size: tuple[int, int] | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
         from captioner.vision.container import Container  # what reads no clips need not wait for FFmpeg
 
-        self._file = Container(path, threads)
+        self._file = Container(path, threads, max_pixels)
         self._size = size
         self._shape: tuple[int, int] | None = None
         self._shown: DecodedFrame | None = None  # the frame of the latest instant
@@ -217,7 +225,8 @@ class Video:
             raise self._file.error("not one frame can be decoded there")
 
     def _pixels(self, picture: "DecodedFrame") -> Pixels:
-        """A frame in the size of the first one: streams may change theirs."""
+        """A frame in the size of the first one."""
+        self._file.require_size(picture.frame.width, picture.frame.height)  # streams may change theirs
         pixels = picture.pixels(self._size)
         self._shape = self._shape or (pixels.shape[0], pixels.shape[1])
         return resize(pixels, *self._shape)

@@ -77,11 +77,11 @@ def load_media(
         path: of a photo or a clip.
         transform: makes the CNN's input.
         clips: how a clip is divided.
-        max_pixels: larger photos are refused.
+        max_pixels: larger photos, and clips with larger frames, are refused.
         pictures: also make what a gallery shows.
     """
     if is_clip(path):
-        return load_clip(path, transform, clips, pictures)
+        return load_clip(path, transform, clips, max_pixels, pictures)
     return iter([load_photo(path, transform, max_pixels, pictures)])
 
 
@@ -97,7 +97,9 @@ def load_photo(path: str, transform: Transform, max_pixels: int, pictures: bool)
     return MediaItem(path, transform(decoded.pixels)[None], warning=decoded.warning, thumbnail=small)
 
 
-def load_clip(path: str, transform: Transform, clips: ClipOptions, pictures: bool) -> Iterator[MediaItem]:
+def load_clip(
+    path: str, transform: Transform, clips: ClipOptions, max_pixels: int, pictures: bool
+) -> Iterator[MediaItem]:
     """Read the parts of one clip; what is wrong with it becomes part of the result."""
     size = (0, 0)
     transform = transform.of_frames
@@ -114,7 +116,7 @@ def load_clip(path: str, transform: Transform, clips: ClipOptions, pictures: boo
 
     try:
         # a gallery shows larger frames than the CNN sees
-        with Video(path, size=None if pictures else shrinks_to(transform)) as video:
+        with Video(path, size=None if pictures else shrinks_to(transform), max_pixels=max_pixels) as video:
             before = None
             for segment in segments(video, see, clips.frames, every=clips.every, scenes=clips.scenes):
                 if before is not None:

@@ -34,9 +34,9 @@ class CaptionOptions(FolderOptions):
         typer.Option(metavar="FILE", help="COCO captions file that gives the image ids for .json.  [default: names]"),
     ] = None
     model: Annotated[str, typer.Option(help="A shipped model, a model folder, or hf-hub:owner/name.")] = "photos"
-    language: Annotated[
-        str, typer.Option(help="Of the captions: en, or de or fr by a translator in the package.")
-    ] = "en"
+    language: Annotated[str, typer.Option(help="Of the captions: en, or de or fr by a translator in the package.")] = (
+        "en"
+    )
     beam_size: Annotated[int | None, typer.Option(min=1, help="Hypotheses kept.  [default: the model's]")] = None
     num_captions: Annotated[int, typer.Option(min=1, help="Captions for each image.")] = 1
     max_length: Annotated[int | None, typer.Option(min=1, help="Most words.  [default: the model's]")] = None
@@ -52,4 +52,6 @@ class CaptionOptions(FolderOptions):
         None
     )
     lm_weight: Annotated[float | None, typer.Option(help=f"How much it has to say.  [default: {LM_WEIGHT}]")] = None
-    max_pixels: Annotated[int, typer.Option(min=1, help="Refuse larger images.")] = MAX_PIXELS
+    max_pixels: Annotated[int, typer.Option(min=1, help="Refuse larger images, and clips with larger frames.")] = (
+        MAX_PIXELS
+    )

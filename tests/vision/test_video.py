@@ -63,6 +63,16 @@ def test_a_rate_gives_frames_of_a_part_of_the_clip(tmp_path):
     assert brightness(clip) == [27, 32, 37]
 
 
+def test_frames_larger_than_allowed_are_refused_before_one_is_decoded(tmp_path):
+    path = write_clip(tmp_path / "a.avi")
+    with pytest.raises(
+        VideoError, match=r"a\.avi: too large \(64 x 48 pixels; --max-pixels, now 3,071, sets the limit\)"
+    ):
+        Video(path, max_pixels=64 * 48 - 1)
+    with Video(path, max_pixels=64 * 48) as video:
+        assert video.duration == pytest.approx(2)
+
+
 def test_no_frame_is_given_twice(tmp_path):
     clip = sample_frames(write_clip(tmp_path / "a.avi", frames=3), count=16)
     assert brightness(clip) == [0, 1, 2]
