@@ -8,7 +8,7 @@ import logging
 import random
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -121,6 +121,10 @@ class CaptionSet:
             self.source,
         )
 
+    def without(self, names: Collection[str]) -> "CaptionSet":
+        """The other photos; there may be none."""
+        return CaptionSet((image for image in self.images if image.file_name not in names), self.source)
+
     def with_photos(self, store: ImageStore, allow_missing: bool = False) -> "CaptionSet":
         """Check that every photo is there.
 
@@ -138,8 +142,7 @@ class CaptionSet:
         if not allow_missing or len(missing) == len(self):
             raise DataError(f"{self.source}: {found}; add them, or set data.allow_missing=true to train without them.")
         _log.warning("%s: %s; going on without.", self.source, found)
-        absent = set(missing)
-        return CaptionSet((image for image in self.images if image.file_name not in absent), self.source)
+        return self.without(set(missing))
 
 
 def read_json(path: Path) -> Any:

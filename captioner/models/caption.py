@@ -107,8 +107,7 @@ class Captioner:
         self.config = config
         self.vocabulary = vocabulary
         self._encoder = encoder
-        self.device = torch.device(device)
-        self.decoder = decoder.to(self.device).eval()
+        self.decoder = decoder.to(device).eval()
         self.name = name
         self.transform = config.encoder.transform
         self._run: Callable[..., Features] | None = None
@@ -117,6 +116,11 @@ class Captioner:
         self._ready: tuple[tuple[int, ...], SearchDecoder] | None = None
         self._making = threading.Lock()  # of the two above
         self._fuse: Callable[[StepModel], ShallowFusion] | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the decoder is, which training moves."""
+        return self.decoder.bias.device
 
     @property
     def encoder(self) -> Encoder:
@@ -280,7 +284,8 @@ class Captioner:
         options = options or self.config.search
         decoder = self._searched()
         features = features.to(self.device).to(decoder.decoder.bias.dtype)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "cpu"):
+        bfloat16 = self.config.search_precision == "bfloat16" and self.device.type != "cpu"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
             state, context = decoder.start(features)
             if self._fuse is None:
                 found = search(decoder, state, context, options, return_attention=attention)

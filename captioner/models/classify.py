@@ -94,9 +94,13 @@ class VideoClassifier:
     ) -> None:
         self.config = config
         self.encoder = encoder
-        self.device = torch.device(device)
-        self.network = network.to(self.device).eval()
+        self.network = network.to(device).eval()
         self.name = name
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is, which training moves."""
+        return self.network.projection.mean.device
 
     @classmethod
     def load(cls, folder: Path, device: str | torch.device = "cpu", name: str = "") -> "VideoClassifier":

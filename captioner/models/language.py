@@ -218,14 +218,18 @@ class LanguageModel:
     ) -> None:
         self.config = config
         self.vocabulary = vocabulary
-        self.device = torch.device(device)
-        self.network = network.to(self.device).eval()
+        self.network = network.to(device).eval()
         self.name = name
 
     @classmethod
     def build(cls, config: LanguageConfig, vocabulary: Vocabulary) -> "LanguageModel":
         """A model that has learnt nothing yet."""
         return cls(config, vocabulary, LanguageNetwork(config.network, len(vocabulary)))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is, which training moves."""
+        return self.network.bias.device
 
     @classmethod
     def load(cls, folder: Path, device: str | torch.device = "cpu", name: str = "") -> "LanguageModel":

@@ -96,11 +96,15 @@ class Translator:
     ) -> None:
         self.config = config
         self.subwords = subwords
-        self.device = torch.device(device)
-        self.network = network.to(self.device).eval()
+        self.network = network.to(device).eval()
         self.name = name
         self._ready: tuple[tuple[int, ...], SearchDecoder] | None = None
         self._making = threading.Lock()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is, which training moves."""
+        return next(self.network.parameters()).device
 
     @classmethod
     def build(cls, config: TranslateConfig, subwords: Subwords) -> "Translator":

@@ -119,8 +119,7 @@ class VideoCaptioner:
         self.config = config
         self.vocabulary = vocabulary
         self.encoder = encoder
-        self.device = torch.device(device)
-        self.network = network.to(self.device).eval()
+        self.network = network.to(device).eval()
         self.name = name
         self.transform = encoder.transform
         # what writes is a photo captioner's decoder, whose picture is the clip's states
@@ -131,6 +130,11 @@ class VideoCaptioner:
             search_precision=config.search_precision,
         )
         self._writer = Captioner(own, vocabulary, lambda: encoder.encoder, network.decoder, self.device, name)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is, which training moves."""
+        return self.network.decoder.bias.device
 
     @classmethod
     def load(cls, folder: Path, device: str | torch.device = "cpu", name: str = "") -> "VideoCaptioner":

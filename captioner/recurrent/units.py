@@ -23,6 +23,8 @@ Sequences = Tensor | PackedSequence
 UNITS: tuple[str, ...] = get_args(Unit)
 _FUSED: dict[str, Callable[..., nn.RNNBase]] = {"tanh": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 _Run = Callable[[Sequences, Hidden | None], tuple[Sequences, Hidden]]
+# where autocast makes a fused network float16 whatever it was asked for (cuDNN's, AutocastRNN.cpp)
+_CASTS_TO_FLOAT16 = {"cuda"}
 _RUN: dict[str, Callable[..., tuple[Tensor, ...]]] = {"tanh": torch.rnn_tanh, "lstm": torch.lstm, "gru": torch.gru}
 
 
@@ -150,6 +152,12 @@ class Recurrent(nn.Module):
         """
         if inputs.shape[1] == 0:
             raise DataError("a recurrent network cannot read sequences of length 0; leave them out.")
+        kind = inputs.device.type
+        if kind in _CASTS_TO_FLOAT16 and torch.is_autocast_enabled(kind):
+            # without a scaled loss, small gradients would become zero in float16
+            with torch.autocast(kind, enabled=False):
+                given = None if state is None else {name: value.float() for name, value in state.items()}
+                return self(inputs.float(), given, lengths)
         packed = None if lengths is None else _pack(inputs, lengths)
         _check_finite(inputs if packed is None else packed.data)
         if self.unit == "mlp":

@@ -49,7 +49,7 @@ class LengthBuckets(Sampler[list[tuple[int, int]]]):
 
     Args:
         lengths: of the items.
-        batch_size: items a batch; one batch may be smaller.
+        batch_size: items a batch in each process; the last batch may be smaller.
         seed: of the order.
 
     Yields:
@@ -63,19 +63,32 @@ class LengthBuckets(Sampler[list[tuple[int, int]]]):
         self.batch_size = batch_size
         self.seed = seed
         self.epoch = 0
+        self.share(0, 1)
+
+    def share(self, place: int, count: int) -> None:
+        """Give each of `count` processes its part of batches that are so many times as large; this is number `place`.
+
+        Where the last batch has fewer items than there are processes, some are read by more than one.
+        """
+        self.place, self.count = place, count
 
     def __len__(self) -> int:
-        return -(-len(self.lengths) // self.batch_size)
+        return -(-len(self.lengths) // (self.batch_size * self.count))
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         draw = random.Random(f"{self.seed}/{self.epoch}")
         order = list(range(len(self.lengths)))
         draw.shuffle(order)
         order.sort(key=lambda item: self.lengths[item])  # stable, so equal lengths stay shuffled
-        batches = [order[first : first + self.batch_size] for first in range(0, len(order), self.batch_size)]
+        size = self.batch_size * self.count
+        rest, cut = len(order) % size, size * draw.randrange(len(order) // size + 1)
+        full, short = order[:cut] + order[cut + rest :], order[cut : cut + rest]
+        batches = [full[first : first + size] for first in range(0, len(full), size)]
         draw.shuffle(batches)
+        batches += [short] if short else []
         for batch in batches:
-            yield [(item, self.epoch) for item in batch]
+            mine = batch[self.place :: self.count] or [batch[self.place % len(batch)]]
+            yield [(item, self.epoch) for item in mine]
 
 
 class TextItems(Dataset[list[int]]):
@@ -107,7 +120,7 @@ class PhotoItems(Dataset[Item]):
         vocabulary: numbers their words.
         captions_per_photo: chosen anew each epoch; a photo with fewer gives some twice.
         max_length: words after which a caption is cut.
-        fetch: gives the photos' part of the batch; `cached` and `augmented` make one.
+        fetch: gives the photos' part of the batch, as `cached` and `Augmented` do.
         seed: of the choice of captions, and of what `fetch` draws.
     """
 
@@ -155,30 +168,39 @@ def cached(cache: FeatureCache) -> Callable[[list[CaptionedImage], list[random.R
     return fetch
 
 
-def augmented(
-    photos: Photos, size: tuple[int, int], smallest_crop: float, jitter: float
-) -> Callable[[list[CaptionedImage], list[random.Random]], dict[str, Tensor]]:
-    """Fetch pixels, randomly cropped, mirrored and coloured; the crop is then squashed to (height, width)."""
-    from torchvision.transforms import v2
+class Augmented:
+    """Fetch pixels, randomly cropped, mirrored and coloured; the crop is then squashed to the network's size.
 
-    change = v2.Compose(
-        [
-            v2.RandomResizedCrop(size, (smallest_crop, 1.0), (0.8, 1.25), antialias=True),
-            v2.RandomHorizontalFlip(),
-            v2.ColorJitter(jitter, jitter, jitter),
-        ]
-    )
+    A class and no closure, because workers that are spawned get it pickled.
 
-    def fetch(images: list[CaptionedImage], draws: list[random.Random]) -> dict[str, Tensor]:
+    Args:
+        photos: gives the photos' bytes.
+        size: (height, width) in pixels.
+        smallest_crop: least share of the photo's area that a crop shows.
+        jitter: strength of random changes of brightness, contrast and saturation.
+    """
+
+    def __init__(self, photos: Photos, size: tuple[int, int], smallest_crop: float, jitter: float) -> None:
+        from torchvision.transforms import v2
+
+        self.photos = photos
+        self.change = v2.Compose(
+            [
+                v2.RandomResizedCrop(size, (smallest_crop, 1.0), (0.8, 1.25), antialias=True),
+                v2.RandomHorizontalFlip(),
+                v2.ColorJitter(jitter, jitter, jitter),
+            ]
+        )
+
+    def __call__(self, images: list[CaptionedImage], draws: list[random.Random]) -> dict[str, Tensor]:
+        """The pixels of a batch."""
         pixels = []
         for image, draw in zip(images, draws, strict=True):
-            decoded = decode_image(photos.read(image.file_name), image.file_name)
+            decoded = decode_image(self.photos.read(image.file_name), image.file_name)
             with torch.random.fork_rng(devices=[]):  # its own draws, so that a resumed run repeats them
                 torch.manual_seed(draw.getrandbits(32))
-                pixels.append(change(torch.tensor(decoded).permute(2, 0, 1)).permute(1, 2, 0))
+                pixels.append(self.change(torch.tensor(decoded).permute(2, 0, 1)).permute(1, 2, 0))
         return {"pixels": torch.stack(pixels)}
-
-    return fetch
 
 
 def make_loader(items: Any, batch_size: int, seed: int, workers: int = 0) -> DataLoader[Any]:

@@ -32,7 +32,7 @@ class Stage(Strict):
 
     Attributes:
         epochs: passes over the training split, at most.
-        batch_size: examples a step.
+        batch_size: examples a step, in each process where there are several.
         learning_rate: the highest, after warming up; a cosine takes it to zero.
         warmup: share of the steps in which the rate rises.
         weight_decay: of AdamW.
@@ -61,6 +61,7 @@ class TrainingConfig(Strict):
         precision: of training's arithmetic; `bfloat16` keeps float32 weights and needs a GPU or a CPU with AMX to be
             faster.
         checkpoint_steps: steps between checkpoints, besides one after every epoch.
+        workers: processes that decode photos or clips where they are decoded while training.
     """
 
     kind: str
@@ -68,6 +69,11 @@ class TrainingConfig(Strict):
     seed: int = 0
     precision: Precision = "bfloat16"
     checkpoint_steps: Count = 200
+    workers: int = Field(2, ge=0)
+
+    def one_process(self) -> str | None:
+        """Why this training is for one process only; None where several can share it."""
+        return None
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Any:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -11,13 +12,15 @@ from typing import Any
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs, skip_first_batches
 from accelerate.utils import set_seed
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from captioner.errors import DataError
+from captioner.errors import ConfigError, DataError
+from captioner.training import processes
 from captioner.training.config import Stage
 from captioner.training.ema import Average
 from captioner.training.record import Bar, MetricsLogger
+from captioner.weights import write_atomically
 
 Scores = dict[str, dict[str, float]]
 
@@ -53,7 +56,7 @@ class Run:
         seed: of everything random.
         precision: `bfloat16` or `float32` arithmetic; weights are float32.
         checkpoint_steps: steps between checkpoints.
-        device: `cpu` keeps to the CPU even where there is a GPU.
+        device: as `processes.join` takes it.
         resume: continue from the folder's last checkpoint; without one, begin.
         metric: the validation score that `curves.png` shows.
         unit: what a step reads, in the plural; each objective gives its number under this name.
@@ -76,10 +79,7 @@ class Run:
         self.unit = unit
         self.checkpoint_steps = checkpoint_steps
         self.accelerator = Accelerator(
-            cpu=device == "cpu" or not torch.cuda.is_available(),
-            mixed_precision="bf16" if precision == "bfloat16" else "no",
-            # the language stage has no use for the layers that read pictures
-            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+            cpu=processes.join(device).type == "cpu", mixed_precision="bf16" if precision == "bfloat16" else "no"
         )
         checkpoint = _last_checkpoint(folder) if resume else None
         self.progress = TrainingState() if checkpoint is None else TrainingState(**_read_progress(checkpoint))
@@ -97,8 +97,12 @@ class Run:
         loader: DataLoader[Any],
         validate: Callable[[], tuple[float, Scores]],
         keep: Callable[[float, Scores], None],
+        *,
+        partial: bool = False,
     ) -> None:
         """Run one stage, or what is left of it.
+
+        Of several processes each reads its share of every batch, and all follow the loss of the whole one.
 
         Args:
             name: of the stage.
@@ -106,30 +110,39 @@ class Run:
             stage: how to optimise.
             objective: called with a batch, gives the loss and numbers to record (`unit` among them).
             groups: AdamW's parameter groups, `lr` in each as a share of the stage's learning rate.
-            loader: batches; its `batch_sampler` has an `epoch`.
+            loader: batches; its `batch_sampler` has an `epoch`, and `share` where several processes may read it.
             validate: scores the objective's networks as they are when called (they hold the averaged weights then).
             keep: called after a validation that beat all before, with the averaged weights in place.
+            partial: a step may leave some of the objective's weights out.
 
         Raises:
             DataError: the loss is no longer a number.
+            ConfigError: several processes, and batches that cannot be shared.
         """
         if self.progress.stages_done > number:
             return
         # seeding by stage keeps a later stage's draws the same, however the earlier ones ended
-        set_seed(self.seed + number)
+        set_seed(self.seed + number + 10_000 * processes.place())
         sampler: Any = loader.batch_sampler
+        if processes.count() > 1:
+            if not hasattr(sampler, "share"):
+                raise ConfigError(f"stages.{name} is trained by one process: its batches follow one another.")
+            sampler.share(processes.place(), processes.count())
+            self.accelerator.ddp_handler = DistributedDataParallelKwargs(
+                find_unused_parameters=partial, broadcast_buffers=False
+            )
         rates = [group["lr"] for group in groups]
         optimizer: Any = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=stage.weight_decay, fused=True)
-        model, optimizer, batches = self.accelerator.prepare(objective, optimizer, loader)
+        model, optimizer = self.accelerator.prepare(objective, optimizer)
         average = Average(objective, stage.average)
         self._restore(average)
         progress = self.progress
-        total = stage.epochs * len(batches)
+        total = stage.epochs * len(loader)
         main = self.accelerator.is_main_process
         with Bar(name.replace("_", " "), total, progress.stage_step, self.unit, main) as bar:
             while progress.epoch < stage.epochs and progress.waiting < stage.patience:
                 sampler.epoch = progress.epoch
-                for batch in skip_first_batches(batches, progress.batch):
+                for batch in skip_first_batches(loader, progress.batch):
                     share = _rate(progress.stage_step, total, stage.warmup) * stage.learning_rate
                     for group, rate in zip(optimizer.param_groups, rates, strict=True):
                         group["lr"] = rate * share
@@ -142,7 +155,7 @@ class Run:
                             f"{self.folder}: step {progress.step}: {error} A lower stages.{name}.learning_rate may "
                             "help; start again with --resume."
                         ) from error
-                    value = float(loss.detach())
+                    loss, value, numbers = self._of_all(loss, numbers)
                     if not math.isfinite(value):
                         raise DataError(
                             f"{self.folder}: the loss of step {progress.step} is {value}; lower "
@@ -169,6 +182,20 @@ class Run:
         progress.best = -math.inf
         self._save(None)
 
+    def _of_all(self, loss: Tensor, numbers: dict[str, float]) -> tuple[Tensor, float, dict[str, float]]:
+        """The mean loss over what all processes read, and what to record.
+
+        Processes average their gradients, and one may have read more words than another, so each weighs its loss.
+        """
+        if processes.count() == 1:
+            return loss, float(loss.detach()), numbers
+        mine, names = numbers[self.unit], sorted(numbers)
+        values = torch.tensor([float(loss.detach()) * mine, *(float(numbers[name]) for name in names)])
+        whole, *sums = self.accelerator.reduce(values.double().to(self.accelerator.device), "sum").tolist()
+        every = dict(zip(names, sums, strict=True))
+        together = {name: value if name == self.unit else value / processes.count() for name, value in every.items()}
+        return loss * (mine * processes.count() / every[self.unit]), whole / every[self.unit], together
+
     def _end_epoch(
         self,
         name: str,
@@ -183,10 +210,12 @@ class Run:
             with average.in_place(), torch.random.fork_rng():
                 objective.eval()
                 score, scores = validate()
-                if score > progress.best:
+                # the first is kept whatever it is, also NaN, because what follows needs a model
+                better = score > progress.best or progress.epoch == 0
+                if better:
                     keep(score, scores)
-            progress.waiting = 0 if score > progress.best else progress.waiting + 1
-            progress.best = max(score, progress.best)
+            progress.waiting = 0 if better else progress.waiting + 1
+            progress.best = score if score > progress.best else progress.best
             shown = ", ".join(
                 f"{part} " + " ".join(f"{k} {v:.4f}" for k, v in each.items()) for part, each in scores.items()
             )
@@ -211,12 +240,15 @@ class Run:
         """Write a checkpoint, which counts once its last file, `progress.json`, is there; then the old one goes."""
         target = self.folder / "checkpoints" / f"{self.progress.step:08d}-{self.progress.stages_done}"
         self.accelerator.save_state(str(target))
+        self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             if average is not None:
                 average.save(target / "average.safetensors")
-            (target / "progress.json").write_text(json.dumps(asdict(self.progress)))
+            for file in target.iterdir():
+                _to_disk(file)
+            write_atomically(target / "progress.json", json.dumps(asdict(self.progress)))
             for other in target.parent.iterdir():
-                if other != target:
+                if other != target and other.is_dir():
                     shutil.rmtree(other)
         self.accelerator.wait_for_everyone()
 
@@ -235,6 +267,12 @@ def _rate(step: int, total: int, warmup: float) -> float:
     if step < rising:
         return (step + 1) / (rising + 1)
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(total - rising, 1)))
+
+
+def _to_disk(path: Path) -> None:
+    """See to it that a file outlives a power cut."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def _last_checkpoint(folder: Path) -> Path | None:

@@ -2,12 +2,34 @@
 
 import json
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from captioner.training import processes
+
+console = Console(stderr=True, force_jupyter=False)  # a notebook's own display wants more packages
+
+
+def say(text: str) -> None:
+    """Print lines, in the main process."""
+    if processes.is_main():
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show in the main process how far a work has come; gives a function to call with (done, in all)."""
+    if not processes.is_main():
+        yield lambda done, total: None
+        return
+    with console.status(what) as status:
+        yield lambda done, total: status.update(f"{what}: {done} of {total}")
 
 
 class MetricsLogger:
@@ -87,10 +109,10 @@ class Bar:
     """
 
     def __init__(self, title: str, total: int, done: int, unit: str, active: bool = True) -> None:
-        self.console = Console(stderr=True)
+        self.console = Console(stderr=True, force_jupyter=False)
         self.title = title
         self.total = total
-        self.step = done
+        self.step = self.begun = done
         self.unit = unit
         self.count = 0
         self.started = time.monotonic()
@@ -122,7 +144,7 @@ class Bar:
         self.progress.update(self.task, advance=1, note=note)
         now = time.monotonic()
         if self.active and not self.console.is_terminal and now - self.printed > 30:
-            left = (now - self.started) / max(self.step, 1) * (self.total - self.step)
+            left = (now - self.started) / (self.step - self.begun) * (self.total - self.step)
             self.say(f"{self.title}: {self.step}/{self.total} {note}, {left / 60:.0f} min left")
             self.printed = now
 

@@ -7,7 +7,6 @@ never read; stop while it is filled and the next run goes on where it stopped.
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -16,11 +15,13 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from captioner.errors import DataError, ImageError
 from captioner.vision.encoder import Engine, Features, describe
 from captioner.vision.images import Pixels, decode_image
+from captioner.weights import write_atomically
 
 BATCH = 32
 
@@ -39,12 +40,18 @@ class FeatureCache:
     """Float16 grids (photos, views, regions, channels) of named photos, from a memory-mapped file.
 
     View 0 is the photo, view 1 its mirror image.
+
+    Attributes:
+        unreadable: photos that have no features, with the reason.
     """
 
-    def __init__(self, folder: Path, names: Sequence[str], grids: NDArray[np.float16]) -> None:
+    def __init__(
+        self, folder: Path, names: Sequence[str], grids: NDArray[np.float16], unreadable: dict[str, str]
+    ) -> None:
         self.folder = folder
         self.index = {name: row for row, name in enumerate(names)}
         self.grids = grids
+        self.unreadable = unreadable
 
     @property
     def views(self) -> int:
@@ -70,6 +77,7 @@ class FeatureCache:
         *,
         weights_digest: str,
         mirror: bool = False,
+        share: tuple[int, int] = (0, 1),
         progress: Callable[[int, int], None] | None = None,
     ) -> "FeatureCache":
         """Open the cache of these photos under `root`, first computing what it lacks.
@@ -81,10 +89,12 @@ class FeatureCache:
             names: the photos; doubles are stored once.
             weights_digest: of the CNN's weights, see `digest_of_weights`.
             mirror: also keep each photo's mirror image.
-            progress: called with (photos done, photos in all) after every batch.
+            share: (place, count) of a process that computes its part of what is missing, while others compute theirs;
+                all are there once all have come back.
+            progress: called with (photos done, photos in all) after every batch, as far as this process knows.
 
         Raises:
-            DataError: a photo cannot be read, or the cache's files do not fit their own description.
+            DataError: a photo is not there, or the cache's files do not fit their own description.
         """
         names = list(dict.fromkeys(names))
         encoder = engine.encoder
@@ -94,7 +104,7 @@ class FeatureCache:
             "weights": weights_digest,
             "transform": describe(encoder.transform),
             "resize": 2,  # to be raised when photos are decoded or resized in another way
-            "precision": engine.precision if engine.device.type == "cpu" else "bfloat16",
+            "precision": engine.precision,
             "views": views,
             # a list, because rows follow this order
             "photos": [[name, photos.fingerprint(name)] for name in names],
@@ -103,12 +113,16 @@ class FeatureCache:
         folder = root / hashlib.sha256(text.encode()).hexdigest()[:16]
         rows, columns = encoder.grid_shape()
         shape = (len(names), views, rows * columns, encoder.channels)
-        grids = _open(folder / "grids.npy", np.float16, shape)
-        done = _open(folder / "done.npy", np.bool_, (len(names),))
-        _check_key(folder / "key.json", text)
-        todo = [row for row in range(len(names)) if not done[row]]
-        finished = len(names) - len(todo)
-        for batch, pixels in _load(photos, names, todo, encoder.transform):
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "lock"):  # or one process would put an empty file in the place of another's
+            grids = _open(folder / "grids.npy", np.float16, shape)
+            done = _open(folder / "done.npy", np.bool_, (len(names),))
+            _check_key(folder / "key.json", text)
+        place, count = share
+        todo = [row for row in range(place, len(names), count) if not done[row]]
+        finished = int(done.sum())
+        unreadable: dict[str, str] = {}
+        for batch, pixels in _load(photos, names, todo, encoder.transform, unreadable):
             for view, version in enumerate((pixels, pixels[:, :, ::-1])[:views]):
                 grids[batch, view] = engine(version).grid.cpu().numpy().astype(np.float16)
             # values reach the disk before the mark that says so: a killed run repeats a batch, never trusts a torn one
@@ -118,7 +132,7 @@ class FeatureCache:
             finished += len(batch)
             if progress is not None:
                 progress(finished, len(names))
-        return cls(folder, names, np.load(folder / "grids.npy", mmap_mode="r"))
+        return cls(folder, names, np.load(folder / "grids.npy", mmap_mode="r"), unreadable)
 
 
 def digest_of_weights(module: torch.nn.Module) -> str:
@@ -131,7 +145,6 @@ def digest_of_weights(module: torch.nn.Module) -> str:
 
 
 def _open(path: Path, dtype: Any, shape: tuple[int, ...]) -> Any:
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
         try:
             np.load(path, mmap_mode="r")  # refuses a cut file, which "r+" would fill up with zeros
@@ -147,26 +160,43 @@ def _open(path: Path, dtype: Any, shape: tuple[int, ...]) -> Any:
     # whole under its name or not there at all, so that a run killed here can go on too
     part = path.with_name(path.name + ".part")
     np.lib.format.open_memmap(part, mode="w+", dtype=dtype, shape=shape).flush()
-    os.replace(part, path)
+    part.replace(path)
     return np.load(path, mmap_mode="r+")
 
 
 def _check_key(path: Path, text: str) -> None:
-    if path.exists() and path.read_text() != text:
+    if not path.exists():
+        write_atomically(path, text)
+    elif path.read_text(encoding="utf-8") != text:
         raise DataError(f"{path}: describes another encoder, transform or list of photos; delete its folder.")
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    os.replace(part, path)
 
 
-def _load(photos: Photos, names: Sequence[str], rows: Iterable[int], transform: Any) -> Iterator[tuple[Any, Pixels]]:
-    """Batches of (rows, pixels), decoded by threads one batch ahead of the CNN."""
+def find_unreadable(photos: Photos, names: Iterable[str]) -> dict[str, str]:
+    """Photos that cannot be decoded, with the reason."""
 
-    def decode(row: int) -> Pixels:
+    def problem(name: str) -> str | None:
+        try:
+            decode_image(photos.read(name), name)
+        except ImageError as error:
+            return str(error)
+        return None
+
+    names = list(dict.fromkeys(names))
+    with ThreadPoolExecutor() as pool:
+        return {name: found for name, found in zip(names, pool.map(problem, names), strict=True) if found}
+
+
+def _load(
+    photos: Photos, names: Sequence[str], rows: Iterable[int], transform: Any, unreadable: dict[str, str]
+) -> Iterator[tuple[Any, Pixels]]:
+    """Batches of (rows, pixels), decoded by threads one batch ahead of the CNN; notes what cannot be read."""
+
+    def decode(row: int) -> Pixels | None:
         try:
             return transform(decode_image(photos.read(names[row]), names[row]))
         except ImageError as error:
-            raise DataError(f"{error} Remove it from the captions file, or replace it.") from error
+            unreadable[names[row]] = str(error)
+            return None
 
     todo = iter(rows)
     with ThreadPoolExecutor() as pool:
@@ -177,5 +207,7 @@ def _load(photos: Photos, names: Sequence[str], rows: Iterable[int], transform: 
             if not prefetch:
                 return
             if len(prefetch) > 1 or not batch:
-                ready, pixels = prefetch.pop(0)
-                yield np.asarray(ready), np.stack(list(pixels))
+                ready, decoded = prefetch.pop(0)
+                pairs = [(row, pixels) for row, pixels in zip(ready, decoded, strict=True) if pixels is not None]
+                if pairs:
+                    yield np.asarray([row for row, _ in pairs]), np.stack([pixels for _, pixels in pairs])

@@ -47,6 +47,7 @@ class ClipCache:
         transform: Transform,
         *,
         workers: int = 2,
+        share: tuple[int, int] = (0, 1),
         progress: Callable[[int, int], None] | None = None,
     ) -> dict[Path, str]:
         """Compute what is missing.
@@ -56,14 +57,17 @@ class ClipCache:
             encoder: the CNN.
             transform: makes frames its input.
             workers: threads that decode.
-            progress: called with (clips done, clips in all) after every clip.
+            share: (place, count) of a process that computes its part of what is missing, while others compute theirs;
+                all are there once all have come back.
+            progress: called with (clips done, clips in all) after every clip, as far as this process knows.
 
         Returns:
-            the clips that cannot be read, with the reason.
+            the clips of its share that cannot be read, with the reason.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         unreadable: dict[Path, str] = {}
-        todo = [clip for clip in clips if self._missing(clip)]
+        place, count = share
+        todo = [clip for clip in clips[place::count] if self._missing(clip)]
         for done, (clip, seen) in enumerate(self._seen(todo, transform, workers), len(clips) - len(todo) + 1):
             if isinstance(seen, VideoError):
                 unreadable[clip] = str(seen)
@@ -109,7 +113,8 @@ class ClipCache:
                 yield first, future.result()
 
     def _write(self, path: Path, versions: Sequence[Tensor]) -> None:
-        part = path.with_name(path.name + ".part")  # whole under its name or not there at all
+        # whole under its name or not there at all, also where another training reads the same clip
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")
         plain, mirrored = (each.cpu().numpy().astype(np.float16) for each in versions)
         with part.open("wb") as file:
             np.savez(file, plain=plain, mirrored=mirrored)

@@ -1,13 +1,14 @@
 """Pretrained CNNs (any of timm's) that turn pixels into a grid of region features and its mean.
 
 The network itself is a plain `nn.Module`, which training fine-tunes. For inference `Engine` runs it where it is
-fastest: OpenVINO on a CPU, PyTorch in bfloat16 and channels last on a GPU.
+fastest: OpenVINO on a CPU, PyTorch with channels last on a GPU.
 """
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -184,7 +185,7 @@ class Engine:
     Args:
         encoder: the network; its weights are read now, so make a new engine after changing them.
         device: `cpu` or a CUDA device.
-        precision: of the arithmetic on a CPU; on a GPU it is always bfloat16.
+        precision: of the arithmetic.
         key: under which the network is kept as OpenVINO runs it, see `compiled.digest`.
     """
 
@@ -215,9 +216,10 @@ class Engine:
         """
         if self._compiled is not None:
             return Features.of(self._compiled(pixels, parallel=parallel))
-        bfloat16 = self.device.type != "cpu" or self.precision == "bfloat16"
+        images = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device)  # a mirror image is a view backwards
+        bfloat16 = self.precision == "bfloat16"
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
-            return Features.of(self.encoder(torch.from_numpy(pixels).to(self.device, non_blocking=True)).float())
+            return Features.of(self.encoder(images).float())
 
 
 def describe(transform: Transform) -> dict[str, Any]:

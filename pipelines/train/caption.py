@@ -1,6 +1,6 @@
 """`captioner train` of a photo captioner: from captioned photos to a model folder, stage by stage."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 from torch import nn
 from torch.utils.data import DataLoader
 
 from captioner.data.captions import CaptionSet, ImageStore
 from captioner.data.corpora import held_out_photos, photo_id, read_caption_text
-from captioner.errors import ConfigError
+from captioner.errors import ConfigError, DataError
 from captioner.models.caption import CaptionConfig, Captioner, EncoderConfig
 from captioner.text.ptb import tokenize
 from captioner.text.vocabulary import Vocabulary
-from captioner.training.batches import PhotoItems, TextItems, augmented, cached, make_loader
+from captioner.training import processes
+from captioner.training.batches import Augmented, PhotoItems, TextItems, cached, make_loader
 from captioner.training.caption.card import write_card
 from captioner.training.caption.config import (
     CaptionTrainingConfig,
@@ -32,11 +32,10 @@ from captioner.training.caption.objective import CrossEntropy, SelfCritical
 from captioner.training.caption.validation import caption_scores, language_scores
 from captioner.training.config import Stage
 from captioner.training.loop import Run, Scores
-from captioner.vision.cache import FeatureCache, digest_of_weights
+from captioner.training.record import counting, say
+from captioner.vision.cache import FeatureCache, digest_of_weights, find_unreadable
 from captioner.vision.encoder import Engine, Features, default_transform, load_encoder_weights
 from captioner.vision.images import decode_image
-
-console = Console(stderr=True)
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class CaptionTraining:
         config: what to do.
         folder: the run folder.
         command: that repeats this training, for the model card.
-        device: `auto` or `cpu`.
+        device: as `processes.join` takes it.
         resume: continue from the last checkpoint.
     """
 
@@ -108,6 +107,7 @@ class CaptionTraining:
             device=device,
             resume=resume,
         )
+        self.unreadable: set[str] | None = None  # photos, once they have been tried
         self.model: Captioner
 
     def run_all(self) -> Path:
@@ -141,7 +141,7 @@ class CaptionTraining:
                 value.copy_(torch.stack([each[key].float() for each in weights]).mean(0))
         _, scores = self._validate_afresh()
         shown = ", ".join(f"{part} CIDEr {each['CIDEr']:.4f}" for part, each in scores.items())
-        console.print(f"mean of {' and '.join(stages)}: {shown}", highlight=False)
+        say(f"mean of {' and '.join(stages)}: {shown}")
         self._write("model", f"the mean of {' and '.join(stages)}", scores)
 
     def _begin_with_photos(self) -> None:
@@ -161,7 +161,9 @@ class CaptionTraining:
         if isinstance(stage, FineTuneStage):
             trained = [value for value in self.model.encoder.parameters() if value.requires_grad]
             groups.append({"params": trained, "lr": stage.encoder_rate})
-        self.run.train(name, number, stage, objective, groups, loader, validate, partial(self._keep, name))
+        keep = partial(self._keep, name)
+        without_photos = isinstance(stage, LanguageStage)  # the layers that read photos have nothing to do
+        self.run.train(name, number, stage, objective, groups, loader, validate, keep, partial=without_photos)
 
     def _prepare(
         self, stage: Stage, seed: int
@@ -172,19 +174,24 @@ class CaptionTraining:
         if isinstance(stage, LanguageStage):
             loader = make(TextItems(self.text, vocabulary, longest))
             text = CrossEntropyOfText(decoder, vocabulary, stage.label_smoothing)
-            exact = CrossEntropyOfText(decoder, vocabulary, 0.0)
+            exact = CrossEntropyOfText(decoder, vocabulary, 0.0).to(self.run.accelerator.device)
             return text, loader, partial(language_scores, exact, vocabulary, self.validation, longest)
+        cache = None
+        if not isinstance(stage, FineTuneStage):
+            cache = self._fill_cache()
+        elif self.unreadable is None:
+            self._leave_out(find_unreadable(self.photos, self._names()))
         photos = partial(PhotoItems, self.train_images, vocabulary, max_length=longest, seed=seed)
         if isinstance(stage, FineTuneStage):
             encoder = self.model.encoder
             encoder.to(self.run.accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             encoder.freeze(stage.frozen, depthwise=not stage.depthwise)
             size = (stage.size, stage.size) if stage.size else encoder.transform.size
-            fetch = augmented(self.photos, size, stage.smallest_crop, stage.jitter)
-            loader = make(photos(stage.captions_per_photo, fetch=fetch), workers=2)
+            fetch = Augmented(self.photos, size, stage.smallest_crop, stage.jitter)
+            loader = make(photos(stage.captions_per_photo, fetch=fetch), workers=self.config.workers)
             validate = partial(self._validate_afresh)
             return CrossEntropy(decoder, encoder, stage.label_smoothing), loader, validate
-        cache = self._fill_cache()
+        assert cache is not None
         validate = partial(caption_scores, self.model, self.validation, cache.read)
         if isinstance(stage, CrossEntropyStage):
             loader = make(photos(stage.captions_per_photo, fetch=cached(cache)))
@@ -234,21 +241,43 @@ class CaptionTraining:
     def _engine(self) -> Engine:
         return Engine(self.model.encoder, self.run.accelerator.device, self.config.encoder.precision)
 
+    def _names(self) -> list[str]:
+        """The photos to learn from and to validate on."""
+        return [image.file_name for each in self.sets.values() for image in each if image.split != "test"]
+
     def _fill_cache(self) -> FeatureCache:
         """Features of the photos by the encoder as it is now."""
-        names = [image.file_name for each in self.sets.values() for image in each if image.split != "test"]
         digest = digest_of_weights(self.model.encoder)
         root = self.config.data.cache or self.folder / "features"
-        with self.run.accelerator.main_process_first(), console.status("Computing features") as status:
-            return FeatureCache.fill(
+        with counting("Computing features of photos") as progress:
+            cache = FeatureCache.fill(
                 root,
                 self._engine(),
                 self.photos,
-                names,
+                self._names(),
                 weights_digest=digest,
                 mirror=self.config.data.mirror,
-                progress=lambda done, total: status.update(f"Computing features: {done} of {total} photos"),
+                share=(processes.place(), processes.count()),
+                progress=progress,
             )
+            self._leave_out(processes.joined(cache.unreadable))
+        return cache
+
+    def _leave_out(self, unreadable: Mapping[str, str]) -> None:
+        """Go on without photos that cannot be read, and say which."""
+        before = self.unreadable or set()
+        for name in sorted(unreadable.keys() - before):
+            say(f"{unreadable[name]} It is left out.")
+        self.unreadable = before | unreadable.keys()
+        self.train_images = self.train_images.without(self.unreadable)
+        parts = {
+            name: [image for image in part if image.file_name not in unreadable]
+            for name, part in self.validation.items()
+        }
+        self.validation = {name: part for name, part in parts.items() if part}
+        if not self.validation or not len(self.train_images):
+            which = "train" if self.validation else "val"
+            raise DataError(f"{', '.join(self.sets)}: no photo of the {which} split can be read.")
 
     def _validate_afresh(self) -> tuple[float, Scores]:
         """Validation with the encoder as it is now, run as it will be after training."""

@@ -8,33 +8,31 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from captioner.data.clips import ClipSet, ClipSplit, LabelledClip
 from captioner.errors import ConfigError
 from captioner.metrics.classification import ClassificationReport
-from captioner.models.base import choose_device
 from captioner.models.caption import EncoderConfig
 from captioner.models.classify import ClassifyConfig, VideoClassifier
 from captioner.models.classify_network import ClassifierNetwork
 from captioner.models.shared_encoder import FrameEncoder, SharedEncoder
+from captioner.training import processes
 from captioner.training.batches import make_loader
 from captioner.training.classify.card import table, write_card
 from captioner.training.classify.config import ClassifyTrainingConfig, ClipEncoder
 from captioner.training.classify.fine_tuning import ClipItems, EndToEnd
 from captioner.training.classify.fit import fit, fit_projection, predict, read_examples
 from captioner.training.loop import Run, Scores
+from captioner.training.record import counting, say
 from captioner.vision.clip_cache import ClipCache
 from captioner.vision.encoder import Encoder, default_transform, load_encoder_weights
 from captioner.weights import named
 
-console = Console(stderr=True, force_jupyter=False)  # a notebook's own display wants more packages
-
 
 def train(config: ClassifyTrainingConfig, folder: Path, command: str, *, device: str, resume: bool) -> Path:
     """Train a classifier; see `ClassifierTraining`. Features that are there already are not computed again."""
-    return ClassifierTraining(config, folder, command, choose_device(device), resume).run_all()
+    return ClassifierTraining(config, folder, command, processes.join(device), resume).run_all()
 
 
 class ClassifierTraining:
@@ -97,7 +95,7 @@ class ClassifierTraining:
             seed=self.config.seed,
             precision=self.config.precision,
             checkpoint_steps=self.config.checkpoint_steps,
-            device=self.device.type,
+            device=str(self.device),
             resume=self.resume,
             metric="accuracy",
             unit="clips",
@@ -130,7 +128,7 @@ class ClassifierTraining:
                 {"params": list(network.members.parameters()), "lr": 1.0},
                 {"params": trained, "lr": stage.encoder_rate},
             ],
-            make_loader(items, stage.batch_size, self.config.seed, workers=2),
+            make_loader(items, stage.batch_size, self.config.seed, workers=self.config.workers),
             validate,
             keep,
         )
@@ -142,13 +140,13 @@ class ClassifierTraining:
     def _read_features(self, clips: ClipSet) -> tuple[ClipSet, ClipCache]:
         data = self.config.data
         cache = ClipCache(data.cache or self.folder / "features", self.encoder.digest, self.config.frames, data.views)
-        with console.status("Reading clips") as status:
+        with counting("Reading clips") as progress:
             unreadable = cache.fill(
                 [clip.path for clip in clips.clips],
                 self.encoder,
                 self.encoder.transform,
                 workers=min(8, os.cpu_count() or 1),
-                progress=lambda done, total: status.update(f"Reading clips: {done} of {total}"),
+                progress=progress,
             )
         if not unreadable:
             return clips, cache
@@ -177,7 +175,7 @@ class ClassifierTraining:
         examples = read_examples(network, self.cache, clips, self.labels).to(self.device)
         probabilities = predict(network, examples)
         right = (probabilities.argmax(dim=1) == examples.labels.cpu()).float().mean()
-        self._say(f"{part}: accuracy {right:.3f} on {len(clips)} clips")
+        say(f"{part}: accuracy {right:.3f} on {len(clips)} clips")
         return [(clip, part, row) for clip, row in zip(clips, probabilities, strict=True)]
 
     def _report(self, answers: Sequence[tuple[LabelledClip, str, Tensor]], protocol: str) -> ClassificationReport:
@@ -201,8 +199,8 @@ class ClassifierTraining:
         (self.folder / "scores.json").write_text(json.dumps(scores, indent=2, ensure_ascii=False) + "\n", "utf-8")
         report.draw(self.folder / "confusion.png", f"{protocol}: accuracy {report.accuracy:.3f}")
         low, high = report.interval
-        self._say("\n".join(table(report)))
-        self._say(f"{protocol}: accuracy {report.accuracy:.3f}, 95 % interval {low:.3f} to {high:.3f}")
+        say("\n".join(table(report)))
+        say(f"{protocol}: accuracy {report.accuracy:.3f}, 95 % interval {low:.3f} to {high:.3f}")
         return report
 
     def _model(self, network: ClassifierNetwork, scores: Scores) -> VideoClassifier:
@@ -222,10 +220,7 @@ class ClassifierTraining:
 
     def _say_problems(self, clips: ClipSet, first: int = 0) -> None:
         for problem in clips.problems[first:]:
-            self._say(problem)
-
-    def _say(self, text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+            say(problem)
 
 
 def _scores(report: ClassificationReport) -> dict[str, float]:

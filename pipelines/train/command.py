@@ -9,6 +9,7 @@ from captioner.applications import APPLICATIONS, resolve
 from captioner.errors import ConfigError
 from captioner.models.base import kind_of, use
 from captioner.pipelines.train.options import TrainOptions
+from captioner.training import processes
 from captioner.training.config import TrainingConfig, load_config
 
 
@@ -21,7 +22,9 @@ def train_command(options: TrainOptions) -> None:
     folder = train(
         options.config, options.overrides or [], options.output, resume=options.resume, device=options.device
     )
-    print(f"The model is in {folder}; try: {use(kind_of(folder), folder)}")
+    if processes.is_main():
+        print(f"The model is in {folder}; try: {use(kind_of(folder), folder)}")
+    processes.leave()
 
 
 def train(config_path: Path, overrides: Sequence[str], output: Path | None, *, resume: bool, device: str) -> Path:
@@ -32,7 +35,7 @@ def train(config_path: Path, overrides: Sequence[str], output: Path | None, *, r
         overrides: `dotted.key=value`.
         output: the run folder; `runs/NAME` by default.
         resume: continue the run that is there.
-        device: `auto` or `cpu`.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
 
     Returns:
         the folder of the finished model, `model` in the run folder.
@@ -42,10 +45,20 @@ def train(config_path: Path, overrides: Sequence[str], output: Path | None, *, r
     """
     config = load_config(config_path, overrides)
     folder = output or Path("runs") / config_path.stem
-    lock_run_folder(folder, config, resume)
+    processes.join(device)
+    processes.by_main(lambda: _begin(config_path, config, folder, resume))
     command = " ".join(["captioner train", str(config_path), *(each for each in overrides if "data." not in each)])
     trainer = resolve(APPLICATIONS[config.kind].trainer)
-    return trainer(config, folder, command, device=device, resume=resume)
+    model = trainer(config, folder, command, device=device, resume=resume)
+    processes.wait()  # for the main one, which writes the model
+    return model
+
+
+def _begin(config_path: Path, config: TrainingConfig, folder: Path, resume: bool) -> None:
+    reason = config.one_process() if processes.count() > 1 else None
+    if reason is not None:
+        raise ConfigError(f"{config_path}: {reason}; start it without torchrun or accelerate launch.")
+    lock_run_folder(folder, config, resume)
 
 
 def lock_run_folder(folder: Path, config: TrainingConfig, resume: bool) -> None:

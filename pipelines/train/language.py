@@ -33,7 +33,7 @@ def train(config: LanguageTrainingConfig, folder: Path, command: str, *, device:
 
     Raises:
         DataError: the text cannot be used.
-        ConfigError: several processes, or more streams than there is text for.
+        ConfigError: more streams than there is text for.
     """
     stream = config.data.tokens != "captions"
     lines, texts = _read_text(config.data) if stream else _read_captions(config.data)
@@ -46,15 +46,12 @@ def train(config: LanguageTrainingConfig, folder: Path, command: str, *, device:
         resume=resume,
         metric="perplexity",
     )
-    if run.accelerator.num_processes > 1:
-        raise ConfigError("a language model is trained by one process, because each window follows the one before it.")
     split = [split_words(line, config.data.tokens) for line in lines]
     vocabulary = Vocabulary.build(split, config.data.min_count)
     torch.manual_seed(config.seed)
     network = LanguageConfig(purpose=config.purpose, tokens=config.data.tokens, network=config.network)
     model = LanguageModel.build(network, vocabulary)
     model.network.to(run.accelerator.device)
-    model.device = run.accelerator.device
 
     encoded, stage = [[*vocabulary.encode(words), vocabulary.end] for words in split], config.stages.language
     words = sum(map(len, encoded))

@@ -17,4 +17,4 @@ class TrainOptions:
     ] = None
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Run folder.  [default: runs/NAME]")] = None
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in this folder.")] = False
-    device: Annotated[str, typer.Option(help="auto (a GPU if there is one), or cpu.")] = "auto"
+    device: Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu, cuda or cuda:N.")] = "auto"

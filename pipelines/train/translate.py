@@ -59,7 +59,6 @@ def train(config: TranslateTrainingConfig, folder: Path, command: str, *, device
         subwords,
     )
     model.network.to(run.accelerator.device)
-    model.device = run.accelerator.device
 
     def keep(score: float, scores: Scores) -> None:
         model.config = model.config.model_copy(

@@ -7,33 +7,31 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from rich.console import Console
 from torch import Tensor
 
 from captioner.data.captions import CaptionedImage, CaptionSet
 from captioner.data.video_captions import read_video_captions
 from captioner.errors import ConfigError, DataError
-from captioner.models.base import choose_device
 from captioner.models.shared_encoder import SharedEncoder
 from captioner.models.video_caption import VideoCaptionConfig, VideoCaptioner, VideoDecoder
 from captioner.pipelines.train.classify import make_encoder
 from captioner.text.vocabulary import Vocabulary
+from captioner.training import processes
 from captioner.training.batches import PhotoItems, make_loader
 from captioner.training.caption.objective import CrossEntropy
 from captioner.training.caption.validation import caption_scores
 from captioner.training.loop import Run, Scores
+from captioner.training.record import counting
 from captioner.training.video.card import write_card
 from captioner.training.video.config import VideoTrainingConfig
 from captioner.vision.clip_cache import ClipCache
 from captioner.vision.clip_features import FramesConfig
 from captioner.vision.encoder import Features
 
-console = Console(stderr=True)
-
 
 def train(config: VideoTrainingConfig, folder: Path, command: str, *, device: str, resume: bool) -> Path:
     """Train a captioner of clips; see `VideoTraining`. Returns the folder of the finished model."""
-    return VideoTraining(config, folder, command, choose_device(device), resume).run_all()
+    return VideoTraining(config, folder, command, processes.join(device), resume).run_all()
 
 
 class VideoTraining:
@@ -69,7 +67,7 @@ class VideoTraining:
             seed=config.seed,
             precision=config.precision,
             checkpoint_steps=config.checkpoint_steps,
-            device=device.type,
+            device=str(device) if processes.count() == 1 else device.type,
             resume=resume,
         )
         self.model = self._new_model()
@@ -97,14 +95,16 @@ class VideoTraining:
         frames = FramesConfig.model_validate({"count": self.config.frames})
         root = self.config.data.cache or self.folder / "features"
         cache = ClipCache(root, self.encoder.digest, frames, self.config.data.views)
-        with console.status("Reading clips") as status:
+        with counting("Reading clips") as progress:
             unreadable = cache.fill(
                 [self.clips / clip.file_name for clip in self.captions],
                 self.encoder,
                 self.encoder.transform,
                 workers=min(8, os.cpu_count() or 1),
-                progress=lambda done, total: status.update(f"Reading clips: {done} of {total}"),
+                share=(processes.place(), processes.count()),
+                progress=progress,
             )
+            unreadable = processes.joined(unreadable)
         if unreadable and not self.config.data.allow_missing:
             reason = next(iter(unreadable.values()))
             raise DataError(

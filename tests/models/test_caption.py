@@ -312,3 +312,10 @@ def fluency(caption):
 def test_a_wrong_weight_of_a_language_model_is_refused_at_once(build):
     with pytest.raises(UsageError, match="weight is -1"):
         build().fuse(language_model(), -1)
+
+
+def test_a_model_is_where_its_decoder_was_moved_to(build):
+    model = build()
+    assert model.device == torch.device("cpu")
+    model.decoder.to("meta")
+    assert model.device == torch.device("meta")

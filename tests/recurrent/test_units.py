@@ -268,3 +268,24 @@ def test_locked_dropout_drops_the_same_channels_at_every_step_and_none_in_evalua
     assert (dropped == dropped[:, :1]).all()
     assert not torch.equal(dropped[0], dropped[1])
     assert torch.equal(dropout.eval()(torch.ones(4, 7, 50)), torch.ones(4, 7, 50))
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_autocast_that_would_make_a_network_float16_leaves_it_in_float32(unit, monkeypatch):
+    monkeypatch.setattr("captioner.recurrent.units._CASTS_TO_FLOAT16", {"cpu"})
+    network = make(unit, layers=2).float()
+    inputs = torch.randn(2, 4, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        states, last = network(inputs.bfloat16(), lengths=torch.tensor([4, 2]))
+        again, _ = network(inputs.bfloat16(), {name: value.bfloat16() for name, value in last.items()})
+    assert states.dtype == again.dtype == torch.float32
+    assert torch.equal(states, network(inputs.bfloat16().float(), lengths=torch.tensor([4, 2]))[0])
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("unit", UNITS)
+def test_on_a_gpu_autocast_leaves_a_network_in_float32(unit):
+    network = make(unit).float().cuda()
+    with torch.autocast("cuda", torch.bfloat16):
+        states, _ = network(torch.randn(2, 4, 3, device="cuda"))
+    assert states.dtype == torch.float32

@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import torch
 from hypothesis import given
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 
 from captioner.data.captions import CaptionedImage
 from captioner.text.vocabulary import SPECIALS, Vocabulary
-from captioner.training.batches import LengthBuckets, PhotoItems, TextItems, augmented, make_loader
+from captioner.training.batches import Augmented, LengthBuckets, PhotoItems, TextItems, make_loader
 
 VOCABULARY = Vocabulary([*SPECIALS, "a", "dog", "runs"])
 
@@ -19,6 +21,25 @@ def test_an_epoch_holds_every_item_once_in_an_order_that_seed_and_epoch_decide(l
     assert len(batches) == len(buckets)
     assert sorted(item for batch in batches for item, _ in batch) == list(range(len(lengths)))
     assert all(len(batch) <= size for batch in batches)
+
+
+@given(items=st.integers(1, 80), size=st.integers(1, 9), count=st.integers(2, 4), epoch=st.integers(0, 3))
+def test_processes_share_the_batches_that_one_would_read_and_lose_nothing(items, size, count, epoch):
+    lengths = [item % 7 for item in range(items)]
+    parts = []
+    for place in range(count):
+        buckets = LengthBuckets(lengths, size, seed=5)
+        buckets.epoch = epoch
+        buckets.share(place, count)
+        parts.append(list(buckets))
+    alone = LengthBuckets(lengths, size * count, seed=5)
+    alone.epoch = epoch
+    whole = list(alone)
+    assert {len(part) for part in parts} == {len(whole)}
+    for together, *several in zip(whole, *parts, strict=True):
+        assert {item for part in several for item in part} == set(together)
+        assert all(several)
+    assert all(len(batch) == size for part in parts for batch in part[:-1])
 
 
 def test_a_batch_holds_captions_of_about_one_length():
@@ -64,7 +85,7 @@ class Photos:
 
 
 def test_augmentation_repeats_itself_and_leaves_the_random_state_alone():
-    fetch = augmented(Photos(), (32, 32), smallest_crop=0.5, jitter=0.3)
+    fetch = Augmented(Photos(), (32, 32), smallest_crop=0.5, jitter=0.3)
     items = PhotoItems([photo("x.png", "a dog")], VOCABULARY, 1, 9, fetch, seed=0)
     elsewhere = PhotoItems([photo("x.png", "a dog")], VOCABULARY, 1, 9, fetch, seed=1)
     torch.manual_seed(0)
@@ -76,6 +97,13 @@ def test_augmentation_repeats_itself_and_leaves_the_random_state_alone():
     assert not torch.equal(first, other)
     assert not torch.equal(first, elsewhere.collate([elsewhere[0, 0]]).pixels)
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_photos_and_what_changes_them_can_be_sent_to_workers_that_are_spawned():
+    fetch = Augmented(Photos(), (32, 32), smallest_crop=0.5, jitter=0.3)
+    items = PhotoItems([photo("x.png", "a dog")], VOCABULARY, 1, 9, fetch, 0)
+    again = pickle.loads(pickle.dumps(items))
+    assert torch.equal(again.collate([again[0, 2]]).pixels, items.collate([items[0, 2]]).pixels)
 
 
 def test_a_loader_gives_batches_of_all_text():

@@ -1,4 +1,5 @@
 import json
+import math
 import os
 import signal
 import subprocess
@@ -16,6 +17,9 @@ from safetensors.torch import load_file, save_file
 from captioner.errors import ConfigError, DataError, ModelError
 from captioner.models.base import load
 from captioner.pipelines.train.command import train
+from captioner.text.vocabulary import SPECIALS, Vocabulary
+from captioner.training.batches import TextItems, make_loader
+from captioner.training.loop import Run
 
 RUNS = ("fine_tune_1", "fine_tune_2")
 
@@ -129,6 +133,52 @@ def test_missing_photos_are_counted_and_named_or_left_out(write_config, tmp_path
         run(config, tmp_path / "refused")
     run(config, tmp_path / "allowed", "data.allow_missing=true")
     assert "gone.png" in caplog.text
+
+
+def test_photos_that_are_damaged_are_left_out_and_named(write_config, tmp_path, squares, capsys):
+    content = json.loads((squares / "train.json").read_text())
+    for number, name in ((998, "empty.png"), (999, "cut.png")):
+        content["images"].append({"id": number, "file_name": name})
+        content["annotations"].append({"id": number, "image_id": number, "caption": "a square that is damaged"})
+    (squares / "damaged.json").write_text(json.dumps(content))
+    (squares / "photos" / "empty.png").write_bytes(b"")
+    (squares / "photos" / "cut.png").write_bytes(b"no image at all")
+    stage = {"epochs": 1, "batch_size": 8, "learning_rate": 0.01}
+    for stages in ({"cross_entropy": stage}, {"fine_tune": stage}):
+        folder = tmp_path / next(iter(stages))
+        model = run(write_config(data__sets__squares__captions="damaged.json", stages=stages), folder)
+        said = capsys.readouterr().err
+        assert all(said.count(name) == 1 for name in ("empty.png", "cut.png"))
+        assert "36 photos" in (model / "README.md").read_text()
+
+
+def test_a_finders_file_among_the_checkpoints_is_no_checkpoint(write_config, tmp_path):
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "run" / "checkpoints" / ".DS_Store").write_bytes(b"\0")
+    run(write_config(stages={"language": {"epochs": 1, "learning_rate": 0.01}}), tmp_path / "run")
+
+
+def test_a_score_that_is_no_number_still_leaves_a_model(tmp_path):
+    from captioner.training.config import Stage
+
+    class Loss(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(1))
+
+        def forward(self, batch):
+            return (self.weight * batch.tokens.float().mean()).sum(), {"words": 3}
+
+    vocabulary = Vocabulary([*SPECIALS, "a"])
+    loader = make_loader(TextItems([["a"]] * 3, vocabulary, 5), batch_size=2, seed=0)
+    kept, loss = [], Loss()
+    machine = Run(tmp_path, seed=0, precision="float32", checkpoint_steps=9, device="cpu")
+    stage = Stage(epochs=3, learning_rate=0.01, patience=2)
+    groups = [{"params": list(loss.parameters()), "lr": 1.0}]
+    machine.train(
+        "any", 0, stage, loss, groups, loader, lambda: (math.nan, {"x": {"y": math.nan}}), lambda *_: kept.append(1)
+    )
+    assert kept == [1]
 
 
 def test_an_empty_training_split_is_said(write_config, tmp_path):

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,8 +8,11 @@ import pytest
 import torch
 
 from captioner.errors import DataError
-from captioner.vision.cache import BATCH, FeatureCache, digest_of_weights
-from captioner.vision.encoder import Features
+from captioner.vision import compiled
+from captioner.vision.cache import BATCH, FeatureCache, digest_of_weights, find_unreadable
+from captioner.vision.encoder import Encoder as RealEncoder
+from captioner.vision.encoder import Engine as RealEngine
+from captioner.vision.encoder import Features, default_transform
 from captioner.vision.images import Transform
 
 
@@ -149,10 +153,32 @@ def test_a_photo_named_twice_is_stored_once(tmp_path, photos):
     assert engine.seen == len(cache.grids) == 2
 
 
-def test_a_photo_that_is_no_image_is_named(tmp_path, photos):
+def test_a_photo_that_is_no_image_is_named_and_the_others_have_features(tmp_path, photos):
     photos.files["3.png"] = np.zeros(10, np.uint8)
-    with pytest.raises(DataError, match=r"3\.png"):
-        fill(tmp_path, photos)
+    cache, _ = fill(tmp_path, photos)
+    assert list(cache.unreadable) == ["3.png"]
+    assert "3.png" in cache.unreadable["3.png"]
+    assert np.allclose(cache.grid("35.png"), expected(photos, "35.png"), rtol=1e-3)
+    assert find_unreadable(photos, photos.names) == cache.unreadable
+
+
+def test_processes_fill_a_cache_side_by_side(tmp_path, photos):
+    with ThreadPoolExecutor(3) as pool:
+        filled = list(pool.map(lambda place: fill(tmp_path, photos, share=(place, 3)), range(3)))
+    assert sum(engine.seen for _, engine in filled) == len(photos.names)
+    for name in photos.names:
+        assert np.allclose(filled[0][0].grid(name), expected(photos, name), rtol=1e-3)
+
+
+def test_without_openvino_a_gpus_way_makes_the_same_features_of_mirror_images(tmp_path, photos, monkeypatch):
+    encoder = RealEncoder("test_resnet", default_transform("test_resnet", 64))
+    compiled_engine = RealEngine(encoder)
+    monkeypatch.setattr(compiled, "available", lambda: False)
+    made = [
+        fill(tmp_path / str(n), photos, each, mirror=True)[0]
+        for n, each in enumerate((compiled_engine, RealEngine(encoder)))
+    ]
+    assert np.allclose(made[0].grids, made[1].grids, atol=2e-2)
 
 
 def test_a_cut_cache_file_is_named(tmp_path, photos):

@@ -61,7 +61,7 @@ class EncoderChoice(Strict):
         pretrained: fetch timm's weights from the model hub.
         size: of the square input in pixels; the network's own by default.
         crop: `squash` keeps the whole picture; `center` is timm's evaluation crop.
-        precision: of the arithmetic on a CPU.
+        precision: of the arithmetic.
     """
 
     name: str

@@ -43,7 +43,7 @@ class ClipEncoder(Strict):
         pretrained: fetch timm's weights from the model hub.
         size: of the square input in pixels; the network's own by default.
         crop: `squash` keeps the whole frame; `center` is timm's evaluation crop.
-        precision: of the arithmetic on a CPU.
+        precision: of the arithmetic.
     """
 
     model: str | None = None
@@ -118,3 +118,7 @@ class ClassifyTrainingConfig(TrainingConfig):
     frames: FramesConfig = Field(default_factory=lambda: FramesConfig.model_validate({}))
     network: ClassifierConfig = Field(default_factory=lambda: ClassifierConfig.model_validate({}))
     stages: ClassifyStages = ClassifyStages()
+
+    def one_process(self) -> str | None:
+        """A classifier is small."""
+        return "a classifier is trained by one process, in minutes"

@@ -54,7 +54,7 @@ def read_examples(
     with torch.inference_mode():
         for clip in clips:
             features, real = pad(cache.read(clip.path))
-            inputs.append(network.project(features).transpose(0, 1))
+            inputs.append(network.project(features.to(network.projection.mean.device)).transpose(0, 1))
             lengths.append(real)
         padded = torch.nn.utils.rnn.pad_sequence(inputs, batch_first=True).transpose(1, 2).contiguous()
     places = torch.tensor([labels.index(clip.label) for clip in clips])

@@ -56,3 +56,9 @@ class LanguageTrainingConfig(TrainingConfig):
     data: TextData
     network: NetworkConfig = Field(default_factory=lambda: NetworkConfig.model_validate({}))
     stages: LanguageStages
+
+    def one_process(self) -> str | None:
+        """The windows of a text follow one another; captions do not."""
+        if self.data.tokens == "captions":
+            return None
+        return "a language model of a text is trained by one process, because each window follows the one before it"

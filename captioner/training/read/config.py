@@ -98,6 +98,10 @@ class ReadTrainingConfig(TrainingConfig):
     network: ReaderConfig = Field(default_factory=lambda: ReaderConfig.model_validate({}))
     stages: ReadStages
 
+    def one_process(self) -> str | None:
+        """Batch statistics, which a reader learns by, would differ between processes."""
+        return "a reader is trained by one process"
+
     @model_validator(mode="after")
     def _height_fits(self) -> "ReadTrainingConfig":
         if self.picture.height % 8:

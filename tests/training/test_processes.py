@@ -1,0 +1,91 @@
+"""Trainings by two processes on a CPU, which talk through gloo."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from captioner.models.base import load
+from captioner.pipelines.train.command import train
+
+STAGES = {
+    "language": {"epochs": 1, "batch_size": 16, "learning_rate": 0.01},
+    "cross_entropy": {"epochs": 3, "batch_size": 4, "learning_rate": 0.01, "captions_per_photo": 2},
+    "fine_tune": {"epochs": 1, "batch_size": 4, "learning_rate": 0.003, "captions_per_photo": 2},
+}
+# half of each batch in each of two processes; without chance in a process of its own
+SETTINGS = {"stages": STAGES, "decoder__dropout": 0.0, "decoder__content_vector": False, "workers": 0}
+
+
+def start(config, folder, *more):
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command = [*torchrun, "-m", "captioner", "train", config, "--device", "cpu", "-o", folder, *more]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def lines(folder):
+    path = folder / "metrics.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines() if '"loss"' in line] if path.exists() else []
+
+
+def losses(folder):
+    return [line["loss"] for line in lines(folder)]
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """The run folder of a finished training by two processes, once it is wanted."""
+    made = {}
+
+    def run(config):
+        if not made:
+            made["folder"] = tmp_path_factory.mktemp("two") / "run"
+            process = start(config, made["folder"])
+            made["output"], errors = process.communicate(timeout=300)
+            assert process.returncode == 0, errors
+        return made["folder"], made["output"]
+
+    return run
+
+
+def test_two_processes_follow_the_losses_of_one_with_batches_twice_as_large(both, write_config, tmp_path):
+    folder, output = both(write_config(**SETTINGS))
+    whole = {name: {**stage, "batch_size": 2 * stage["batch_size"]} for name, stage in STAGES.items()}
+    train(write_config(**{**SETTINGS, "stages": whole}), [], tmp_path / "one", resume=False, device="cpu")
+    assert losses(folder) == pytest.approx(losses(tmp_path / "one"), rel=1e-3)
+    words = [line["words"] for line in lines(folder)]
+    assert words == [line["words"] for line in lines(tmp_path / "one")]  # so that no photo is lost or read twice
+    assert output.count("The model is in") == 1
+    one, two = (load(place / "model", "cpu") for place in (tmp_path / "one", folder))
+    assert two.config.scores == one.config.scores
+    assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in (tmp_path / "one").iterdir())
+
+
+@pytest.mark.slow
+def test_two_killed_processes_continue_with_exactly_the_losses_of_an_uninterrupted_run(both, write_config, tmp_path):
+    config = write_config(**SETTINGS)
+    folder, _ = both(config)
+    process = start(config, tmp_path / "killed")
+    while process.poll() is None and len(lines(tmp_path / "killed")) < 8:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)  # torchrun then ends both
+    process.communicate()
+    again = start(config, tmp_path / "killed", "--resume")
+    _, errors = again.communicate(timeout=300)
+    assert again.returncode == 0, errors
+    assert losses(tmp_path / "killed") == losses(folder)
+
+
+def test_what_is_for_one_process_is_refused_before_any_work(squares_clips, tmp_path):
+    config = tmp_path / "clips.yaml"
+    config.write_text(f"kind: classify\ndata:\n  root: {squares_clips}\nencoder:\n  model: photos\n")
+    process = start(config, tmp_path / "run")
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode != 0
+    assert errors.count("a classifier is trained by one process") == 1
+    assert not (tmp_path / "run").exists()
