@@ -80,7 +80,7 @@ APPLICATIONS = {
                 "classify",
                 "captioner.pipelines.classify.options:ClassifyOptions",
                 "captioner.pipelines.classify.command:classify",
-                "Say what happens in clips: a table on a terminal, JSON Lines on a pipe, or files. "
+                "Classify clips: a table on a terminal, JSON Lines on a pipe, or files. "
                 "Running again continues.",
             ),
         ),

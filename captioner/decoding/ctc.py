@@ -3,7 +3,7 @@
 A reader says of each column which character it shows, or blank. Under CTC (Graves et al., 2006) a labelling of the
 columns becomes a text when equal neighbours are joined and blanks dropped, and a text's probability is the sum over all
 labellings that become it. Prefix beam search (Hannun et al., 2014) sums as it goes, and lets a language model or a list
-of words have a say in every character.
+of words score every character too.
 """
 
 from collections.abc import Iterable, Sequence

@@ -43,7 +43,7 @@ class DecodingConfig:
         length_penalty: alpha of the score log p / length^alpha, by which finished hypotheses are ranked; the length
             counts the words and the end. 0 ranks by plain probability, which favours short captions; 1 by the mean.
         no_repeat_ngram: no caption may contain the same n words in a row twice; 0 allows it.
-        temperature: divides the logits before sampling; below 1 is bolder on probable words. For `sample` only.
+        temperature: divides the logits before sampling; below 1 favours probable words. For `sample` only.
         top_k: sample among the k most probable words; 0 among all.
         top_p: then among the fewest words whose probabilities sum to at least p (Holtzman et al., 2020); 1 among all.
         seed: of the random draws; None draws differently every time.

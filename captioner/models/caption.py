@@ -249,7 +249,7 @@ class Captioner:
         return Features.of(grids.flatten(1, 2))
 
     def fuse(self, language: "LanguageModel", weight: float) -> None:
-        """Let a language model have a say in every word that `caption` and `generate` choose; see `ShallowFusion`.
+        """Fuse with a language model, which then scores every word of `caption` and `generate`; see `ShallowFusion`.
 
         Captions are then ranked by the fused score, but what each reports stays this model's own log-probability.
 

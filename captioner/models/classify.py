@@ -127,7 +127,7 @@ class VideoClassifier:
         write_model(folder, self.config, weights, card)
 
     def classify(self, clips: Path | str | Sequence[Path | str], *, top_k: int | None = None) -> list[Classification]:
-        """Say what happens in clips.
+        """Classify clips.
 
         Args:
             clips: paths of video files, or one.

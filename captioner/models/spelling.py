@@ -1,4 +1,4 @@
-"""A language model of characters that has a say in what a reader reads."""
+"""A language model of characters, fused with a reader."""
 
 from collections.abc import Sequence
 

@@ -197,7 +197,7 @@ class VideoCaptioner:
         return self.network.states(grids.to(self.device).mean(dim=2))
 
     def fuse(self, language: LanguageModel, weight: float) -> None:
-        """Let a language model have a say in every word; see `Captioner.fuse`."""
+        """Fuse with a language model, which then scores every word; see `Captioner.fuse`."""
         self._writer.fuse(language, weight)
 
     def generate(self, features: Features, options: DecodingConfig | None = None) -> list[list[Caption]]:

@@ -39,16 +39,16 @@ class CaptionOptions(FolderOptions):
     )
     beam_size: Annotated[int | None, typer.Option(min=1, help="Hypotheses kept.  [default: the model's]")] = None
     num_captions: Annotated[int, typer.Option(min=1, help="Captions for each image.")] = 1
-    max_length: Annotated[int | None, typer.Option(min=1, help="Most words.  [default: the model's]")] = None
+    max_length: Annotated[int | None, typer.Option(min=1, help="Maximum words.  [default: the model's]")] = None
     frames: Annotated[
         int | None, typer.Option(min=1, help="Frames seen of a clip or segment.  [default: the model's, or 4]")
     ] = None
     every: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="Caption each so many seconds of a clip too.  [default: whole clips]"),
+        typer.Option(metavar="SECONDS", help="Also caption each window of this length.  [default: whole clips]"),
     ] = None
-    scenes: Annotated[bool, typer.Option("--scenes", help="Caption each scene of a clip too.")] = False
-    lm: Annotated[str | None, typer.Option(help="A language model that has a say in every word.  [default: none]")] = (
+    scenes: Annotated[bool, typer.Option("--scenes", help="Also caption each scene of a clip.")] = False
+    lm: Annotated[str | None, typer.Option(help="A language model, for shallow fusion.  [default: none]")] = (
         None
     )
     lm_weight: Annotated[float | None, typer.Option(help=f"How much it has to say.  [default: {LM_WEIGHT}]")] = None

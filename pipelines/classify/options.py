@@ -25,8 +25,8 @@ class ClassifyOptions(FolderOptions):
         ),
     ] = None
     model: Annotated[str, typer.Option(help="yoga, fight, a model folder, or hf-hub:owner/name.")]
-    top_k: Annotated[int, typer.Option(min=1, help="Classes for each clip, the surest first.")] = 3
+    top_k: Annotated[int, typer.Option(min=1, help="Classes for each clip, the most probable first.")] = 3
     every: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="Also classify each so many seconds of a clip.  [default: whole clips]"),
+        typer.Option(metavar="SECONDS", help="Also classify each window of this length.  [default: whole clips]"),
     ] = None

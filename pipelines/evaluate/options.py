@@ -38,7 +38,7 @@ class EvaluateOptions:
         str | None, typer.Option(help="With --images: a language model, as in captioner caption.  [default: none]")
     ] = None
     lm_weight: Annotated[
-        float | None, typer.Option(help="How much it has to say.  [default: as in captioner caption]")
+        float | None, typer.Option(help="Weight of its log-probabilities.  [default: as in captioner caption]")
     ] = None
     split: Annotated[str | None, typer.Option(help="Part of a Karpathy file.  [default: test]")] = None
     metrics: Annotated[str, typer.Option(help="Any of bleu,rouge,cider; meteor,spice with Java.")] = "bleu,rouge,cider"
@@ -72,5 +72,5 @@ class EvaluateTextOptions:
     ] = None
     lowercase: Annotated[bool, typer.Option("--lowercase", help="Ignore case.")] = False
     tokenize: Annotated[str, typer.Option(help="13a, intl, char, or none for text that is tokenised.")] = "13a"
-    samples: Annotated[int, typer.Option(min=100, help="Of the bootstrap.")] = 1000
+    samples: Annotated[int, typer.Option(min=100, help="Bootstrap samples.")] = 1000
     json: JsonFile = None

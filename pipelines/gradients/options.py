@@ -26,9 +26,9 @@ class GradientsOptions:
     samples: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Estimate norms from so many random vectors: for long sequences.  [default: exact norms]"
+            min=1, help="Estimate norms from this many random vectors, for long sequences.  [default: exact norms]"
         ),
     ] = None
-    clip: Annotated[float, typer.Option(help="Longest gradient that clipping leaves.")] = 1.0
-    seed: Annotated[int, typer.Option(help="Of fresh networks and random vectors.")] = 0
+    clip: Annotated[float, typer.Option(help="Largest gradient norm after clipping.")] = 1.0
+    seed: Annotated[int, typer.Option(help="Random seed of fresh networks and vectors.")] = 0
     device: Device = "auto"

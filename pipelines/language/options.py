@@ -30,9 +30,9 @@ class GenerateOptions:
     model: Model
     prompt: Annotated[str, typer.Option(help="First words of each line.  [default: none]")] = ""
     num: Annotated[int, typer.Option("-n", "--num", min=1, help="Lines to draw.")] = 1
-    temperature: Annotated[float, typer.Option(help="Below 1 is bolder on probable words.")] = 1.0
-    top_k: Annotated[int, typer.Option(min=0, help="Draw among so many words; 0 among all.")] = 0
-    top_p: Annotated[float, typer.Option(help="Then among the fewest that have so much probability.")] = 1.0
-    max_length: Annotated[int, typer.Option(min=1, help="Most words after the prompt.")] = 50
-    seed: Annotated[int | None, typer.Option(help="Of the draws, to repeat them.  [default: another each time]")] = None
+    temperature: Annotated[float, typer.Option(help="Below 1 favours probable words.")] = 1.0
+    top_k: Annotated[int, typer.Option(min=0, help="Sample among the k most probable words; 0 among all.")] = 0
+    top_p: Annotated[float, typer.Option(help="Then among the fewest words with this probability in all.")] = 1.0
+    max_length: Annotated[int, typer.Option(min=1, help="Maximum number of words after the prompt.")] = 50
+    seed: Annotated[int | None, typer.Option(help="Random seed of the draws.  [default: differs each time]")] = None
     device: Device = "auto"

@@ -32,7 +32,7 @@ def read(options: ReadOptions) -> int:
     from captioner.vision.images import SUFFIXES
 
     if options.beam_size == 1 and (options.words is not None or options.lm is not None):
-        raise UsageError("--words and --lm have a say in a search only; give --beam-size, such as 8.")
+        raise UsageError("--words and --lm are for a search only; give --beam-size, such as 8.")
     if options.lm_weight is not None and options.lm is None:
         raise UsageError("--lm-weight says how much --lm counts; give both.")
     found = find_inputs(options.inputs, SUFFIXES, kind="images")

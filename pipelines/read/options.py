@@ -36,7 +36,7 @@ class ReadOptions(FolderOptions):
         Path | None, typer.Option(metavar="FILE", help="The only words there are, in a text file.  [default: any]")
     ] = None
     lm: Annotated[
-        str | None, typer.Option(help="A language model of characters that has a say in a search.  [default: none]")
+        str | None, typer.Option(help="A language model of characters, for shallow fusion.  [default: none]")
     ] = None
-    lm_weight: Annotated[float | None, typer.Option(help="How much it has to say.  [default: 0.3]")] = None
+    lm_weight: Annotated[float | None, typer.Option(help="Weight of its log-probabilities.  [default: 0.3]")] = None
     max_pixels: Annotated[int, typer.Option(min=1, help="Refuse larger pictures.")] = 200_000_000

@@ -1,7 +1,7 @@
 import json
+import os
 import subprocess
 import sys
-import time
 from dataclasses import MISSING, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -24,11 +24,12 @@ def test_the_version_is_the_packages():
 
 
 def test_help_answers_without_heavy_imports(tmp_path):
-    seconds = []
+    seconds = []  # of CPU time, since others may use the machine too
     for _ in range(3):
-        started = time.perf_counter()
+        started = os.times()
         shown = captioner("--help").stdout
-        seconds.append(time.perf_counter() - started)
+        ended = os.times()
+        seconds.append(sum(ended[2:4]) - sum(started[2:4]))
     for command in ("caption", "train", "evaluate", "models"):
         assert command in shown
     assert min(seconds) < 0.5
