@@ -18,6 +18,12 @@ from captioner.vision.video import VIDEO_SUFFIXES
 
 Split = Literal["train", "val", "test"]
 
+_SPLITS: dict[str, Split] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""What folders of splits are usually called."""
 _SIDES: tuple[Literal["split", "fold"], ...] = ("split", "fold")
 
 
@@ -72,7 +78,8 @@ class ClipSet:
         """Read the clips of a folder, or those that a table lists.
 
         Args:
-            root: folder of the clips; without a table each of its sub-folders is a class.
+            root: folder of the clips; without a table each of its sub-folders is a class, or each of
+                theirs where all are called train, val and the like.
             table: TSV file with the columns `path` (relative to `root`) and `label`, and optionally `fold`, `split`
                 and one that says which clips belong together.
             group: name of that column.
@@ -180,16 +187,36 @@ class ClipSet:
 
 
 def _read_folder(root: Path, problems: list[str]) -> Iterator[LabelledClip]:
-    for folder in sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")):
+    folders = _folders(root)
+    splits = [folder for folder in folders if folder.name.lower() in _SPLITS and _folders(folder)]
+    if len(splits) > 1 and splits == folders:
+        problems.append(f"{root}: {', '.join(folder.name for folder in splits)} are taken for splits, not for classes.")
+        for folder in splits:
+            yield from _read_classes(folder, _SPLITS[folder.name.lower()], problems)
+    else:
+        yield from _read_classes(root, None, problems)
+
+
+def _folders(root: Path) -> list[Path]:
+    """Sub-folders, but for hidden ones and those that storage boxes and archives add (@eaDir, #recycle, __MACOSX)."""
+    return sorted(
+        entry for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith((".", "@", "#", "__MACOSX"))
+    )
+
+
+def _read_classes(root: Path, split: Split | None, problems: list[str]) -> Iterator[LabelledClip]:
+    for folder in _folders(root):
         clips = [
             path
             for path in sorted(folder.rglob("*"))
-            if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file() and not path.name.startswith(".")
+            if path.suffix.lower() in VIDEO_SUFFIXES
+            and path.is_file()
+            and not any(part.startswith((".", "@", "#")) for part in path.relative_to(folder).parts)
         ]
         if not clips:
             problems.append(f"{folder}: no clip in this class folder; it is left out.")
         for path in clips:
-            yield LabelledClip(path, folder.name, group=str(path))
+            yield LabelledClip(path, folder.name, group=str(path), split=split)
 
 
 def _read_table(root: Path, table: Path, group: str, problems: list[str]) -> Iterator[LabelledClip]:

@@ -88,6 +88,7 @@ class CaptionTraining:
         self.root = config.data.root
         files = config.data.sets
         self.photos = ImageStore([self.root / path for file in files.values() for path in file.photos])
+        self.held_out: set[str] = set()  # photos, also those that are not there
         self.sets = {name: self._read_set(name) for name in files}
         everything = CaptionSet.join(list(self.sets.values()))
         self.train_images = everything.split("train")
@@ -98,7 +99,7 @@ class CaptionTraining:
         }
         if not self.validation:
             raise ConfigError("data.sets: no photo in a val split; set hold_out to keep some of a COCO file's photos.")
-        self.text = self._read_text(everything)
+        self.text = self._read_text()
         self.run = Run(
             folder,
             seed=config.seed,
@@ -206,12 +207,13 @@ class CaptionTraining:
         captions = CaptionSet.read(self.root / file.captions, file.split)
         if file.hold_out:
             captions = captions.hold_out(file.hold_out)
+        self.held_out |= held_out_photos(captions)
         return captions.with_photos(self.photos, self.config.data.allow_missing)
 
-    def _read_text(self, everything: CaptionSet) -> list[list[str]]:
+    def _read_text(self) -> list[list[str]]:
         """What the language stage reads: the training photos' captions, and those without photos."""
         paths = [self.root / path for path in self.config.data.text]
-        pairs = read_caption_text(paths, held_out_photos(everything)) if paths else []
+        pairs = read_caption_text(paths, self.held_out) if paths else []
         # a text may hold the training photos' captions again, as Flickr30k holds Flickr8k
         own = [(photo_id(image.file_name), tokens) for image in self.train_images for tokens in image.tokens]
         others = ((photo, tuple(tokenize(caption))) for photo, caption in pairs)

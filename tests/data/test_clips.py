@@ -174,3 +174,25 @@ def test_folds_have_about_the_same_number_of_each_class(folder):
     clips = ClipSet.read(folder(*(f"{label}/{number}.mp4" for label in "ab" for number in range(10))))
     for part in clips.folds(5).values():
         assert Counter(clip.label for clip in part.test) == {"a": 2, "b": 2}
+
+
+def test_folders_called_as_splits_are_become_splits_and_no_classes(tmp_path):
+    for split, count in (("train", 3), ("Val", 1)):
+        for label in ("jump", "sit", "@eaDir"):
+            (tmp_path / split / label).mkdir(parents=True)
+            for number in range(count):
+                (tmp_path / split / label / f"{split}{number}.mp4").write_bytes(f"{split}{label}{number}".encode())
+    clips = ClipSet.read(tmp_path)
+    assert clips.labels == ["jump", "sit"]
+    assert any("Val, train are taken for splits" in problem for problem in clips.problems)
+    part = clips.hold_out(0.5)
+    assert {clip.path.parts[-3] for clip in part.train} == {"train"}
+    assert {clip.path.parts[-3] for clip in part.test} == {"Val"}
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    for label in ("train", "bus"):
+        (tmp_path / label).mkdir()
+        for number in range(2):
+            (tmp_path / label / f"{number}.mp4").write_bytes(f"{label}{number}".encode())
+    assert ClipSet.read(tmp_path).labels == ["bus", "train"]

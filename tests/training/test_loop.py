@@ -12,13 +12,16 @@ import numpy as np
 import pytest
 import timm
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file, save_file
 
 from captioner.errors import ConfigError, DataError, ModelError
 from captioner.models.base import load
+from captioner.pipelines.train.caption import CaptionTraining
 from captioner.pipelines.train.command import train
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 from captioner.training.batches import TextItems, make_loader
+from captioner.training.config import load_config
 from captioner.training.loop import Run
 
 RUNS = ("fine_tune_1", "fine_tune_2")
@@ -113,12 +116,58 @@ def test_training_learns_to_tell_colours_and_sides(write_config, tmp_path, squar
 
 
 def test_a_second_run_in_the_same_folder_is_refused(write_config, tmp_path):
-    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "checkpoints").mkdir(parents=True)
     (tmp_path / "run/config.yaml").write_text("seed: 99\n")
     with pytest.raises(ConfigError, match="--resume"):
         run(write_config(), tmp_path / "run")
     with pytest.raises(ConfigError, match="another configuration"):
         run(write_config(), tmp_path / "run", resume=True)
+
+
+def test_a_run_that_never_began_leaves_its_folder_to_the_next(write_config, tmp_path):
+    language = {"language": {"epochs": 1, "batch_size": 16, "learning_rate": 0.01}}
+    for resume in (False, True):
+        with pytest.raises(DataError):
+            run(write_config(stages=language), tmp_path / "run", "data.root=typo", resume=resume)
+    model = run(write_config(stages=language), tmp_path / "run", "seed=4")
+    assert "seed=4" in (model / "README.md").read_text()
+
+
+def test_two_trainings_at_once_do_not_share_a_folder(write_config, tmp_path):
+    (tmp_path / "run").mkdir()
+    with FileLock(tmp_path / "run" / ".lock"), pytest.raises(ConfigError, match="another training is at work"):
+        run(write_config(), tmp_path / "run")
+
+
+def test_a_card_repeats_the_command_and_names_captions_but_no_folder_of_this_machine(write_config, tmp_path, squares):
+    config = write_config(stages={"language": {"epochs": 1, "learning_rate": 0.01}})
+    model = run(config, tmp_path / "run", "data.min_count=2", f"data.root={squares}")
+    card = (model / "README.md").read_text()
+    assert f"`captioner train {config} data.min_count=2 data.root=DATA`" in card
+    assert "squares: train.json" in card
+
+
+def test_text_about_held_out_photos_is_not_read_where_those_photos_are_absent(write_config, tmp_path, squares):
+    content = json.loads((squares / "val.json").read_text())
+    for image in content["images"][1:]:
+        image["file_name"] = f"absent-{image['file_name']}"
+    for entry in content["annotations"]:
+        entry["caption"] = "a secret square"
+    (squares / "absent.json").write_text(json.dumps(content))
+    training = CaptionTraining(
+        load_config(
+            write_config(data__text=["absent.json", "train.json"]),
+            [
+                "data.allow_missing=true",
+                "data.sets.held out.captions=absent.json",
+            ],
+        ),
+        tmp_path / "run",
+        "",
+        "cpu",
+        False,
+    )
+    assert not any("secret" in words for words in training.text)
 
 
 def test_missing_photos_are_counted_and_named_or_left_out(write_config, tmp_path, squares, caplog):

@@ -18,6 +18,7 @@ def write_card(
     """A model card in Markdown; what a person must add (licences, what it is good and bad at) is listed at its end."""
     decoder, encoder = config.decoder, config.encoder
     looks = f"attention ({decoder.heads} heads)" if decoder.attention else "no attention (Show and Tell)"
+    data = ", ".join(f"{name}: {file.captions.name}" for name, file in config.data.sets.items())
     metrics = list(next(iter(scores.values())))
     rows = [
         f"| {name} ({validation_photos[name]} photos) | "
@@ -31,7 +32,7 @@ def write_card(
             "",
             f"- Encoder: {encoder.name}, {encoder.precision} on a CPU.",
             f"- Decoder: {decoder.layers} x {decoder.unit} of {decoder.hidden_size}, {looks}.",
-            f"- Learnt from: {training_photos} photos ({', '.join(config.data.sets)}) and {texts} captions.",
+            f"- Learnt from: {training_photos} photos ({data}) and {texts} captions.",
             f"- Last stage: {origin}.",
             f"- Made by: `{command}`",
             "",
