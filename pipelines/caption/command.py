@@ -17,6 +17,7 @@ from captioner.pipelines.caption.subtitles import SUFFIXES as SUBTITLES
 from captioner.pipelines.caption.subtitles import Subtitles
 from captioner.pipelines.folder.command import run_folder_command
 from captioner.pipelines.folder.inputs import find_inputs, identity, shown
+from captioner.pipelines.folder.made import asked_of, made_by
 from captioner.pipelines.folder.outputs import CsvRows, JsonRows, JsonStream, Outputs, Writer, writer_of
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.folder.tables import WindowRows
@@ -34,6 +35,8 @@ def caption(options: CaptionOptions) -> int:
         UsageError: something is wrong that can be said before any work is done.
         ModelError: the model cannot be used.
     """
+    # every worker has one thread, so nothing waits for anything; the idle ones are not to spin
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if options.lm is None and options.lm_weight is not None:
         raise UsageError("--lm-weight is how much a language model has to say; name one with --lm, such as captions.")
     if options.every is not None and not options.every > 0:
@@ -42,7 +45,9 @@ def caption(options: CaptionOptions) -> int:
         from captioner.models.base import translator_to
 
         translator_to(options.language)  # a language without a model is an error before any work
-    found = find_inputs(options.inputs, SUFFIXES | VIDEO_SUFFIXES, kind="images or clips")
+    found = find_inputs(
+        options.inputs, SUFFIXES | VIDEO_SUFFIXES, kind="images or clips", exclude=options.exclude or ()
+    )
     console = Console(stderr=bool(options.outputs) or options.sidecar or not sys.stdout.isatty())
     outputs = Outputs(_writers(options, found.paths, console))
     work = partial(_caption, outputs=outputs, options=options)
@@ -52,8 +57,6 @@ def caption(options: CaptionOptions) -> int:
 
 
 def _caption(todo: Sequence[str], meter: Meter, summary: Summary, *, outputs: Outputs, options: CaptionOptions) -> None:
-    # every worker has one thread, so nothing waits for anything; the idle ones are not to spin
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch  # takes longer than all that is above
 
     from captioner.models.base import load, translator_to
@@ -112,19 +115,25 @@ def _writers(options: CaptionOptions, paths: Sequence[str], console: Console) ->
     columns = ["caption", "score"] + [
         f"{name}_{place}" for place in range(2, options.num_captions + 1) for name in ("caption", "score")
     ]
+    rows: dict[str, Any] = {"overwrite": options.overwrite, "retry": options.retry}
+    if options.outputs:
+        rows["made_by"] = _made_by(options)
 
     def choices(path: str) -> dict[str, Callable[[], Writer]]:
         def table() -> Writer:
             if _clip_options(options).segmented:
-                return WindowRows(path, columns, overwrite=options.overwrite)
-            return CsvRows(path, ["path", *columns], overwrite=options.overwrite)
+                return WindowRows(path, columns, **rows)
+            return CsvRows(path, ["path", *columns], **rows)
+
+        def subtitles() -> Writer:
+            return Subtitles(path, paths, overwrite=options.overwrite, made_by=rows["made_by"])
 
         return {
-            ".jsonl": lambda: JsonRows(path, overwrite=options.overwrite),
+            ".jsonl": lambda: JsonRows(path, **rows),
             ".csv": table,
-            ".json": lambda: CocoResults(path, paths, options.annotations, overwrite=options.overwrite),
-            ".html": lambda: _gallery(path, options),
-            **{suffix: lambda: Subtitles(path, paths, overwrite=options.overwrite) for suffix in SUBTITLES},
+            ".json": lambda: CocoResults(path, paths, options.annotations, folders=options.inputs, **rows),
+            ".html": lambda: Gallery(path, _title(options), **rows),
+            **dict.fromkeys(SUBTITLES, subtitles),
         }
 
     writers = [writer_of(path, choices(path)) for path in options.outputs or []]
@@ -135,10 +144,30 @@ def _writers(options: CaptionOptions, paths: Sequence[str], console: Console) ->
     return writers
 
 
+def _made_by(options: CaptionOptions) -> dict[str, Any]:
+    """What decides about captions; options that only say again what the model does anyway do not count."""
+    from captioner.models.base import translator_to
+
+    lm_weight = LM_WEIGHT if options.lm_weight is None else options.lm_weight
+    translator = None if options.language == "en" else translator_to(options.language)
+    usual = asked_of(options.model, "search")
+    clips = _clip_options(options)
+    return made_by(
+        {"model": options.model, "lm": options.lm, "translator": translator},
+        lm_weight=lm_weight if options.lm is not None else None,
+        beam_size=options.beam_size or usual.get("beam_size"),
+        max_length=options.max_length or usual.get("max_length"),
+        num_captions=options.num_captions,
+        frames=options.frames,
+        every=clips.every,
+        scenes=clips.scenes,
+    )
+
+
 def _suffix(path: str) -> str:
     return os.path.splitext(path)[1].lower()
 
 
-def _gallery(path: str, options: CaptionOptions) -> Writer:
+def _title(options: CaptionOptions) -> str:
     title = ", ".join(shown(os.path.basename(os.path.abspath(name))) for name in options.inputs if name != "-")
-    return Gallery(path, title or "Captions", overwrite=options.overwrite)
+    return title or "Captions"

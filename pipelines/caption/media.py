@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from captioner.errors import ImageError, VideoError
+from captioner.pipelines.folder.made import Stamp, stamp_of
 from captioner.pipelines.gallery.thumbnails import FilmFrame, Thumbnail, evenly_spaced, film_frame, thumbnail
 from captioner.vision.images import Pixels, Transform, read
 from captioner.vision.scenes import Segment, segments
@@ -50,6 +51,7 @@ class MediaItem:
         thumbnail: of a photo, for a gallery.
         film: a few frames of a clip, for a gallery.
         size: (height, width) of the clip.
+        stamp: of the file before it was read.
     """
 
     path: str
@@ -61,6 +63,7 @@ class MediaItem:
     thumbnail: Thumbnail | None = None
     film: Sequence[FilmFrame] = ()
     size: tuple[int, int] = (0, 0)
+    stamp: Stamp | None = None
 
 
 def is_clip(path: str) -> bool:
@@ -80,9 +83,13 @@ def load_media(
         max_pixels: larger photos, and clips with larger frames, are refused.
         pictures: also make what a gallery shows.
     """
+    stamp = stamp_of(path)
     if is_clip(path):
-        return load_clip(path, transform, clips, max_pixels, pictures)
-    return iter([load_photo(path, transform, max_pixels, pictures)])
+        items = load_clip(path, transform, clips, max_pixels, pictures)
+    else:
+        items = iter([load_photo(path, transform, max_pixels, pictures)])
+    for item in items:
+        yield replace(item, stamp=stamp)
 
 
 def load_photo(path: str, transform: Transform, max_pixels: int, pictures: bool) -> MediaItem:

@@ -1,16 +1,19 @@
 """Subtitles of one clip, as SubRip (.srt) or WebVTT (.vtt) files."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from captioner.errors import UsageError
 from captioner.pipelines.caption.media import is_clip
 from captioner.pipelines.folder.inputs import identity, shown
+from captioner.pipelines.folder.made import Journal, Source, stamp_of
 from captioner.pipelines.folder.outputs import Record, Writer
-from captioner.pipelines.folder.row_file import WriteError, reason
+from captioner.pipelines.folder.row_file import WriteError, reason, replace_file
 
 SUFFIXES = (".srt", ".vtt")
 _HEADER = "WEBVTT\n\n"
+_CLIP = "clip"
 
 
 class Subtitles(Writer):
@@ -20,14 +23,21 @@ class Subtitles(Writer):
         path: of the file; `.vtt` is WebVTT, anything else SubRip.
         inputs: the one clip.
         overwrite: replace a file that exists.
+        made_by: what makes the subtitles, see `made.made_by`; None if nobody will ask.
 
     Raises:
-        UsageError: the inputs are not one clip, or the file cannot be written or is something else.
+        UsageError: the inputs are not one clip, or the file cannot be written, is something else, or was made of
+            another clip or otherwise.
     """
 
-    def __init__(self, path: str, inputs: Sequence[str], *, overwrite: bool) -> None:
+    keeps_failures = False
+
+    def __init__(
+        self, path: str, inputs: Sequence[str], *, overwrite: bool, made_by: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__()
         self.path = path
+        self.journal = None if made_by is None else Journal(path, made_by)
         if len(inputs) != 1 or not is_clip(inputs[0]):
             here = f"here are {len(inputs)} inputs" if len(inputs) != 1 else f"{shown(inputs[0])} is no clip"
             raise UsageError(f"{shown(path)}: subtitles are of one clip, and {here}; .jsonl holds any number.")
@@ -35,6 +45,7 @@ class Subtitles(Writer):
         if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
             raise UsageError(f"{shown(path)}: cannot be written (no folder {shown(folder)} that can be written).")
         if not overwrite and self._exists():
+            self._check(inputs[0])
             self.done[identity(inputs[0])] = False
 
     def write(self, records: Sequence[Record]) -> None:
@@ -42,15 +53,14 @@ class Subtitles(Writer):
         for record in records:
             if record.error is not None:
                 continue
-            part = f"{self.path}.part"
             try:
-                with open(part, "w", encoding="utf-8", newline="\n") as file:
-                    file.write(self._text(record))
-                os.replace(part, self.path)
+                replace_file(self.path, [self._text(record).encode()])
             except OSError as error:
-                if os.path.exists(part):
-                    os.unlink(part)
                 raise WriteError(f"{shown(self.path)}: cannot be written ({reason(error)}).") from error
+            if self.journal is not None:
+                source = Source(identity(record.path), record.stamp or stamp_of(record.path))
+                self.journal.begin([(_CLIP, source)])
+                self.journal.close()
             self.done[identity(record.path)] = False
 
     def _text(self, record: Record) -> str:
@@ -60,6 +70,24 @@ class Subtitles(Writer):
             start, end = (timestamp(segment[key], "." if vtt else ",") for key in ("start", "end"))
             blocks.append(f"{number}\n{start} --> {end}\n{segment['caption']}\n")
         return (_HEADER if vtt else "") + "\n".join(blocks)
+
+    def _check(self, clip: str) -> None:
+        """See that the subtitles that are there are of this clip as it is, made as they would be now."""
+        if self.journal is None:
+            return
+        self.journal.check()
+        source = self.journal.take(_CLIP)
+        if source is None:
+            return
+        if source.location != identity(clip) and not source.has_moved_to(clip):
+            raise UsageError(
+                f"{shown(self.path)}: holds the subtitles of {shown(source.location)}; choose another output, or "
+                "--overwrite."
+            )
+        if source.has_changed():
+            raise UsageError(
+                f"{shown(clip)} has changed since {shown(self.path)} was made; --overwrite makes it again."
+            )
 
     def _exists(self) -> bool:
         """Whether the file is there already, as a run that ended left it."""

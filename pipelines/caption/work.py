@@ -200,7 +200,7 @@ def _record(captioned: Sequence[Captioned], wanted: int, segmented: bool) -> Rec
     first, captions = captioned[0]
     failed = next((part.error for part, _ in captioned if part.error is not None), None)
     if failed is not None:
-        return Record(first.path, error=failed)
+        return Record(first.path, error=failed, stamp=first.stamp)
     rows = [{"caption": caption.text, "score": round(caption.score, 4)} for caption in captions]
     fields: dict[str, Any] = {}
     if first.span is not None and segmented:
@@ -213,7 +213,7 @@ def _record(captioned: Sequence[Captioned], wanted: int, segmented: bool) -> Rec
         picture = PhotoCard(first.thumbnail, captions)
     elif first.film:
         picture = Film(evenly_spaced([frame for part, _ in captioned for frame in part.film]), first.size)
-    return Record(first.path, fields, warning=captioned[-1][0].warning, picture=picture)
+    return Record(first.path, fields, warning=captioned[-1][0].warning, picture=picture, stamp=first.stamp)
 
 
 def _segments(captioned: Sequence[Captioned]) -> list[dict[str, Any]]:

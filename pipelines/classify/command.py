@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from rich.console import Console
 
@@ -12,6 +13,7 @@ from captioner.pipelines.classify.options import ClassifyOptions
 from captioner.pipelines.classify.outputs import LabelTable, label_columns
 from captioner.pipelines.folder.command import run_folder_command
 from captioner.pipelines.folder.inputs import find_inputs, identity, shown
+from captioner.pipelines.folder.made import made_by
 from captioner.pipelines.folder.outputs import CsvRows, JsonRows, JsonStream, Outputs, Writer, writer_of
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.folder.tables import WindowRows
@@ -29,7 +31,7 @@ def classify(options: ClassifyOptions) -> int:
 
     if options.every is not None and not options.every > 0:
         raise UsageError(f"--every is {options.every:g}; give a positive number of seconds.")
-    found = find_inputs(options.inputs, VIDEO_SUFFIXES, kind="clips")
+    found = find_inputs(options.inputs, VIDEO_SUFFIXES, kind="clips", exclude=options.exclude or ())
     console = Console(stderr=bool(options.outputs) or not sys.stdout.isatty())
     outputs = Outputs(_writers(options, found.paths, console))
     work = partial(_classify, outputs=outputs, options=options)
@@ -63,17 +65,21 @@ def _writers(options: ClassifyOptions, paths: Sequence[str], console: Console) -
         raise UsageError("two outputs are the same file; name each once.")
     title = ", ".join(shown(os.path.basename(os.path.abspath(name))) for name in options.inputs if name != "-")
 
+    rows: dict[str, Any] = {"overwrite": options.overwrite, "retry": options.retry}
+    if options.outputs:
+        rows["made_by"] = made_by({"model": options.model}, top_k=options.top_k, every=options.every)
+
     def choices(path: str) -> dict[str, Callable[[], Writer]]:
         def table() -> Writer:
             if options.every is not None:
-                return WindowRows(path, label_columns(options.top_k), overwrite=options.overwrite)
-            return CsvRows(path, ["path", *label_columns(options.top_k)], overwrite=options.overwrite)
+                return WindowRows(path, label_columns(options.top_k), **rows)
+            return CsvRows(path, ["path", *label_columns(options.top_k)], **rows)
 
         return {
-            ".jsonl": lambda: JsonRows(path, overwrite=options.overwrite),
+            ".jsonl": lambda: JsonRows(path, **rows),
             ".csv": table,
-            ".json": lambda: JsonRows(path, overwrite=options.overwrite, head=b"[\n", between=b",\n", tail=b"\n]\n"),
-            ".html": lambda: ClipGallery(path, title or "Clips", overwrite=options.overwrite),
+            ".json": lambda: JsonRows(path, head=b"[\n", between=b",\n", tail=b"\n]\n", **rows),
+            ".html": lambda: ClipGallery(path, title or "Clips", **rows),
         }
 
     writers = [writer_of(path, choices(path)) for path in options.outputs or []]

@@ -11,6 +11,7 @@ from typing import Any
 
 from captioner.errors import VideoError
 from captioner.models.classify import Guess, VideoClassifier
+from captioner.pipelines.folder.made import Stamp, stamp_of
 from captioner.pipelines.folder.outputs import Outputs, Record
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.folder.stages import defer_sigint, halve_on_oom, in_threads, prefetch
@@ -91,6 +92,7 @@ class _Part:
     warning: str | None = None
     error: str | None = None
     guesses: tuple[Guess, ...] = ()
+    stamp: Stamp | None = None
 
 
 def _look(path: str, model: VideoClassifier, pictures: bool) -> _Part:
@@ -100,6 +102,7 @@ def _look(path: str, model: VideoClassifier, pictures: bool) -> _Part:
 
 def _walk(path: str, model: VideoClassifier, every: float | None, pictures: bool) -> Iterator[_Part]:
     """The parts of a clip in order."""
+    stamp = stamp_of(path)
     try:
         with Video(path) as video:
             spans = windows(video.duration, every or max(video.duration, 1e-3))
@@ -107,11 +110,11 @@ def _walk(path: str, model: VideoClassifier, every: float | None, pictures: bool
                 film: list[FilmFrame] = []
                 seen = model.see(video, *span, partial(_keep, film) if pictures else None)
                 kept = evenly_spaced(film, SHOWN if len(spans) == 1 else 1)
-                yield _Part(path, place == len(spans), span, seen, kept, video.warning)
+                yield _Part(path, place == len(spans), span, seen, kept, video.warning, stamp=stamp)
     except VideoError as error:
-        yield _Part(path, error=str(error).removeprefix(f"{path}: "))
+        yield _Part(path, error=str(error).removeprefix(f"{path}: "), stamp=stamp)
     except MemoryError:
-        yield _Part(path, error="too large for this machine's memory")
+        yield _Part(path, error="too large for this machine's memory", stamp=stamp)
 
 
 def _keep(film: list[FilmFrame], frame: Frame) -> None:
@@ -143,7 +146,7 @@ def _record(parts: Sequence[_Part], top_k: int, segments: bool) -> Record:
     """What all parts of one clip say together: the mean of their probabilities, weighted by their lengths."""
     failed = next((part.error for part in parts if part.error is not None), None)
     if failed is not None:
-        return Record(parts[0].path, error=failed)
+        return Record(parts[0].path, error=failed, stamp=parts[0].stamp)
     sums: defaultdict[str, float] = defaultdict(float)
     total = sum(map(_length, parts))
     for part in parts:
@@ -155,7 +158,7 @@ def _record(parts: Sequence[_Part], top_k: int, segments: bool) -> Record:
     if segments:
         fields["segments"] = [_segment(part, top_k) for part in parts]
     film = evenly_spaced([frame for part in parts for frame in part.film])
-    return Record(parts[0].path, fields, warning=parts[-1].warning, picture=film or None)
+    return Record(parts[0].path, fields, warning=parts[-1].warning, picture=film or None, stamp=parts[0].stamp)
 
 
 def _length(part: _Part) -> float:

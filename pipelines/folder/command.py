@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from captioner.pipelines.folder.inputs import Inputs
+from captioner.pipelines.folder.inputs import Inputs, shown
 from captioner.pipelines.folder.outputs import Outputs, Record
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.folder.row_file import WriteError
@@ -38,7 +38,9 @@ def run_folder_command(
     """
     before = {path: outputs.done(path) for path in found.paths}
     todo = [path for path, state in before.items() if state is None]
-    summary = Summary(before=(len(before) - len(todo), sum(state is True for state in before.values())))
+    summary = Summary(
+        before=(len(before) - len(todo), sum(state is True for state in before.values())), changed=outputs.changed
+    )
     problems = [Record(path, error=error) for path, error in found.problems if outputs.done(path) is None]
     status = 0
     try:
@@ -57,9 +59,21 @@ def run_folder_command(
     except KeyboardInterrupt:
         status = 130
     if not quiet:
-        for line in ["interrupted; the same command continues"] * (status == 130) + summary.lines(kind):
+        first = ["interrupted; the same command continues"] * (status == 130)
+        notes = [*outputs.notes(), *found.notes()]
+        for line in [*first, *summary.lines(kind), *_unwritten(outputs.problems), *notes]:
             console.print(line, highlight=False, markup=False, soft_wrap=True)
-    return status or int(bool(summary.failures or summary.before[1]))
+    return status or int(bool(summary.failures or summary.before[1] or outputs.problems))
+
+
+def _unwritten(problems: Sequence[tuple[str, str]]) -> list[str]:
+    """What could not be written, for people."""
+    if not problems:
+        return []
+    more = len(problems) - len(problems[:5])
+    lines = [f"{len(problems)} could not be written:"]
+    lines += [f"  {shown(path)}: {reason}" for path, reason in problems[:5]]
+    return lines + [f"  and {more} more"] * bool(more)
 
 
 @contextmanager

@@ -4,13 +4,20 @@ Shared by all folder commands. Paths are kept as strings, since names may be byt
 them as surrogates).
 """
 
+import codecs
+import fnmatch
 import glob
 import os
 import sys
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from captioner.data.names import LEFT_OUT, first_few
 from captioner.errors import UsageError
+
+_OWN = frozenset({".jsonl", ".json", ".csv", ".html", ".txt", ".srt", ".vtt", ".made"})
+"""What folder commands write: it needs no mention where it lies beside the photos."""
 
 
 @dataclass
@@ -20,24 +27,42 @@ class Inputs:
     Attributes:
         paths: files in order, each once.
         problems: (path, reason) of what cannot be read, such as a folder without permission.
+        others: how many files of each other suffix lie in the folders that were searched.
+        left_out: folders and files that were passed over for their names.
     """
 
     paths: list[str] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+    left_out: list[str] = field(default_factory=list)
+
+    def notes(self) -> list[str]:
+        """What was passed over, for people."""
+        notes = []
+        if self.others:
+            kinds = [f"{count:,} {suffix or 'without suffix'}" for suffix, count in self.others.most_common()]
+            notes.append(f"passed over: {first_few(kinds, 8)}")
+        if self.left_out:
+            notes.append(f"left out: {first_few([shown(path) for path in self.left_out])}; name what is wanted of it")
+        return notes
 
 
-def find_inputs(arguments: Sequence[str], suffixes: Collection[str], *, kind: str = "images") -> Inputs:
+def find_inputs(
+    arguments: Sequence[str], suffixes: Collection[str], *, kind: str = "images", exclude: Sequence[str] = ()
+) -> Inputs:
     """List the files that a command's arguments stand for.
 
     A folder gives every file under it with one of `suffixes`, in either case, in sorted order; links to folders are
-    followed, each folder once, and hidden names are passed over. A file that is named is taken whatever its suffix.
-    A name that does not exist may be a pattern (`*`, `?`, `[...]`, `**`). `-` reads paths from standard input, one a
-    line or separated by NUL.
+    followed, each folder once. Hidden names are passed over, and so are the folders that network drives and zip
+    programs add, unless they are named. A file that is named is taken whatever its suffix. A name that does not exist
+    may be a pattern (`*`, `?`, `[...]`, `**`). `-` reads paths from standard input, one a line or separated by NUL, in
+    UTF-8, in any bytes, or in UTF-16, as PowerShell writes it.
 
     Args:
         arguments: the command's INPUT arguments.
         suffixes: in lower case, with the dot.
         kind: what is looked for, for messages.
+        exclude: patterns of names, or of paths below a folder, to be passed over in folders.
 
     Raises:
         UsageError: an argument does not exist, or there is nothing to do.
@@ -54,18 +79,19 @@ def find_inputs(arguments: Sequence[str], suffixes: Collection[str], *, kind: st
             if not paths:
                 missing.append(argument)
         for path in paths:
-            files = _walk(path, suffixes, seen_folders, found.problems) if os.path.isdir(path) else [path]
+            files = _walk(path, suffixes, exclude, seen_folders, found) if os.path.isdir(path) else [path]
             for file in files:
                 key = identity(file)
                 if key not in seen_files:
                     seen_files.add(key)
                     found.paths.append(file)
     if missing:
-        names = " and ".join(filter(None, [", ".join(map(shown, missing[:-1])), shown(missing[-1])]))
+        names = first_few([shown(name) for name in missing], 9)
         raise UsageError(f"{names}: no such file or folder; nothing has been done.")
     if not found.paths and not found.problems:
-        where = ", ".join(map(shown, arguments))
-        raise UsageError(f"{where}: no {kind} here; looked for {' '.join(sorted(suffixes))}.")
+        where = first_few([shown(name) for name in arguments], 9)
+        notes = "".join(f"; {note}" for note in found.notes())
+        raise UsageError(f"{where}: no {kind} here; looked for {' '.join(sorted(suffixes))}{notes}.")
     return found
 
 
@@ -81,28 +107,73 @@ def shown(path: str) -> str:
 
 def _standard_input() -> list[str]:
     data = sys.stdin.buffer.read()
+    text = _from_utf16(data)
+    if text is not None:
+        return [line for line in text.splitlines() if line.strip()]
+    data = data.removeprefix(codecs.BOM_UTF8)
     separator = b"\0" if b"\0" in data else b"\n"
     return [os.fsdecode(line.removesuffix(b"\r")) for line in data.split(separator) if line.strip()]
 
 
+def _from_utf16(data: bytes) -> str | None:
+    """Text in UTF-16, with a mark at its beginning or recognised by its line ends; None if it is something else."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data[: len(data) // 2 * 2].decode("utf-16", "replace")
+    if len(data) % 2 == 0:
+        for codec, zeros in (("utf-16-le", data[1::2]), ("utf-16-be", data[::2])):
+            # a list separated by NUL, each of whose names has one letter, has no line ends
+            if "\n".encode(codec) in data and 2 * zeros.count(0) >= len(zeros):
+                return data.decode(codec, "replace")
+    return None
+
+
 def _walk(
-    folder: str, suffixes: Collection[str], seen: set[tuple[int, int]], problems: list[tuple[str, str]]
+    root: str, suffixes: Collection[str], exclude: Sequence[str], seen: set[tuple[int, int]], found: Inputs
 ) -> Iterator[str]:
     """Files under a folder; one that has been walked already, as in a loop of links, gives nothing."""
+    stack = [iter(_listed(root, seen, found.problems))]  # no recursion: folders may lie deeper than Python's stack
+    while stack:
+        entry = next(stack[-1], None)
+        if entry is None:
+            stack.pop()
+            continue
+        if entry.name.startswith("."):
+            continue
+        folder, suffix = _is_folder(entry), os.path.splitext(entry.name)[1].lower()
+        if (folder and entry.name.lower() in LEFT_OUT) or _matches(entry, root, exclude):
+            found.left_out.append(entry.path)
+        elif folder:
+            stack.append(iter(_listed(entry.path, seen, found.problems)))
+        elif entry.is_symlink() or entry.is_file():  # no pipes and devices
+            if suffix in suffixes:
+                yield entry.path
+            elif suffix not in _OWN:
+                found.others[suffix] += 1
+
+
+def _listed(folder: str, seen: set[tuple[int, int]], problems: list[tuple[str, str]]) -> list[os.DirEntry[str]]:
     try:
         status = os.stat(folder)
         if (status.st_dev, status.st_ino) in seen:
-            return
+            return []
         seen.add((status.st_dev, status.st_ino))
         with os.scandir(folder) as entries:
-            listed = sorted(entries, key=lambda entry: entry.name)
+            return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         problems.append((folder, f"cannot be listed ({os.strerror(error.errno or 0).lower()})"))
-        return
-    for entry in listed:
-        if entry.name.startswith("."):
-            continue
-        if entry.is_dir():
-            yield from _walk(entry.path, suffixes, seen, problems)
-        elif os.path.splitext(entry.name)[1].lower() in suffixes and (entry.is_file() or entry.is_symlink()):
-            yield entry.path
+        return []
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, say
+        return False
+
+
+def _matches(entry: os.DirEntry[str], root: str, patterns: Sequence[str]) -> bool:
+    """Whether a pattern is of this name, or of this path below the folder that was named."""
+    if not patterns:
+        return False
+    names = (entry.name, os.path.relpath(entry.path, root).replace(os.sep, "/"))
+    return any(fnmatch.fnmatch(name, pattern.rstrip("/")) for pattern in patterns for name in names)

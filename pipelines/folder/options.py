@@ -32,4 +32,9 @@ class FolderOptions:
         int | None, typer.Option(min=1, help="Threads, each with inputs of its own.  [default: as many as cores]")
     ] = None
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start outputs afresh.")] = False
+    retry: Annotated[bool, typer.Option("--retry", help="Do again what failed before, and keep the rest.")] = False
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Names to pass over in folders; may be repeated.  [default: none]"),
+    ] = None
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False

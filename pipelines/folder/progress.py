@@ -32,6 +32,7 @@ class Summary:
         failures: how many could not be read, by reason.
         examples: the first few that could not be read, with their reasons.
         before: how many the outputs held already, and how many of those had failed.
+        changed: how many were done again because their files had changed.
         seconds: how long it took.
     """
 
@@ -40,6 +41,7 @@ class Summary:
     failures: Counter[str] = field(default_factory=Counter)
     examples: list[tuple[str, str]] = field(default_factory=list)
     before: tuple[int, int] = (0, 0)
+    changed: int = 0
     seconds: float = 0.0
 
     def add(self, records: Sequence[Record]) -> int:
@@ -65,8 +67,10 @@ class Summary:
             if self.failures.total() > len(self.examples):
                 lines.append(f"  and {self.failures.total() - len(self.examples)} more, in the output")
         if self.before[0]:
-            failed = f", {self.before[1]} of which had failed (--overwrite tries them again)" if self.before[1] else ""
+            failed = f", {self.before[1]} of which had failed (--retry tries them again)" if self.before[1] else ""
             lines.append(f"{self.before[0]} were done before{failed}")
+        if self.changed:
+            lines.append(f"{self.changed} had changed since they were done, and are done again")
         return lines
 
 

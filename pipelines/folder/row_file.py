@@ -1,9 +1,13 @@
 """A file of rows that is whole after every write, and can be continued after any interruption."""
 
+import errno
 import io
 import os
+import shutil
+import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 
 from captioner.errors import CaptionerError, UsageError
 from captioner.pipelines.folder.inputs import shown
@@ -33,11 +37,7 @@ class RowFile:
         self.rows = 0
         self._end = 0  # where the next row goes
         self._synced = time.monotonic()
-        try:
-            self._file = io.FileIO(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666), "r+b")
-        except OSError as error:
-            raise UsageError(f"{shown(path)}: cannot be written ({reason(error)}).") from error
-        _lock(self._file, path)
+        self._file = _open(path)
 
     @property
     def size(self) -> int:
@@ -53,6 +53,38 @@ class RowFile:
         """Keep the first `rows` rows, which end at byte `end`, and drop the rest."""
         self.rows, self._end = (rows, end) if rows else (0, 0)
         self._put(b"" if rows else self.head)
+
+    def remove(self, spans: Iterable[tuple[int, int]]) -> None:
+        """Take rows out; the file is written anew, and replaced when that is whole.
+
+        Args:
+            spans: where each row begins, and where the next one does.
+
+        Raises:
+            WriteError: it cannot be done; the file is as it was.
+        """
+        runs, at = [], len(self.head)
+        for start, following in sorted(spans):
+            runs += [(at, start)] if start > at else []
+            at = following
+            self.rows -= 1
+        if at < self._end:
+            runs.append((at, self._end))
+        whole = self.head + self.between.join(map(self._run, runs))
+        self._file.close()  # Windows replaces no open file
+        try:
+            replace_file(self.path, [whole, self.tail if whole else b""], sync=True)
+            self._end = len(whole)
+        except OSError as error:
+            raise WriteError(f"{shown(self.path)}: cannot be written anew ({reason(error)}).") from error
+        finally:
+            self._file = _open(self.path)
+
+    def _run(self, run: tuple[int, int]) -> bytes:
+        """Rows that follow each other, without what separates the last one from the next."""
+        self._file.seek(run[0])
+        rows = self._file.read(run[1] - run[0]).rstrip(b"\r\n")
+        return rows.removesuffix(b",") if self.between.startswith(b",") else rows
 
     def append(self, rows: Sequence[bytes]) -> None:
         """Add rows and hand them to the system.
@@ -114,6 +146,20 @@ class RowFile:
         self._file.truncate()
 
 
+def _open(path: str) -> io.FileIO:
+    """A file to be read and written by this run alone.
+
+    Raises:
+        UsageError: it cannot be written, or another run is writing it.
+    """
+    try:
+        file = io.FileIO(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666), "r+b")
+    except OSError as error:
+        raise UsageError(f"{shown(path)}: cannot be written ({reason(error)}).") from error
+    _lock(file, path)
+    return file
+
+
 def _lock(file: io.FileIO, path: str) -> None:
     """Keep a second run from writing the same rows; the lock goes with the process."""
     try:
@@ -126,6 +172,44 @@ def _lock(file: io.FileIO, path: str) -> None:
         raise UsageError(f"{shown(path)}: another run is writing it; wait until it has ended.") from None
     except OSError:  # a file system without locks
         return
+
+
+def replace_file(path: str, parts: Iterable[bytes], *, sync: bool = False) -> None:
+    """Write a file whole or not at all: what was there stays until all is written, whatever goes wrong.
+
+    A link stays a link, and a file keeps its permissions; one that may not be written is not.
+
+    Args:
+        path: of the file.
+        parts: its content.
+        sync: also see that it is on the disk before what was there goes.
+
+    Raises:
+        OSError: it cannot be written; nothing is left behind.
+    """
+    target = os.path.realpath(path)
+    if os.path.isdir(target):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    there = os.path.exists(target)
+    if there and not (os.access(target, os.W_OK) and os.stat(target).st_mode & 0o222):  # nor by root
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+    part = os.path.join(os.path.dirname(target), f".captioner-{os.getpid()}-{threading.get_ident()}.part")
+    number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        with io.FileIO(number, "wb") as file:
+            for each in parts:
+                rest = memoryview(each)
+                while rest:  # a full disk takes a part first, and then says why
+                    rest = rest[file.write(rest) or 0 :]
+            if sync:
+                os.fsync(number)
+        if there:
+            shutil.copymode(target, part)
+        os.replace(part, target)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(part)
+        raise
 
 
 def reason(error: OSError) -> str:

@@ -61,14 +61,14 @@ class WindowRows(CsvRows):
     Args:
         path: of the file.
         columns: what each window has besides its times.
-        overwrite: start afresh.
+        options: of `FileRows`.
 
     Raises:
         UsageError: the file cannot be written, or has other columns.
     """
 
-    def __init__(self, path: str, columns: Sequence[str], *, overwrite: bool) -> None:
-        super().__init__(path, ["path", "window", "windows", "start", "end", *columns], overwrite=overwrite)
+    def __init__(self, path: str, columns: Sequence[str], **options: Any) -> None:
+        super().__init__(path, ["path", "window", "windows", "start", "end", *columns], **options)
 
     def rows(self, record: Record) -> list[Mapping[str, Any]]:
         """The windows, counted, so that a file tells whether a clip's rows are all there."""

@@ -6,16 +6,15 @@ be continued like any other output. Everything that is shown is made from those 
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from captioner.pipelines.folder.inputs import identity
+from captioner.errors import UsageError
+from captioner.pipelines.folder.inputs import identity, shown
 from captioner.pipelines.folder.outputs import JsonRows, Record, Writer, to_json
 from captioner.pipelines.gallery.rows import caption_row
 from captioner.pipelines.gallery.thumbnails import Film
-
-if TYPE_CHECKING:  # importing it takes seconds
-    pass
 
 PAGE_BYTES = 100_000_000
 """A page that would pass this size is followed by another."""
@@ -29,6 +28,7 @@ class Gallery(Writer):
         title: its heading.
         overwrite: start afresh.
         page_bytes: the most a page may hold.
+        options: of `FileRows`.
 
     Raises:
         UsageError: a page cannot be written, or is no gallery of this version.
@@ -36,29 +36,50 @@ class Gallery(Writer):
 
     template = "photos.html"
 
-    def __init__(self, path: str, title: str, *, overwrite: bool, page_bytes: int = PAGE_BYTES) -> None:
+    def __init__(self, path: str, title: str, *, overwrite: bool, page_bytes: int = PAGE_BYTES, **options: Any) -> None:
         super().__init__()
         self._head, self._tail = _template(self.template)
-        self.path, self.title, self.page_bytes = path, title, page_bytes
+        self.path, self.title, self.page_bytes, self.options = path, title, page_bytes, options
         self.pages: list[_Page] = []
-        if overwrite:
-            self._remove_later_pages()
-        while not self.pages or os.path.exists(self._name(len(self.pages))):
-            self._add(overwrite)
-        self._say_pages()
+        self._begun = False
+        self._later = self._later_pages()
+        self._add(overwrite)
+        if not overwrite:
+            for _ in self._later:
+                self._add(overwrite)
+
+    @property
+    def changed(self) -> int:
+        """Inputs that the pages held, but whose files have changed."""
+        return sum(page.changed for page in self.pages)
+
+    def holds(self, path: str) -> bool | None:
+        """Whether an input failed; None if the pages lack it, or are to get it anew."""
+        state = next((state for page in self.pages if (state := page.holds(path)) is not None), None)
+        if state is None:
+            self.done.pop(identity(path), None)
+        else:
+            self.done[identity(path)] = state
+        return state
+
+    def notes(self) -> list[str]:
+        """What people should know of the pages that are there."""
+        return [note for page in self.pages for note in page.notes()]
 
     def write(self, records: Sequence[Record]) -> None:
         """Append records."""
-        batch: list[tuple[Record, bytes]] = []
+        self._begin()
+        batch: list[tuple[Record, Mapping[str, Any], bytes]] = []
         size = self.pages[-1].file.size
         for record in records:
-            row = _escaped(to_json(self.row(record)))
+            fields = self.row(record)
+            row = _escaped(to_json(fields))
             if size + len(row) > self.page_bytes and (batch or self.pages[-1].file.rows):
                 self._append(batch)
                 self._add(overwrite=True)
                 self._say_pages()
                 batch, size = [], self.pages[-1].file.size
-            batch.append((record, row))
+            batch.append((record, fields, row))
             size += len(row) + 2
         self._append(batch)
 
@@ -68,17 +89,33 @@ class Gallery(Writer):
 
     def close(self) -> None:
         """Write through to the disk."""
+        self._begin()
         for page in self.pages:
             page.close()
 
-    def _append(self, batch: Sequence[tuple[Record, bytes]]) -> None:
-        self.pages[-1].file.append([row for _, row in batch])
-        self.done.update({identity(record.path): record.error is not None for record, _ in batch})
+    def _begin(self) -> None:
+        """Make the pages ready for rows, once: the later ones of a gallery that starts afresh go."""
+        if self._begun:
+            return
+        self._begun = True
+        for name in self._later[len(self.pages) - 1 :]:
+            os.unlink(name)
+            with suppress(FileNotFoundError):
+                os.unlink(f"{name}.made")
+        for page in self.pages:
+            page.begin()
+        self._say_pages()
+
+    def _append(self, batch: Sequence[tuple[Record, Mapping[str, Any], bytes]]) -> None:
+        self.pages[-1].append(batch)
+        self.done.update({identity(record.path): record.error is not None for record, _, _ in batch})
 
     def _add(self, overwrite: bool) -> None:
-        page = _Page(self._name(len(self.pages)), self._head, self._tail, overwrite=overwrite)
-        self.pages.append(page)
-        self.done.update(page.done)
+        name = self._name(len(self.pages))
+        self.pages.append(_Page(name, self._head, self._tail, overwrite=overwrite, **self.options))
+        self.done.update(self.pages[-1].done)
+        if self._begun:
+            self.pages[-1].begin()
 
     def _name(self, place: int) -> str:
         stem, suffix = os.path.splitext(self.path)
@@ -91,19 +128,30 @@ class Gallery(Writer):
             about = {"title": self.title, "page": place, "pages": names}
             page.file.change_tail(self._tail.replace(b"<!--ABOUT-->", _escaped(to_json(about))))
 
-    def _remove_later_pages(self) -> None:
-        place = 1
-        while os.path.exists(name := self._name(place)):
-            with open(name, "rb") as file:
-                if file.read(len(self._head)) != self._head:
-                    break
-            os.unlink(name)
-            place += 1
+    def _later_pages(self) -> list[str]:
+        """The names of the pages that follow the first one.
+
+        Raises:
+            UsageError: the name of one is taken by something else.
+        """
+        names: list[str] = []
+        while os.path.lexists(name := self._name(len(names) + 1)):
+            try:
+                with open(name, "rb") as file:
+                    ours = self._head.startswith(file.read(len(self._head)))
+            except OSError:
+                ours = False
+            if not ours:
+                raise UsageError(
+                    f"{shown(name)}: is no page of {shown(self.path)}, which may need that name; choose another output."
+                )
+            names.append(name)
+        return names
 
 
 class _Page(JsonRows):
-    def __init__(self, path: str, head: bytes, tail: bytes, *, overwrite: bool) -> None:
-        super().__init__(path, overwrite=overwrite, head=head, between=b",\n", tail=tail)
+    def __init__(self, path: str, head: bytes, tail: bytes, *, overwrite: bool, **options: Any) -> None:
+        super().__init__(path, overwrite=overwrite, head=head, between=b",\n", tail=tail, **options)
 
 
 def _template(name: str) -> tuple[bytes, bytes]:

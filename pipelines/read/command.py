@@ -4,13 +4,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from captioner.errors import UsageError
 from captioner.pipelines.folder.command import run_folder_command
 from captioner.pipelines.folder.inputs import find_inputs, identity, shown
+from captioner.pipelines.folder.made import made_by, stamp_of
 from captioner.pipelines.folder.outputs import CsvRows, JsonRows, JsonStream, Outputs, Writer, writer_of
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.gallery.lines import LineGallery
@@ -35,7 +36,7 @@ def read(options: ReadOptions) -> int:
         raise UsageError("--words and --lm are for a search only; give --beam-size, such as 8.")
     if options.lm_weight is not None and options.lm is None:
         raise UsageError("--lm-weight says how much --lm counts; give both.")
-    found = find_inputs(options.inputs, SUFFIXES, kind="images")
+    found = find_inputs(options.inputs, SUFFIXES, kind="images", exclude=options.exclude or ())
     console = Console(stderr=bool(options.outputs) or not sys.stdout.isatty())
     outputs = Outputs(_writers(options, found.paths, console))
     work = partial(_read, outputs=outputs, options=options)
@@ -91,12 +92,22 @@ def _writers(options: ReadOptions, paths: Sequence[str], console: Console) -> li
         raise UsageError("two outputs are the same file; name each once.")
     title = ", ".join(shown(os.path.basename(os.path.abspath(name))) for name in options.inputs if name != "-")
 
+    rows: dict[str, Any] = {"overwrite": options.overwrite, "retry": options.retry}
+    if options.outputs:
+        words = None if options.words is None else stamp_of(str(options.words))
+        rows["made_by"] = made_by(
+            {"model": options.model, "lm": options.lm},
+            lm_weight=options.lm_weight,
+            beam_size=options.beam_size,
+            words=None if words is None else f"{options.words}@{words.size}-{words.checksum:08x}",
+        )
+
     def choices(path: str) -> dict[str, Callable[[], Writer]]:
         return {
-            ".jsonl": lambda: JsonRows(path, overwrite=options.overwrite),
-            ".csv": lambda: CsvRows(path, COLUMNS, overwrite=options.overwrite),
-            ".json": lambda: JsonRows(path, overwrite=options.overwrite, head=b"[\n", between=b",\n", tail=b"\n]\n"),
-            ".html": lambda: LineGallery(path, title or "Lines", overwrite=options.overwrite),
+            ".jsonl": lambda: JsonRows(path, **rows),
+            ".csv": lambda: CsvRows(path, COLUMNS, **rows),
+            ".json": lambda: JsonRows(path, head=b"[\n", between=b",\n", tail=b"\n]\n", **rows),
+            ".html": lambda: LineGallery(path, title or "Lines", **rows),
         }
 
     writers = [writer_of(path, choices(path)) for path in options.outputs or []]

@@ -8,10 +8,9 @@ import pytest
 from rich.console import Console
 
 from captioner.errors import UsageError
-from captioner.pipelines.caption.outputs import CaptionTable, CocoResults, Sidecars
+from captioner.pipelines.caption.outputs import CaptionTable, CocoResults, Sidecars, coco_ids
 from captioner.pipelines.folder.inputs import identity
 from captioner.pipelines.folder.outputs import Record
-from captioner.pipelines.folder.row_file import WriteError
 
 DOG = {"caption": "A dog.", "score": -0.5}
 CAT = {"caption": "A cat.", "score": -0.75}
@@ -100,9 +99,35 @@ def test_text_files_that_exist_are_kept_unless_empty_or_overwriting(tmp_path):
     assert Sidecars(images, overwrite=True).done == {}
 
 
-def test_two_images_do_not_share_a_text_file(tmp_path):
-    with pytest.raises(UsageError, match=r"a\.jpg and .*a\.png would share .*a\.txt; rename one of them"):
-        Sidecars([str(tmp_path / "a.jpg"), str(tmp_path / "a.png")], overwrite=False)
+def test_files_that_would_share_a_text_file_have_each_their_own(tmp_path):
+    for name in ("live.heic", "live.MOV", "img.png", "img.jpg", "alone.jpg"):
+        (tmp_path / name).touch()
+    images = [str(tmp_path / name) for name in ("live.heic", "live.MOV", "img.jpg", "alone.jpg")]
+    Sidecars(images, overwrite=False).write([Record(image, {"caption": image, "score": -1}) for image in images])
+    assert sorted(each.name for each in tmp_path.glob("*.txt")) == [
+        *("alone.txt", "img.jpg.txt", "live.MOV.txt", "live.heic.txt")
+    ]
+    assert (tmp_path / "img.jpg.txt").read_text() == f"{tmp_path}/img.jpg\n"
+
+
+def test_a_text_file_that_cannot_be_written_stays_and_the_others_are_written(tmp_path):
+    images = [str(tmp_path / name) for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg")]
+    (tmp_path / "a.txt").write_text("by hand")
+    (tmp_path / "a.txt").chmod(0o444)
+    (tmp_path / "b.txt").mkdir()
+    (tmp_path / "elsewhere.txt").write_text("old")
+    os.symlink("elsewhere.txt", tmp_path / "d.txt")
+    writer = Sidecars(images, overwrite=True)
+    writer.write([Record(image, DOG) for image in images])
+    assert (tmp_path / "a.txt").read_text() == "by hand"
+    assert (tmp_path / "c.txt").read_text() == "A dog.\n"
+    assert (tmp_path / "d.txt").is_symlink()
+    assert (tmp_path / "elsewhere.txt").read_text() == "A dog.\n"
+    assert writer.problems == [
+        (str(tmp_path / "a.txt"), "cannot be written (permission denied)"),
+        (str(tmp_path / "b.txt"), "cannot be written (is a directory)"),
+    ]
+    assert not [each for each in os.listdir(tmp_path) if each.endswith(".part")]
 
 
 def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path):
@@ -113,10 +138,35 @@ def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path):
         Sidecars([str(tmp_path / "a.jpg")], overwrite=False)
 
 
-def test_a_text_file_that_cannot_be_written_leaves_nothing_behind(tmp_path):
-    writer = Sidecars([str(tmp_path / "gone" / "a.jpg")], overwrite=False)
-    with pytest.raises(WriteError, match=r"a\.txt: cannot be written"):
-        writer.write([Record(str(tmp_path / "gone" / "a.jpg"), DOG)])
+def test_texts_that_were_there_are_said_to_be_kept(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "a.txt").write_text("mine")
+    os.utime(tmp_path / "a.txt", (1, 1))
+    assert Sidecars([str(tmp_path / "a.jpg")], overwrite=False).notes() == [
+        "1 text was there already, 1 of them older than what they are of; --overwrite writes them anew"
+    ]
+
+
+ANNOTATED = {11: "2019/IMG_1.jpg", 22: "2020/IMG_1.jpg", 33: "windows\\cafe\u0301.jpg", 44: "plain.jpg"}
+
+
+@pytest.fixture
+def annotated(tmp_path):
+    images = [{"id": number, "file_name": name} for number, name in ANNOTATED.items()]
+    (tmp_path / "a.json").write_text(json.dumps({"images": images}))
+    return str(tmp_path / "a.json")
+
+
+def test_ids_are_of_the_photo_with_the_annotated_folder(annotated):
+    paths = {"P/2019/IMG_1.jpg": 11, "P/2020/IMG_1.jpg": 22, "windows/caf\u00e9.jpg": 33, "any/plain.jpg": 44}
+    assert coco_ids(list(paths), annotated) == {identity(path): number for path, number in paths.items()}
+
+
+def test_ids_that_names_do_not_tell_are_refused(annotated):
+    with pytest.raises(UsageError, match=r"may be 2019/IMG_1\.jpg \(11\) or 2020/IMG_1\.jpg \(22\) in .*a\.json"):
+        coco_ids(["flat/IMG_1.jpg"], annotated)
+    with pytest.raises(UsageError, match="lacks this name"):  # in a folder of the tree that is not annotated
+        coco_ids(["P/2021/IMG_1.jpg"], annotated, ["P"])
 
 
 def test_the_table_aligns_captions_scores_and_errors():

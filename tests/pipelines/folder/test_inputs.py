@@ -65,6 +65,50 @@ def test_loops_of_links_end_and_linked_folders_are_read_once(tree):
     ]
 
 
+def test_a_link_to_itself_is_passed_over_and_the_folder_is_read(tree):
+    os.symlink("loop", tree / "loop")
+    os.symlink("loop.jpg", tree / "loop.jpg")
+    assert find_inputs(["."], SUFFIXES).paths[-1] == "./loop.jpg"  # which will say in its row what is wrong
+
+
+def test_folders_that_network_drives_and_zip_programs_add_are_left_out_unless_named(tree):
+    for name in ("@eaDir", "#recycle", "__MACOSX"):
+        (tree / "deep" / name).mkdir()
+        (tree / "deep" / name / "SYNOPHOTO_THUMB.jpg").touch()
+    found = find_inputs(["deep"], SUFFIXES)
+    assert found.paths == ["deep/d.Jpg", "deep/er/c.jpg"]
+    assert found.notes() == ["left out: deep/#recycle, deep/@eaDir and deep/__MACOSX; name what is wanted of it"]
+    assert len(find_inputs(["deep", "deep/@eaDir"], SUFFIXES).paths) == 3
+
+
+@pytest.mark.parametrize("pattern", ["er", "e?", "er/*.jpg", "er/", "c.jpg"])
+def test_patterns_exclude_names_and_paths_below_the_folder(tree, pattern):
+    assert find_inputs(["deep"], SUFFIXES, exclude=[pattern]).paths == ["deep/d.Jpg"]
+
+
+def test_what_is_passed_over_is_counted_by_suffix(tree):
+    for name in ("1.dng", "2.NEF", "3.nef", "4.jxl", "5", "captions.jsonl"):
+        (tree / "deep" / name).touch()
+    assert find_inputs(["deep"], SUFFIXES).notes() == ["passed over: 2 .nef, 1 .dng, 1 .jxl and 1 without suffix"]
+    (tree / "raw").mkdir()
+    (tree / "raw" / "1.dng").touch()
+    with pytest.raises(UsageError, match=r"raw: no images here; looked for \.jpg \.png; passed over: 1 \.dng\."):
+        find_inputs(["raw"], SUFFIXES)
+
+
+@pytest.mark.parametrize("text", ["a.jpg\r\nB.PNG\r\n", "\ufeffa.jpg\nB.PNG\n"])
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be", "utf-8"])
+def test_standard_input_may_be_as_powershell_writes_it(tree, monkeypatch, text, codec):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode(codec))))
+    assert find_inputs(["-"], SUFFIXES).paths == ["a.jpg", "B.PNG"]
+
+
+def test_thousands_of_wrong_names_are_one_short_sentence(tree):
+    with pytest.raises(UsageError, match=r"^gone0, gone1, .* and 1,991 more: no such file or folder") as found:
+        find_inputs([f"gone{number}" for number in range(2000)], SUFFIXES)
+    assert len(str(found.value)) < 200
+
+
 @pytest.mark.parametrize("text", [b"a.jpg\nB.PNG\n", b"a.jpg\r\nB.PNG\r\n", b"a.jpg\0B.PNG\0", b"\na.jpg\n\nB.PNG"])
 def test_standard_input_lists_paths(tree, monkeypatch, text):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))

@@ -65,7 +65,7 @@ def test_the_summary_counts_failures_by_reason_and_shows_the_first():
         "  d2: too large (2 pixels)",
         "  d3: too large (3 pixels)",
         "  and 2 more, in the output",
-        "5 were done before, 2 of which had failed (--overwrite tries them again)",
+        "5 were done before, 2 of which had failed (--retry tries them again)",
     ]
 
 
