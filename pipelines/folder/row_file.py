@@ -111,6 +111,10 @@ class RowFile:
         unfinished = (not newline or len(self.tail) > 1) and (not first or first[:1] == b"{")
         return unfinished or self.tail.strip(b"\n").split(b"\n")[0].startswith(first)
 
+    def abandon(self) -> None:
+        """Leave the file as it is, to whoever wants it."""
+        self._file.close()
+
     def close(self) -> None:
         """Write through to the disk."""
         if not self._file.closed:

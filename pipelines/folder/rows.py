@@ -44,15 +44,16 @@ class FileRows(Writer):
     ) -> None:
         super().__init__()
         self.file = RowFile(path, **layout)
-        self.held = HeldRows(path, made_by, retry=retry)
-        self.done = self.held.done
         self._begun = False
-        if overwrite:
-            self._place = (0, 0)
-        else:
-            if os.path.getsize(path):
+        try:
+            self.held = HeldRows(path, made_by, retry=retry)
+            self.done = self.held.done
+            if not overwrite and os.path.getsize(path):
                 self.held.check()
-            self._place = self._read()
+            self._place = (0, 0) if overwrite else self._read()
+        except UsageError:
+            self.file.abandon()
+            raise
 
     @property
     def changed(self) -> int:

@@ -358,11 +358,12 @@ def test_a_captioner_is_needed_to_caption(run, make_photos, language_folder):
 
 
 @pytest.fixture
-def german(make_translator, monkeypatch):
+def german(make_translator, monkeypatch, model_folder):
     """Makes an untrained translator the one that the package has."""
     from captioner.models import base
 
-    translator, known = make_translator(), base.load
+    translator, known, found = make_translator(), base.load, base.find
+    monkeypatch.setattr(base, "find", lambda name: model_folder if name == "en-de" else found(name))
     monkeypatch.setattr(base, "translator_to", lambda language: "en-de")
     monkeypatch.setattr(base, "load", lambda name, *rest: translator if name == "en-de" else known(name, *rest))
     return translator
