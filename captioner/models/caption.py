@@ -133,6 +133,14 @@ class Captioner:
             self._encoder = self._encoder()
         return self._encoder
 
+    def resize(self, size: int) -> None:
+        """Look at images of another square size, in pixels, from now on."""
+        encoder = self.encoder
+        self.transform = encoder.transform = replace(self.transform, size=(size, size))
+        changed = self.config.encoder.model_copy(update={"transform": self.transform})
+        self.config = self.config.model_copy(update={"encoder": changed})
+        self._run = None
+
     @classmethod
     def build(cls, config: CaptionConfig, vocabulary: Vocabulary, *, pretrained: bool = False) -> "Captioner":
         """A model that has learnt nothing yet, but for the CNN if `pretrained`."""

@@ -184,11 +184,12 @@ class CaptionTraining:
             self._leave_out(find_unreadable(self.photos, self._names()))
         photos = partial(PhotoItems, self.train_images, vocabulary, max_length=longest, seed=seed)
         if isinstance(stage, FineTuneStage):
+            if stage.size is not None:
+                self.model.resize(stage.size)
             encoder = self.model.encoder
             encoder.to(self.run.accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             encoder.freeze(stage.frozen, depthwise=not stage.depthwise)
-            size = (stage.size, stage.size) if stage.size else encoder.transform.size
-            fetch = Augmented(self.photos, size, stage.smallest_crop, stage.jitter)
+            fetch = Augmented(self.photos, encoder.transform.size, stage.smallest_crop, stage.jitter)
             loader = make(photos(stage.captions_per_photo, fetch=fetch), workers=self.config.workers)
             validate = partial(self._validate_afresh)
             return CrossEntropy(decoder, encoder, stage.label_smoothing), loader, validate

@@ -61,7 +61,14 @@ def settings(squares):
         "stages": {
             "language": {"epochs": 1, "batch_size": 16, "learning_rate": 0.01},
             "cross_entropy": {"epochs": 2, "batch_size": 8, "learning_rate": 0.01, "captions_per_photo": 2},
-            "fine_tune": {"epochs": 1, "batch_size": 8, "learning_rate": 0.003, "captions_per_photo": 2},
+            "fine_tune": {
+                "epochs": 1,
+                "batch_size": 8,
+                "learning_rate": 0.003,
+                "captions_per_photo": 2,
+                "size": 48,
+                "depthwise": False,
+            },
             "self_critical": {"epochs": 1, "batch_size": 8, "learning_rate": 0.001, "samples": 3},
         },
     }

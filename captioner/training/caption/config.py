@@ -99,9 +99,7 @@ class FineTuneStage(CrossEntropyStage):
         frozen: share of the CNN's layers, from the first on, that stay as they are.
         depthwise: train the filters of depthwise convolutions too, of which there are few. A CPU takes longer for their
             gradients in bfloat16 than for all others.
-        size: of the square training crops in pixels; the CNN's own by default. Smaller ones take less time, and since
-            a crop shows things larger than the whole photo does, they fit photos of the CNN's own size (Touvron et
-            al., 2019).
+        size: of the square images in pixels, in this stage and in the model that it makes; as before by default.
         smallest_crop: least share of the photo's area that a training crop shows.
         jitter: strength of random changes of brightness, contrast and saturation.
     """
