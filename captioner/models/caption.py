@@ -368,7 +368,7 @@ def _multiplies_bfloat16() -> bool:
     if not hasattr(torch.cpu, "get_capabilities"):
         log.warning("This PyTorch does not say what the CPU can do, so searches run in float32, more slowly")
         return False
-    capabilities: dict[str, Any] = torch.cpu.get_capabilities()
+    capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
