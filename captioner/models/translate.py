@@ -1,10 +1,10 @@
 """Translation: the model that reads a sentence and writes it in another language (network: `translate_network`)."""
 
 import copy
-import itertools
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -177,10 +177,11 @@ class Translator:
         encoded = self.subwords.encode(sentences)
         found = {place: [Translation("", 0.0, 0.0)] for place, ids in enumerate(encoded) if not ids}
         order = sorted((place for place, ids in enumerate(encoded) if ids), key=lambda place: len(encoded[place]))
-        for first in range(0, len(order), BATCH):
-            places = order[first : first + BATCH]
+        for most, places in _batches(order, encoded):
             batch = [encoded[place][:LIMIT] for place in places]
-            for place, read, hypotheses in zip(places, batch, self._search(batch, options, alignment), strict=True):
+            limit = max(options.min_length, min(options.max_length, most))
+            found_here = self._search(batch, replace(options, max_length=limit), alignment)
+            for place, read, hypotheses in zip(places, batch, found_here, strict=True):
                 warning = self._warning(encoded[place])
                 words = self._words(sentences[place], read)
                 found[place] = [self._translation(read, words, hypothesis, warning) for hypothesis in hypotheses]
@@ -248,6 +249,18 @@ class Translator:
         )
 
 
+def _batches(order: Sequence[int], encoded: Sequence[Sequence[int]]) -> Iterator[tuple[int, list[int]]]:
+    """Batches of sentences that share the most pieces a translation may have, and that number.
+
+    Where longer translations are favoured, one that repeats itself would win if nothing stopped it. The limit follows
+    from a sentence alone, so that what it is translated beside changes nothing.
+    """
+    for most, group in groupby(order, key=lambda place: -(-(2 * min(len(encoded[place]), LIMIT) + 8) // 16) * 16):
+        places = list(group)
+        for first in range(0, len(places), BATCH):
+            yield most, places[first : first + BATCH]
+
+
 def _starts(pieces: Iterable[str]) -> list[int]:
     """The places at which words begin."""
     return [place for place, piece in enumerate(pieces) if piece.startswith(_SPACE) or place == 0]
@@ -256,7 +269,7 @@ def _starts(pieces: Iterable[str]) -> list[int]:
 def _join(pieces: Sequence[str]) -> tuple[str, ...]:
     starts = [*_starts(pieces), len(pieces)]
     return tuple(
-        "".join(pieces[first:last]).removeprefix(_SPACE) for first, last in itertools.pairwise(starts)
+        "".join(pieces[first:last]).removeprefix(_SPACE) for first, last in pairwise(starts)
     )
 
 
