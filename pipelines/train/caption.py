@@ -1,7 +1,6 @@
 """`captioner train` of a photo captioner: from captioned photos to a model folder, stage by stage."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,8 @@ from captioner.training.caption.config import (
 )
 from captioner.training.caption.content import CrossEntropyOfText, regress_content
 from captioner.training.caption.objective import CrossEntropy, SelfCritical
+from captioner.training.caption.plan import plan
+from captioner.training.caption.start import begin_with
 from captioner.training.caption.validation import caption_scores, language_scores
 from captioner.training.config import Stage
 from captioner.training.loop import Run, Scores
@@ -36,33 +37,6 @@ from captioner.training.record import counting, say
 from captioner.vision.cache import FeatureCache, digest_of_weights, find_unreadable
 from captioner.vision.encoder import Engine, Features, default_transform, load_encoder_weights
 from captioner.vision.images import decode_image
-
-
-@dataclass(frozen=True)
-class Step:
-    """A stage of a run, and the stage whose model it begins with; None for a new one."""
-
-    name: str
-    stage: Stage
-    start: str | None
-
-
-def _plan(config: CaptionTrainingConfig) -> tuple[list[Step], list[str]]:
-    """Every stage of every run, in order, and the last one of each run."""
-    later: dict[str, Stage] = {name: stage for name, stage in config.stages if stage is not None}
-    if not later:
-        raise ConfigError("stages: none is given; choose from language, cross_entropy, fine_tune, self_critical.")
-    language = later.pop("language", None)
-    steps = [] if language is None else [Step("language", language, None)]
-    ends = []
-    for run in range(1, config.runs + 1 if later else 2):
-        last = "language" if language is not None else None
-        for kind, stage in later.items():
-            name = kind if config.runs == 1 else f"{kind}_{run}"
-            steps.append(Step(name, stage, last))
-            last = name
-        ends.append(str(last))
-    return steps, ends
 
 
 def train(config: CaptionTrainingConfig, folder: Path, command: str, *, device: str, resume: bool) -> Path:
@@ -113,12 +87,16 @@ class CaptionTraining:
 
     def run_all(self) -> Path:
         """Run the stages that are left, and write the finished model."""
-        steps, ends = _plan(self.config)
+        steps, ends = plan(self.config)
         for number, step in enumerate(steps):
             if self.run.progress.stages_done <= number:
                 # from disk, so that a resumed run begins with the same
                 self.model = self._new_model() if step.start is None else self._read(step.start)
-                if step.start in (None, "language") and not isinstance(step.stage, LanguageStage):
+                if (
+                    self.config.init is None
+                    and step.start in (None, "language")
+                    and not isinstance(step.stage, LanguageStage)
+                ):
                     self._begin_with_photos()
                 self._run_stage(step.name, number, step.stage)
         final = self.folder / "model"
@@ -222,6 +200,8 @@ class CaptionTraining:
 
     def _new_model(self) -> Captioner:
         choice = self.config.encoder
+        if self.config.init is not None or choice is None:
+            return self._go_on(str(self.config.init))
         transform = default_transform(choice.name, choice.size, choice.crop)
         config = CaptionConfig(
             purpose=self.config.purpose,
@@ -241,8 +221,16 @@ class CaptionTraining:
         model.decoder.to(self.run.accelerator.device)
         return model
 
+    def _go_on(self, name: str) -> Captioner:
+        """The model to go on from, which searches as the configuration says where that says how."""
+        torch.manual_seed(self.config.seed)
+        model = begin_with(name, self.text, self.config.data.min_count, self.run.accelerator.device)
+        given = {"purpose", *({"search", "search_precision"} & self.config.model_fields_set)}
+        model.config = model.config.model_copy(update={key: getattr(self.config, key) for key in given})
+        return model
+
     def _engine(self) -> Engine:
-        return Engine(self.model.encoder, self.run.accelerator.device, self.config.encoder.precision)
+        return Engine(self.model.encoder, self.run.accelerator.device, self.model.config.encoder.precision)
 
     def _names(self) -> list[str]:
         """The photos to learn from and to validate on."""
@@ -299,5 +287,7 @@ class CaptionTraining:
         """Write the model as it is now, with its scores and where its weights come from, to a folder of this name."""
         self.model.config = self.model.config.model_copy(update={"scores": {f"{k} val": v for k, v in scores.items()}})
         photos = {name: len(part) for name, part in self.validation.items()}
-        card = write_card(self.config, self.command, origin, scores, photos, len(self.train_images), len(self.text))
+        card = write_card(
+            self.config, self.model.config, self.command, origin, scores, photos, len(self.train_images), len(self.text)
+        )
         self.model.save(self.folder / name, card)

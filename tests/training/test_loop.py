@@ -259,3 +259,29 @@ def test_a_loss_that_is_no_number_stops_the_run_with_a_remedy(write_config, tmp_
     )
     with pytest.raises(DataError, match=r"stages.language.learning_rate"):
         run(config, tmp_path / "run")
+
+
+def test_a_training_goes_on_from_a_model_with_its_words_and_new_ones(write_config, settings, tmp_path, squares):
+    stage = {"epochs": 1, "batch_size": 8, "learning_rate": 0.0001}
+    first = run(write_config(stages={"cross_entropy": stage}), tmp_path / "first")
+    content = json.loads((squares / "train.json").read_text())
+    for entry in content["annotations"][:5]:
+        entry["caption"] = "A purple surprise."
+    (squares / "new_words.json").write_text(json.dumps(content))
+    del settings["encoder"], settings["decoder"]
+    config = write_config(
+        init=str(first), stages={"cross_entropy": stage}, data__sets__squares__captions="new_words.json"
+    )
+    second = run(config, tmp_path / "second")
+    before, after = load(first, "cpu"), load(second, "cpu")
+    known = len(before.vocabulary)
+    assert after.vocabulary.tokens[:known] == before.vocabulary.tokens
+    assert set(after.vocabulary.tokens[known:]) == {"purple", "surprise"}
+    assert torch.allclose(
+        after.decoder.embedding.weight[:known], before.decoder.embedding.weight, atol=0.02
+    )  # a rate so low changes little
+    assert f"Goes on from: {first}" in (second / "README.md").read_text()
+    with pytest.raises(ConfigError, match="no photo captioner"):
+        run(config, tmp_path / "third", "init=yoga")
+    with pytest.raises(ConfigError, match="either init"):
+        run(config, tmp_path / "third", "encoder={name: test_resnet}")

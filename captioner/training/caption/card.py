@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 
+from captioner.models.caption import CaptionConfig
 from captioner.training.caption.config import CaptionTrainingConfig
 from captioner.training.loop import Scores
 
 
 def write_card(
     config: CaptionTrainingConfig,
+    model: CaptionConfig,
     command: str,
     origin: str,
     scores: Scores,
@@ -16,7 +18,8 @@ def write_card(
     texts: int,
 ) -> str:
     """A model card in Markdown; what a person must add (licences, what it is good and bad at) is listed at its end."""
-    decoder, encoder = config.decoder, config.encoder
+    decoder, encoder = model.decoder, model.encoder
+    begun = [] if config.init is None else [f"- Goes on from: {config.init}."]
     looks = f"attention ({decoder.heads} heads)" if decoder.attention else "no attention (Show and Tell)"
     data = ", ".join(f"{name}: {file.captions.name}" for name, file in config.data.sets.items())
     metrics = list(next(iter(scores.values())))
@@ -30,8 +33,9 @@ def write_card(
         [
             f"# {config.purpose}",
             "",
-            f"- Encoder: {encoder.name}, {encoder.precision} on a CPU.",
+            f"- Encoder: {encoder.name}, {encoder.precision}.",
             f"- Decoder: {decoder.layers} x {decoder.unit} of {decoder.hidden_size}, {looks}.",
+            *begun,
             f"- Learnt from: {training_photos} photos ({data}) and {texts} captions.",
             f"- Last stage: {origin}.",
             f"- Made by: `{command}`",

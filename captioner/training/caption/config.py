@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from captioner.decoding.steps import DecodingConfig
 from captioner.models.caption_network import DecoderConfig
@@ -137,6 +137,8 @@ class CaptionTrainingConfig(TrainingConfig):
     """A whole training of a photo captioner.
 
     Attributes:
+        init: a photo captioner to go on from, with its networks and words: a model in the package, a folder, or
+            `hf-hub:owner/name`. Without it `encoder` says which CNN a new one has.
         runs: how often to run the stages after `language`, from what that one kept, with other draws. The model is the
             mean of the weights that the runs end with (Wortsman et al., 2022, "Model soups"), which costs no time when
             captioning.
@@ -146,9 +148,18 @@ class CaptionTrainingConfig(TrainingConfig):
     kind: Literal["caption"] = "caption"
     purpose: str = "captions photos"
     data: DataConfig
-    encoder: EncoderChoice
+    init: str | None = None
+    encoder: EncoderChoice | None = None
     decoder: DecoderConfig = Field(default_factory=lambda: DecoderConfig.model_validate({}))
     search: DecodingConfig = DecodingConfig()
     search_precision: Precision = "float32"
     runs: Count = 1
     stages: Stages
+
+    @model_validator(mode="after")
+    def _one_start(self) -> "CaptionTrainingConfig":
+        if (self.init is None) == (self.encoder is None):
+            raise ValueError("give either init, a captioner to go on from, or encoder, a CNN for a new one")
+        if self.init is not None and "decoder" in self.model_fields_set:
+            raise ValueError("init brings its decoder along; leave decoder out")
+        return self

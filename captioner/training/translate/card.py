@@ -18,9 +18,7 @@ def write_card(
     reader, decoder = config.reader, config.decoder
     parameters = sum(value.numel() for value in model.network.parameters())
     names = [str(files.table or f"{files.source}, {files.target}") for files in config.data.train]
-    rows = [
-        f"| {name} | {each['BLEU']:.2f} | {each['chrF']:.2f} |" for name, each in model.config.scores.items()
-    ]
+    rows = [f"| {name} | {each['BLEU']:.2f} | {each['chrF']:.2f} |" for name, each in model.config.scores.items()]
     return "\n".join(
         [
             f"# {config.purpose}",

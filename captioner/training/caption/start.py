@@ -1,0 +1,43 @@
+"""A captioner to go on from: its weights and words are taken over, and words that it lacks are added."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import torch
+
+from captioner.errors import ConfigError
+from captioner.models.base import find, kind_of
+from captioner.models.caption import Captioner
+from captioner.models.caption_network import CaptionDecoder
+from captioner.text.vocabulary import Vocabulary
+
+
+def begin_with(name: str, captions: Sequence[Sequence[str]], min_count: int, device: torch.device) -> Captioner:
+    """A trained captioner with the words of other captions added.
+
+    Args:
+        name: of a model in the package, a folder, or `hf-hub:owner/name`.
+        captions: tokenised; what new words come from.
+        min_count: rarer words are not added.
+        device: of the model.
+
+    Raises:
+        ConfigError: it is no photo captioner.
+        ModelError: there is no such model, or it cannot be read.
+    """
+    folder = find(name)
+    if kind_of(folder) != "caption":
+        raise ConfigError(f"init: {name} is no photo captioner; name one, such as photos.")
+    old = Captioner.load(folder, "cpu", name)
+    counts = Counter(token for caption in captions for token in caption)
+    added = [word for word, count in counts.items() if count >= min_count and word not in old.vocabulary]
+    vocabulary = Vocabulary([*old.vocabulary.tokens, *sorted(added, key=lambda word: (-counts[word], word))])
+    encoder = old.encoder
+    decoder = CaptionDecoder(old.config.decoder, encoder.channels, len(vocabulary))
+    weights, known = decoder.state_dict(), len(old.vocabulary)
+    with torch.no_grad():
+        for key, value in old.decoder.state_dict().items():
+            weights[key][: len(value)] = value
+            if key == "bias":
+                weights[key][known:] = value.mean()  # as frequent as another word, until captions say more
+    return Captioner(old.config.model_copy(update={"scores": {}}), vocabulary, encoder, decoder, device, name)
