@@ -3,6 +3,7 @@
 A command's job is imported when it runs, so that help stays fast.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import MISSING, fields
@@ -77,6 +78,17 @@ def main() -> None:
         if "--debug" in sys.argv:
             raise
         typer.echo(f"captioner: {error}", err=True)
+        sys.exit(2)
+    except OSError as error:  # of a name that no file system takes, or a folder that may not be read, say
+        if "--debug" in sys.argv:
+            raise
+        name = os.fsencode(error.filename or "").decode("utf-8", "replace")[:200]
+        typer.echo(f"captioner: {name or 'a file'}: cannot be used ({error.strerror or error}).", err=True)
+        sys.exit(2)
+    except MemoryError:
+        if "--debug" in sys.argv:
+            raise
+        typer.echo("captioner: this needs more memory than there is; take smaller sizes or fewer at a time.", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -18,6 +18,8 @@ from captioner.text.vocabulary import Vocabulary
 
 _NEVER = (Vocabulary.pad, Vocabulary.start, Vocabulary.unk)
 
+_LEAST_TOP_P = 1e-30  # which float32 still tells from the 0 before the first word
+
 
 @torch.no_grad()
 def sample_tokens(
@@ -145,7 +147,7 @@ def _draw(logits: Tensor, uniform: Tensor, options: DecodingConfig) -> Tensor:
     if options.top_p < 1:
         # a word stays while those before it do not make up top_p yet, so the first always does
         before = probabilities.cumsum(-1) - probabilities
-        probabilities = probabilities.masked_fill(before >= options.top_p, 0)
+        probabilities = probabilities.masked_fill(before >= max(options.top_p, _LEAST_TOP_P), 0)
     cumulative = probabilities.cumsum(-1)
     total = cumulative[..., -1:]
     # strictly below the total, where the first larger value belongs to a word of probability above zero

@@ -70,12 +70,19 @@ class DecodingConfig:
         for name, least in _LEAST.items():
             if not getattr(self, name) >= least:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be at least {least}.")
+        for name, most in _MOST.items():
+            if getattr(self, name) > most:
+                raise UsageError(f"{name} is {getattr(self, name):g}; it must be at most {most:,}.")
         if self.min_length > self.max_length:
             raise UsageError(f"min_length is {self.min_length}, more than max_length, which is {self.max_length}.")
         if not self.temperature > 0:
             raise UsageError(f"temperature is {self.temperature}; it must be above 0 (beam_size=1 is greedy search).")
+        if self.temperature < 0.001:  # logits divided by less exceed what float32 holds
+            raise UsageError(f"temperature is {self.temperature}; it must be at least 0.001.")
         if not 0 < self.top_p <= 1:
             raise UsageError(f"top_p is {self.top_p}; it must be above 0 and at most 1.")
+        if self.seed is not None and not -(2**63) <= self.seed < 2**63:
+            raise UsageError(f"seed is {self.seed}; it must be a number of 64 bits.")
         if self.method == "beam" and self.num_captions > self.beam_size:
             raise UsageError(
                 f"num_captions is {self.num_captions}, but a beam of {self.beam_size} finds at most {self.beam_size}; "
@@ -85,6 +92,15 @@ class DecodingConfig:
             raise UsageError("temperature, top_k and top_p are for sampling; set method to sample to use them.")
 
 
+_MOST = {
+    "beam_size": 10_000,
+    "num_captions": 10_000,
+    "min_length": 10_000,
+    "max_length": 10_000,
+    "length_penalty": 100,
+    "temperature": 1000,
+    "top_k": 2**31,
+}
 _LEAST = {
     "beam_size": 1,
     "num_captions": 1,

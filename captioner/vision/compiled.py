@@ -189,7 +189,7 @@ def _keep(network: Network, key: str) -> None:
         new = Path(tempfile.mkdtemp(dir=cache_folder(), prefix="new-"))
         try:
             openvino.save_model(network.model, new / "cnn.xml", compress_to_fp16=False)
-            (new / "about.json").write_text(json.dumps({"grid": network.grid, "channels": network.channels}))
+            (new / "about.json").write_text(json.dumps({"grid": network.grid, "channels": network.channels}), "ascii")
             shutil.rmtree(cache_folder() / key, ignore_errors=True)  # a damaged one
             new.rename(cache_folder() / key)
         finally:

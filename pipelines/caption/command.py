@@ -39,8 +39,8 @@ def caption(options: CaptionOptions) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if options.lm is None and options.lm_weight is not None:
         raise UsageError("--lm-weight is how much a language model has to say; name one with --lm, such as captions.")
-    if options.every is not None and not options.every > 0:
-        raise UsageError(f"--every is {options.every:g}; give a positive number of seconds.")
+    if options.every is not None and not options.every >= 0.1:
+        raise UsageError(f"--every is {options.every:g}; give a positive number of seconds, at least 0.1.")
     if options.language != "en":
         from captioner.models.base import translator_to
 

@@ -41,7 +41,8 @@ class CaptionOptions(FolderOptions):
     num_captions: Annotated[int, typer.Option(min=1, help="Captions for each image.")] = 1
     max_length: Annotated[int | None, typer.Option(min=1, help="Maximum words.  [default: the model's]")] = None
     frames: Annotated[
-        int | None, typer.Option(min=1, help="Frames seen of a clip or segment.  [default: the model's, or 4]")
+        int | None,
+        typer.Option(min=1, max=4096, help="Frames seen of a clip or segment.  [default: the model's, or 4]"),
     ] = None
     every: Annotated[
         float | None,

@@ -29,8 +29,8 @@ def classify(options: ClassifyOptions) -> int:
     """
     from captioner.vision.video import VIDEO_SUFFIXES
 
-    if options.every is not None and not options.every > 0:
-        raise UsageError(f"--every is {options.every:g}; give a positive number of seconds.")
+    if options.every is not None and not options.every >= 0.1:
+        raise UsageError(f"--every is {options.every:g}; give a positive number of seconds, at least 0.1.")
     found = find_inputs(options.inputs, VIDEO_SUFFIXES, kind="clips", exclude=options.exclude or ())
     console = Console(stderr=bool(options.outputs) or not sys.stdout.isatty())
     outputs = Outputs(_writers(options, found.paths, console))

@@ -25,11 +25,12 @@ class FolderOptions:
         ),
     ] = None
     device: Device = "auto"
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Inputs computed at a time.  [default: by device]")] = (
-        None
-    )
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, max=65536, help="Inputs computed at a time.  [default: by device]")
+    ] = None
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Threads, each with inputs of its own.  [default: as many as cores]")
+        int | None,
+        typer.Option(min=1, max=1024, help="Threads, each with inputs of its own.  [default: as many as cores]"),
     ] = None
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start outputs afresh.")] = False
     retry: Annotated[bool, typer.Option("--retry", help="Do again what failed before, and keep the rest.")] = False

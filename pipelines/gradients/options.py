@@ -30,5 +30,5 @@ class GradientsOptions:
         ),
     ] = None
     clip: Annotated[float, typer.Option(help="Largest gradient norm after clipping.")] = 1.0
-    seed: Annotated[int, typer.Option(help="Random seed of fresh networks and vectors.")] = 0
+    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Random seed of fresh networks and vectors.")] = 0
     device: Device = "auto"
