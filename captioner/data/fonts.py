@@ -1,5 +1,6 @@
 """Fonts for synthetic lines: which characters each can draw, so that no line ever shows an empty box for a letter."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +12,7 @@ from captioner.errors import DataError
 
 SUFFIXES = (".ttf", ".otf", ".ttc")
 _SIZE = 32  # of the letters that are looked at
+_ALIKE = 3  # characters that may have one shape
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,11 @@ def _inspect(path: Path, wanted: Sequence[str]) -> Font:
     drawn = ImageFont.truetype(str(path), _SIZE, layout_engine=ImageFont.Layout.BASIC)
     shapes = {character: bytes(drawn.getmask(character)) for character in wanted if ord(character) in mapped}
     absent = bytes(drawn.getmask("\uffff"))  # the box, or whatever the font has for what it lacks
-    present = {character for character, shape in shapes.items() if any(shape) and shape != absent}
+    # fonts of last resort draw one box for all letters of a script; in others a small letter and its capital may agree
+    counts = Counter(shapes.values())
+    present = {
+        character for character, shape in shapes.items() if any(shape) and shape != absent and counts[shape] <= _ALIKE
+    }
     letters = [character for character in "aegrt" if character in present and character.upper() in present]
     capitals = bool(letters) and all(shapes[letter] == shapes[letter.upper()] for letter in letters)
     return Font(path, frozenset(present), capitals)

@@ -191,7 +191,7 @@ class Reader:
     def read_prepared(
         self, lines: Sequence[PreparedLine], beam: Beam | None = None, *, parallel: bool = True
     ) -> list[TextLine]:
-        """Read prepared lines; one that reads far better upside down is read so, with a warning.
+        """Read prepared lines; a line of print that reads far better upside down is read so, with a warning.
 
         Args:
             lines: of any widths.
@@ -199,7 +199,9 @@ class Reader:
             parallel: see `LineEngine`.
         """
         texts = self._read(lines, beam, parallel)
-        doubtful = [place for place, text in enumerate(texts) if _clarity(text) < _DOUBTFUL]
+        # on photographs the other way up is too often another short word: 802 for 208
+        print_on_paper = self.config.picture.ink == "dark"
+        doubtful = [place for place, text in enumerate(texts) if print_on_paper and _clarity(text) < _DOUBTFUL]
         turned = self._read([_turn(lines[place]) for place in doubtful], beam, parallel)
         for place, text in zip(doubtful, turned, strict=True):
             if _clarity(text) > _clarity(texts[place]) + _CLEARER:

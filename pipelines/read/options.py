@@ -28,7 +28,7 @@ class ReadOptions(FolderOptions):
             help="FILE.jsonl, .csv, .json or .html; may be repeated.  [default: print]",
         ),
     ] = None
-    model: Annotated[str, typer.Option(help="A shipped model, a model folder, or hf-hub:owner/name.")] = "fraktur"
+    model: Annotated[str, typer.Option(help="A shipped model, a model folder, or hf-hub:owner/name.")] = "words"
     beam_size: Annotated[
         int, typer.Option(min=1, help="Texts kept in a search; 1 takes each column's likeliest character.")
     ] = 1

@@ -7,8 +7,10 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
+from captioner.errors import ConfigError
 from captioner.metrics.calibration import Calibration, Reliability, cross_fitted
 from captioner.metrics.line_scores import LineScores
+from captioner.models.base import load
 from captioner.models.read import ReadConfig, Reader
 from captioner.models.read_network import ReaderNetwork
 from captioner.training.loop import Run, Scores
@@ -48,10 +50,13 @@ def train(config: ReadTrainingConfig, folder: Path, command: str, *, device: str
         metric="CER",
         unit="lines",
     )
-    sources = Sources.read(config, _say)
+    start = None if config.start is None else _read_start(config)
+    sources = Sources.read(config, _say, start.alphabet if start else None)
     truths, lines = sources.validation()
     torch.manual_seed(config.seed)
     network = ReaderNetwork(config.network, config.picture.height, len(sources.alphabet))
+    if start is not None:
+        network.load_state_dict(start.network.state_dict())
     network.to(run.accelerator.device)
     network.encoder.to(memory_format=torch.channels_last)
     answers = Answers([], [])
@@ -69,6 +74,21 @@ def train(config: ReadTrainingConfig, folder: Path, command: str, *, device: str
     loader = line_loader(sources.items(), stage.batch_size, config.seed)
     run.train("read", 0, stage, Ctc(network), groups, loader, validate, keep)
     return folder / "model"
+
+
+def _read_start(config: ReadTrainingConfig) -> Reader:
+    """The reader to begin with.
+
+    Raises:
+        ModelError: there is none, or it is something else.
+        ConfigError: it sees lines otherwise, or has another network.
+    """
+    start: Reader = load(str(config.start), "cpu", kinds=("read",))
+    for key in ("picture", "network"):
+        theirs = getattr(start.config, key)
+        if theirs != getattr(config, key):
+            raise ConfigError(f"start: {config.start} was trained with {key}: {theirs.model_dump()}; give it the same.")
+    return start
 
 
 def _keep(

@@ -36,6 +36,12 @@ def test_a_damaged_font_and_one_without_the_letters_are_left_out_and_said(tmp_pa
     assert sorted(Path(problem.partition(": ")[0]).name for problem in found.problems) == ["bad.ttf", "symbols.ttf"]
 
 
+@pytest.mark.skipif(not (FONTS / "LastResortHE-Regular.ttf").exists(), reason="this matplotlib has no such font")
+def test_a_font_of_boxes_for_all_letters_draws_none():
+    with pytest.raises(DataError, match="no font there"):
+        find_fonts([FONTS / "LastResortHE-Regular.ttf"], LETTERS)
+
+
 def test_no_usable_font_and_no_such_place_are_refused(tmp_path):
     with pytest.raises(DataError, match="no font there"):
         find_fonts([tmp_path], LETTERS)

@@ -87,12 +87,14 @@ class ReadTrainingConfig(TrainingConfig):
 
     Attributes:
         notes: for the model card: the data's licence, what the model is good and bad at; Markdown.
+        start: a reader to begin with, by name or folder; its alphabet is kept, network and picture must be its own.
         picture: how a line becomes the network's input.
     """
 
     kind: Literal["read"] = "read"
     purpose: str = "reads text lines"
     notes: str = ""
+    start: str | None = None
     data: LineData
     picture: LineTransform = Field(default_factory=lambda: LineTransform.model_validate({}))
     network: ReaderConfig = Field(default_factory=lambda: ReaderConfig.model_validate({}))

@@ -41,15 +41,20 @@ class Sources:
     painter: LinePainter | None
 
     @classmethod
-    def read(cls, config: ReadTrainingConfig, say: Say) -> "Sources":
-        """Read what a configuration names; `say` hears what is left out and why.
+    def read(cls, config: ReadTrainingConfig, say: Say, alphabet: Alphabet | None = None) -> "Sources":
+        """Read what a configuration names.
+
+        Args:
+            config: of the training.
+            say: hears what is left out and why.
+            alphabet: of the reader that the training begins with, if it does.
 
         Raises:
             DataError: no line, font or word can be used.
             ConfigError: the alphabet cannot be told.
         """
         learnt, held_out = _read_lines(config, say)
-        alphabet = _alphabet(config, learnt)
+        alphabet = alphabet or _alphabet(config, learnt)
         if learnt is not None:
             known = len(learnt.problems)
             learnt = learnt.within(alphabet, remove=config.data.strange == "remove")

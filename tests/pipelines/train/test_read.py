@@ -3,10 +3,11 @@ from pathlib import Path
 
 import matplotlib
 import pytest
+import torch
 import yaml
 from PIL import Image, ImageDraw, ImageFont
 
-from captioner.errors import DataError
+from captioner.errors import ConfigError, DataError
 from captioner.models.base import load
 from captioner.pipelines.train.command import train
 
@@ -97,3 +98,13 @@ def test_lines_of_one_print_cannot_be_learnt_from_and_validated_on(config, tmp_p
     (tmp_path / "lines.tsv").write_text("book0_0.png\tab\nbook0_3.png\tba\n")
     with pytest.raises(DataError, match=r"data\.val"):
         run(config, tmp_path / "run")
+
+
+def test_a_training_may_begin_with_another_reader(config, tmp_path):
+    first = run(config, tmp_path / "run", "stages.read.epochs=1")
+    folder = run(config, tmp_path / "more", f"start={first}", "stages.read.epochs=1", "stages.read.learning_rate=1e-9")
+    before, after = (load(each, "cpu").network.state_dict() for each in (first, folder))
+    trained = [name for name in before if "running" not in name and "tracked" not in name]
+    assert all(torch.allclose(before[name], after[name], atol=1e-3) for name in trained)
+    with pytest.raises(ConfigError, match=r"start: .* was trained with network"):
+        run(config, tmp_path / "other", f"start={first}", "network.hidden_size=9")
