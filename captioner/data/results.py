@@ -3,13 +3,17 @@
 Annotations stay as written and in the order of their file, as the official scorer takes them.
 """
 
+import csv
+import io
+import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
 from captioner.data.captions import Split, read_coco, read_json, read_karpathy
+from captioner.data.names import Names, parts_of
 from captioner.errors import DataError, UsageError
 
 
@@ -129,12 +133,18 @@ def _karpathy(images: Sequence[Any], path: Path, split: str) -> Annotations:
     )
 
 
-def read_results(path: Path) -> dict[int, str]:
-    """Read a COCO results file: the caption of each image id.
+def read_results(path: Path, references: Annotations | None = None) -> dict[int, str]:
+    """Read captions by image id: a COCO results file, or rows of paths and captions in JSON Lines or CSV.
+
+    Args:
+        path: of the file; `.jsonl` and `.csv` are rows as `captioner caption` writes them.
+        references: the annotated images, whose names tell which image a path is; rows need them.
 
     Raises:
         DataError: it is missing, cut short, empty, or holds something else or an image twice.
     """
+    if path.suffix.lower() in (".jsonl", ".csv"):
+        return _from_rows(path, references)
     content = read_json(path)
     if isinstance(content, dict) and "annotations" in content:
         raise DataError(f"{path}: annotations, not results, which are a list of image_id and caption.")
@@ -142,19 +152,69 @@ def read_results(path: Path) -> dict[int, str]:
         raise DataError(f"{path}: not COCO results, which are a list of image_id and caption.")
     if not content:
         raise DataError(f"{path}: an empty list; there is no caption to score.")
+    pairs = []
     for number, entry in enumerate(content):
         if not isinstance(entry, dict) or "image_id" not in entry or "caption" not in entry:
             keys = ", ".join(entry) if isinstance(entry, dict) else type(entry).__name__
             raise DataError(f"{path}: entry {number} has no image_id and caption, but {keys}; these are other results.")
-        image, caption = entry["image_id"], entry["caption"]
-        if not isinstance(image, int) or isinstance(image, bool):
-            raise DataError(f"{path}: entry {number} has image_id {image!r}, which is not an integer.")
+        image, caption = _image_id(entry["image_id"]), entry["caption"]
+        if image is None:
+            raise DataError(f"{path}: entry {number} has image_id {entry['image_id']!r}, which is not an integer.")
         if not isinstance(caption, str):
             raise DataError(f"{path}: the caption of image {image} is {caption!r}, which is not a text.")
-    twice = _twice(entry["image_id"] for entry in content)
+        pairs.append((image, caption))
+    return _once(pairs, path)
+
+
+def _image_id(value: Any) -> int | None:
+    """An image id, also as a text of digits such as `000000000042`; None if it is none."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _once(pairs: Sequence[tuple[int, str]], path: Path) -> dict[int, str]:
+    twice = _twice(image for image, _ in pairs)
     if twice:
         raise DataError(f"{path}: {some(twice)} captioned more than once; keep one caption each.")
-    return {entry["image_id"]: entry["caption"] for entry in content}
+    return dict(pairs)
+
+
+def _from_rows(path: Path, references: Annotations | None) -> dict[int, str]:
+    """Captions of the annotated images among rows; rows without a caption failed, and other images do not count."""
+    files = {} if references is None else references.files
+    names = Names(files)
+    pairs = []
+    for name, caption in _rows(path):
+        images = names.find(name, name) or names.find(name, parts_of(name)[-1] if parts_of(name) else name)
+        if len(images) > 1:
+            raise DataError(f"{path}: {name} may be {files[images[0]]} or {files[images[1]]}; give it with its folder.")
+        pairs += [(image, caption) for image in images]
+    if not pairs:
+        raise DataError(f"{path}: no row has a caption of an annotated image; give the annotations of these photos.")
+    return _once(pairs, path)
+
+
+def _rows(path: Path) -> Iterator[tuple[str, str]]:
+    """Paths and best captions."""
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
+        rows = (
+            list(csv.DictReader(io.StringIO(text, newline="")))
+            if path.suffix.lower() == ".csv"
+            else [json.loads(line) for line in text.split("\n") if line.strip()]
+        )
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    except (ValueError, RecursionError, csv.Error) as error:
+        raise DataError(f"{path}: not rows of JSON or of a table, or cut short ({error}).") from error
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict) or not isinstance(row.get("path"), str):
+            raise DataError(f"{path}: row {number} has no path; rows have path and caption.")
+        several = row.get("captions")
+        best = several[0] if isinstance(several, list) and several and isinstance(several[0], dict) else row
+        if isinstance(best.get("caption"), str) and not row.get("error"):
+            yield row["path"], best["caption"]
 
 
 def some(images: Sequence[int]) -> str:

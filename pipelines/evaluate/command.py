@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import sys
+from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from captioner import __version__
 from captioner.applications import run_command
+from captioner.data.names import Names, below, first_few, parts_of
 from captioner.data.results import Annotations, read_annotations, read_results, read_training, some
 from captioner.errors import DataError, ImageError, UsageError
 from captioner.metrics.diversity import diversity
@@ -20,6 +22,7 @@ from captioner.metrics.significance import bootstrap, compare, interval
 from captioner.pipelines.evaluate.options import EvaluateOptions
 from captioner.pipelines.evaluate.report import Comparison, Report, signature
 from captioner.pipelines.folder.inputs import find_inputs, identity
+from captioner.pipelines.folder.made import locations
 from captioner.text import ptb
 
 _PIPE_WIDTH = 200  # so that a table in a file keeps its columns
@@ -37,7 +40,7 @@ def evaluate(options: EvaluateOptions) -> int:
     photos = _find_photos(options.images, references) if options.images else {}
     source = options.results or options.output or Path(_default_output(options, references))
     if options.results:
-        hypotheses = read_results(options.results)
+        hypotheses = read_results(options.results, references)
     else:
         status = _caption(photos, references, source, options)
         if status == 130:
@@ -73,7 +76,7 @@ def _report(hypotheses: Mapping[int, str], source: Path, references: Annotations
     chosen = references.matched(hypotheses, source, allow_missing=options.allow_missing)
     other: Mapping[int, str] = {}
     if options.compare:
-        other = read_results(options.compare)
+        other = read_results(options.compare, references)
         theirs = references.matched(other, options.compare, allow_missing=options.allow_missing)
         common = {image: caption for image, caption in hypotheses.items() if image in theirs.captions}
         if not common:
@@ -111,17 +114,32 @@ def _find_photos(folder: Path, references: Annotations) -> dict[int, str]:
     if not folder.is_dir():
         raise UsageError(f"{folder}: there is no such folder of images.")
     wanted = {image: references.files[image] for image in references.captions}
-    found = {image: str(folder / name) for image, name in wanted.items() if (folder / name).is_file()}
-    if len(found) < len(wanted):
-        by_name = {os.path.basename(path): path for path in find_inputs([str(folder)], SUFFIXES).paths}
-        for image in wanted.keys() - found.keys():
-            path = by_name.get(os.path.basename(wanted[image]))
-            if path is not None:
-                found[image] = path
+    names = Names(wanted)
+    places: defaultdict[int, list[str]] = defaultdict(list)
+    paths: list[str] = []
+    with contextlib.suppress(UsageError):  # no photos at all is said below
+        paths = find_inputs([str(folder)], SUFFIXES).paths
+    for path in paths:
+        inner = below(path, [str(folder)])
+        images = names.find(identity(path), inner)
+        if len(images) > 1:
+            raise DataError(f"{path}: may be {wanted[images[0]]} or {wanted[images[1]]}; put it where its name says.")
+        for image in images:
+            places[image].append(path)
+    found: dict[int, str] = {}
+    for image, name in wanted.items():
+        parts = parts_of(name)
+        exact = folder.joinpath(*parts)
+        if ".." not in parts and not os.path.isabs(name) and exact.is_file():  # nothing from outside the folder
+            found[image] = str(exact)
+        elif len(places[image]) > 1:
+            raise DataError(f"{name}: may be {places[image][0]} or {places[image][1]}; leave one of them out.")
+        elif places[image]:
+            found[image] = places[image][0]
     if not found:
         first = next(iter(wanted.values()))
         raise UsageError(f"{folder}: none of the {len(wanted)} annotated photos is here, such as {first}.")
-    return {image: found[image] for image in wanted if image in found}
+    return found
 
 
 def _caption(photos: Mapping[int, str], references: Annotations, output: Path, options: EvaluateOptions) -> int:
@@ -130,7 +148,8 @@ def _caption(photos: Mapping[int, str], references: Annotations, output: Path, o
     if absent and not options.allow_missing:
         raise DataError(
             f"{options.images}: {some(absent)} of {len(references.captions)} not found, such as "
-            f"{references.files[absent[0]]}; add them, or score what is there with --allow-missing."
+            f"{first_few([references.files[image] for image in absent])}; add them, or score what is there with "
+            "--allow-missing."
         )
     return run_command(
         "caption",
@@ -141,6 +160,8 @@ def _caption(photos: Mapping[int, str], references: Annotations, output: Path, o
         lm=options.lm,
         lm_weight=options.lm_weight,
         quiet=options.quiet,
+        overwrite=options.overwrite,
+        retry=options.retry,
     )
 
 
@@ -148,7 +169,7 @@ def _default_output(options: EvaluateOptions, references: Annotations) -> str:
     """Names annotations, split and models: captions of another model, or version, are never taken for this one's."""
     parts = [options.annotations.name.partition(".")[0], references.split, *_name_and_digest(options.model)]
     if options.lm is not None:
-        parts += [*_name_and_digest(options.lm), str(options.lm_weight or "")]
+        parts += [*_name_and_digest(options.lm), "" if options.lm_weight is None else str(options.lm_weight)]
     return "-".join(filter(None, parts)) + ".jsonl"
 
 
@@ -163,8 +184,9 @@ def _name_and_digest(model: str) -> tuple[str, str]:
 
 
 def _captions_in(path: Path, photos: Mapping[int, str]) -> dict[int, str]:
-    rows = (json.loads(line) for line in path.read_bytes().splitlines())
-    captions = {identity(row["path"]): row["caption"] for row in rows if "caption" in row}
+    rows = [json.loads(line) for line in path.read_bytes().splitlines()]
+    places = locations(str(path), [row["path"] for row in rows])
+    captions = {place: row["caption"] for place, row in zip(places, rows, strict=True) if "caption" in row}
     return {image: captions[identity(photo)] for image, photo in photos.items() if identity(photo) in captions}
 
 

@@ -18,7 +18,9 @@ class EvaluateOptions:
     ]
     results: Annotated[
         Path | None,
-        typer.Option("--results", "-r", help="COCO results: a list of image_id and caption.  [default: --images']"),
+        typer.Option(
+            "--results", "-r", help="COCO results, or .jsonl or .csv of captioner caption.  [default: --images']"
+        ),
     ] = None
     images: Annotated[
         Path | None,
@@ -58,6 +60,10 @@ class EvaluateOptions:
     allow_missing: Annotated[
         bool, typer.Option("--allow-missing", help="Score what is there; the signature says so.")
     ] = False
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="With --images: caption all photos afresh.")] = False
+    retry: Annotated[bool, typer.Option("--retry", help="With --images: try again the photos that failed before.")] = (
+        False
+    )
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no table.")] = False
 
 

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from captioner import __version__
 from captioner.errors import UsageError
-from captioner.pipelines.folder.inputs import shown
+from captioner.pipelines.folder.inputs import identity, shown
 from captioner.pipelines.folder.row_file import WriteError, reason, replace_file
 
 _PLAIN = (".bmp", ".dib", ".pbm", ".pgm", ".pnm", ".ppm", ".tif", ".tiff")
@@ -193,6 +193,13 @@ class Journal:
             return
         except OSError as error:
             raise UsageError(f"{shown(self.path)}: cannot be read ({reason(error)}).") from error
+
+
+def locations(output: str, names: Sequence[str]) -> list[str]:
+    """Where the files of an output's rows lie, by the paths that all its rows name, in order."""
+    journal = Journal(output, {})
+    sources = [(name, journal.take(name)) for name in names]
+    return [identity(name) if source is None else source.location for name, source in sources]
 
 
 def made_by(models: Mapping[str, str | None], **options: Any) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def test_results_are_captions_by_image(write: Write) -> None:
         ({"a": 1}, "not COCO results"),
         ([1], "entry 0 has no image_id and caption, but int"),
         ([{"image_id": 1, "bbox": [0, 0, 1, 1]}], "entry 0 has no image_id and caption, but image_id, bbox"),
-        (results("1"), "image_id '1', which is not an integer"),
+        (results("one"), "image_id 'one', which is not an integer"),
         (results(True), "image_id True, which is not an integer"),
         (results(1, caption=None), "the caption of image 1 is None, which is not a text"),
         (results(1, 2, 1, 2), r"2 images \(1, 2\) captioned more than once"),
@@ -142,3 +142,23 @@ def test_images_without_caption_are_counted_and_left_out_only_when_allowed(write
     left = found.matched({2: "a"}, "r.json", allow_missing=True)
     assert (list(left.captions), left.missing) == ([2], 4)
     assert found.matched(dict.fromkeys(range(1, 6), "a"), "r.json", allow_missing=True).missing == 0
+
+
+def test_ids_may_be_texts_of_digits(write: Write) -> None:
+    assert read_results(write(results("1", "000000000002"))) == {1: "a dog", 2: "a dog"}
+    with pytest.raises(DataError, match=r"1 image \(1\) captioned more than once"):
+        read_results(write(results("1", 1)))
+
+
+def test_rows_that_were_written_are_results_by_the_annotated_names(write: Write) -> None:
+    images = [{"id": 11, "file_name": "2019/a.jpg"}, {"id": 22, "file_name": "2020/a.jpg"}]
+    texts = [{"id": image["id"], "image_id": image["id"], "caption": "x"} for image in images]
+    references = read_annotations(write({"images": images, "annotations": texts}))
+    rows = [{"path": "P/2020/a.jpg", "caption": "B."}, {"path": "P/2019/a.jpg", "captions": [{"caption": "A."}]}]
+    rows.append({"path": "P/c.jpg", "error": "not an image"})
+    path = write("".join(json.dumps(row) + "\n" for row in rows), "rows.jsonl")
+    assert read_results(path, references) == {22: "B.", 11: "A."}
+    path = write("path,caption\nP\\2020\\a.jpg,B.\n", "rows.csv")
+    assert read_results(path, references) == {22: "B."}
+    with pytest.raises(DataError, match=r"a\.jpg may be 2019/a\.jpg or 2020/a\.jpg"):
+        read_results(write("path,caption\na.jpg,B.\n", "rows.csv"), references)

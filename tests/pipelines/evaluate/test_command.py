@@ -221,3 +221,32 @@ def test_the_report_is_one_page_with_pictures_of_the_best_and_worst(run: Run, ma
     assert page.count('src="data:image/jpeg;base64,') == 4
     assert 'src="http' not in page
     assert "href=" not in page
+
+
+def test_photos_of_equal_names_are_known_by_their_folders_and_missing_ones_are_named(
+    run: Run, make_photos: Callable[..., Path], model_folder: Path
+) -> None:
+    Path("photos").mkdir()
+    make_photos(2, "photos/2019", "IMG_{}.jpg")
+    names = [f"{year}/IMG_{number}.jpg" for year in (2019, 2021) for number in (0, 1)]
+    write(
+        "annotations.json",
+        {
+            "images": [{"id": image, "file_name": name} for image, name in enumerate(names)],
+            "annotations": [{"id": image, "image_id": image, "caption": "A dog."} for image in range(4)],
+        },
+    )
+    found = run("--images", "photos", "--model", str(model_folder))
+    assert found.exit_code == 2
+    assert "2 images (2, 3) of 4 not found, such as 2021/IMG_0.jpg and 2021/IMG_1.jpg" in found.stderr
+
+
+def test_photos_outside_the_folder_are_not_read(run: Run, make_photos: Callable[..., Path], model_folder: Path) -> None:
+    make_photos(1, "private", "photo0001.jpg")
+    make_photos(1, "photos", "other.jpg")
+    content = annotations()
+    for image in content["images"]:
+        image["file_name"] = f"../private/photo{image['id']:04}.jpg"
+    write("annotations.json", content)
+    found = run("--images", "photos", "--model", str(model_folder))
+    assert "photos: none of the 4 annotated photos is here" in found.stderr
