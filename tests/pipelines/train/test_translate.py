@@ -1,0 +1,93 @@
+import gzip
+import json
+
+import pytest
+import yaml
+
+from captioner.errors import ConfigError, DataError
+from captioner.models.base import load
+from captioner.pipelines.train.command import train
+from captioner.training.record import Bar
+
+
+@pytest.fixture
+def config(tmp_path, sentence_pairs):
+    """A small translator's configuration, with a few pairs as text."""
+    for column, language in enumerate(["en", "de"]):
+        lines = "".join(f"{pair[column]}\n" for pair in sentence_pairs * 4)
+        (tmp_path / f"train.{language}.gz").write_bytes(gzip.compress(lines.encode()))
+        (tmp_path / f"val.{language}").write_text("".join(f"{pair[column]}\n" for pair in sentence_pairs))
+    (tmp_path / "pairs.tsv").write_text("".join(f"{source}\t{target}\n" for source, target in sentence_pairs * 4))
+    values = {
+        "kind": "translate",
+        "source": "en",
+        "target": "de",
+        "precision": "float32",
+        "checkpoint_steps": 3,
+        "data": {
+            "root": str(tmp_path),
+            "train": [{"source": "train.en.gz", "target": "train.de.gz"}],
+            "valid": {"small": {"source": "val.en", "target": "val.de"}},
+            "pieces": 100,
+        },
+        "reader": {"hidden_size": 8, "dropout": 0.1},
+        "decoder": {"unit": "gru", "hidden_size": 16, "embedding_size": 12, "heads": 4, "dropout": 0.1},
+        "search": {"beam_size": 2, "max_length": 20},
+        "stages": {"cross_entropy": {"epochs": 3, "batch_size": 4, "learning_rate": 0.01}},
+    }
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def run(config, folder, *overrides, resume=False):
+    return train(config, overrides, folder, resume=resume, device="cpu")
+
+
+def losses(folder):
+    lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return [line["loss"] for line in lines if "loss" in line]
+
+
+def test_a_training_leaves_a_translator_with_its_scores_and_card(config, tmp_path):
+    model = load(run(config, tmp_path / "run"), "cpu")
+    assert (model.config.source, model.config.target) == ("en", "de")
+    assert set(model.config.scores["small valid"]) == {"BLEU", "chrF"}
+    assert "Learnt from: 12 pairs of train.en.gz, train.de.gz" in (tmp_path / "run/model/README.md").read_text()
+    assert losses(tmp_path / "run")[-1] < losses(tmp_path / "run")[0]
+
+
+def test_a_table_gives_the_same_training_as_two_files(config, tmp_path):
+    run(config, tmp_path / "files")
+    run(config, tmp_path / "table", "data.train=[{table: pairs.tsv}]")
+    assert losses(tmp_path / "table") == losses(tmp_path / "files")
+
+
+def test_an_interrupted_run_continues_with_exactly_the_losses_of_an_uninterrupted_one(config, tmp_path, monkeypatch):
+    run(config, tmp_path / "whole")
+    steps = []
+
+    def stop(self, loss, count, advance=Bar.advance):
+        steps.append(loss)
+        if len(steps) == 5:  # between two checkpoints
+            raise KeyboardInterrupt
+        advance(self, loss, count)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Bar, "advance", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, tmp_path / "cut")
+    run(config, tmp_path / "cut", resume=True)
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+
+
+def test_files_that_slipped_are_refused_before_training(config, tmp_path):
+    (tmp_path / "train.de.gz").write_bytes(gzip.compress(b"Ein Mann.\n"))
+    with pytest.raises(DataError, match=r"train\.en\.gz has 12 lines, but .*train\.de\.gz has 1; .* at line "):
+        run(config, tmp_path / "run")
+
+
+@pytest.mark.parametrize("files", ["{source: train.en.gz}", "{source: a, target: b, table: c}", "{}"])
+def test_pairs_are_two_files_or_a_table(config, tmp_path, files):
+    with pytest.raises(ConfigError, match="name either source and target, or table"):
+        run(config, tmp_path / "run", f"data.train=[{files}]")
