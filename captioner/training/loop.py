@@ -281,4 +281,4 @@ def _last_checkpoint(folder: Path) -> Path | None:
 
 
 def _read_progress(checkpoint: Path) -> dict[str, Any]:
-    return dict(json.loads((checkpoint / "progress.json").read_text()))
+    return dict(json.loads((checkpoint / "progress.json").read_text(encoding="utf-8")))

@@ -53,7 +53,7 @@ class MetricsLogger:
         self.path = folder / "metrics.jsonl"
         self.lines = [line for line in _read(self.path) if line["step"] <= step]
         temporary = self.path.with_suffix(".part")
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in self.lines))
+        temporary.write_text("".join(json.dumps(line) + "\n" for line in self.lines), encoding="utf-8")
         temporary.replace(self.path)
         self.board: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
@@ -63,7 +63,7 @@ class MetricsLogger:
             return
         line = {"step": step, "stage": stage, "epoch": epoch, **values}
         self.lines.append(line)
-        with self.path.open("a") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         for name, value in _flat(values):
             self.board.add_scalar(f"{stage}/{name}", value, step)
@@ -163,7 +163,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     lines = []
-    for text in path.read_text().splitlines():
+    for text in path.read_text(encoding="utf-8").splitlines():
         try:
             lines.append(json.loads(text))
         except ValueError:  # the line that a killed run was writing

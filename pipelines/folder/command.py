@@ -87,7 +87,10 @@ def _silent_codecs() -> Iterator[None]:
         return
     python = sys.stderr
     saved = os.dup(number)
-    with open(os.devnull, "w") as nowhere, open(saved, "w", encoding=python.encoding, errors=python.errors) as ours:
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
+        open(saved, "w", encoding=python.encoding, errors=python.errors) as ours,
+    ):
         try:
             os.dup2(nowhere.fileno(), number)
             sys.stderr = ours

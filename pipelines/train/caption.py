@@ -104,7 +104,7 @@ class CaptionTraining:
             if len(ends) > 1:
                 self._average(ends)
             else:
-                self._read(ends[0]).save(final, (self.folder / ends[0] / "README.md").read_text())
+                self._read(ends[0]).save(final, (self.folder / ends[0] / "README.md").read_text(encoding="utf-8"))
         return final
 
     def _read(self, stage: str) -> Captioner:
