@@ -1,6 +1,6 @@
 """What context buys a reader of text lines: mlp, tanh, lstm and gru, one and two directions, one and two layers.
 
-    python benchmarks/read_units.py FRAKTUR [--model fraktur] [--lines 800] [--epochs 6] [--hidden 100]
+    python benchmarks/read_units.py FRAKTUR [--model fraktur] [--units lstm gru] [--lines 800] [--epochs 6]
 
 FRAKTUR is a folder with train.tsv and val.tsv. The CNN is that of a trained reader and stays as it is, so every network
 reads the same columns; the recurrent network and what reads its states are trained afresh, each for as many epochs.
@@ -86,6 +86,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", default="fraktur")
+    parser.add_argument("--units", nargs="+", choices=UNITS, default=UNITS)
     parser.add_argument("--lines", type=int, default=800)
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--hidden", type=int, default=100)
@@ -97,7 +98,7 @@ def main():
     learnt, held_out = read_columns(model, chosen), read_columns(model, val.lines)
     print(f"{len(chosen)} lines, {options.epochs} epochs, states of {options.hidden}; CER on {len(val.lines)} lines")
     print("| unit | directions | layers | CER | 95 % interval | seconds |\n| --- | --- | --- | --- | --- | --- |")
-    for unit in UNITS:
+    for unit in options.units:
         for layers in (1, 2):
             for bidirectional in (False, True):
                 if unit == "mlp" and bidirectional:
