@@ -38,7 +38,7 @@ class CaptionOptions(FolderOptions):
         "en"
     )
     beam_size: Annotated[int | None, typer.Option(min=1, help="Hypotheses kept.  [default: the model's]")] = None
-    num_captions: Annotated[int, typer.Option(min=1, help="Captions for each image.")] = 1
+    num_captions: Annotated[int, typer.Option(min=1, max=10_000, help="Captions for each image.")] = 1
     max_length: Annotated[int | None, typer.Option(min=1, help="Maximum words.  [default: the model's]")] = None
     frames: Annotated[
         int | None,

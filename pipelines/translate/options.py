@@ -35,7 +35,7 @@ class TranslateOptions:
         str | None, typer.Option(help="A translator: a model folder, or hf-hub:owner/name.  [default: by --to]")
     ] = None
     beam_size: Annotated[int | None, typer.Option(min=1, help="Hypotheses kept.  [default: the model's]")] = None
-    num_captions: Annotated[int, typer.Option(min=1, help="Translations of each sentence.")] = 1
+    num_captions: Annotated[int, typer.Option(min=1, max=10_000, help="Translations of each sentence.")] = 1
     device: Device = "auto"
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start outputs afresh.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False
