@@ -102,6 +102,8 @@ class Report:
             "intervals": {name: list(each) for name, each in self.intervals.items()},
             "diversity": {name: value for name, value in asdict(self.diversity).items() if value is not None},
         }
+        if self.remarks:
+            report["remarks"] = self.remarks
         if self.references.missing:
             report["missing"] = self.references.missing
         if self.comparison is not None:
@@ -123,7 +125,7 @@ class Report:
         spread = Table(box=None, show_header=False, pad_edge=False)
         for label, value in self._diversity_rows():
             spread.add_row(Text(label, style="dim"), value)
-        return Group(table, Text(), spread, Text())
+        return Group(table, Text(), spread, *(Text(remark, style="yellow") for remark in self.remarks), Text())
 
     def as_html(self, pictures: Mapping[int, bytes]) -> str:
         """The report as a page in one file.
@@ -149,6 +151,20 @@ class Report:
         pieces = page.split("<!--")  # each begins with a part's name, so that parts cannot be taken for names
         filled = [parts[name] + rest for name, _, rest in (piece.partition("-->") for piece in pieces[1:])]
         return "".join([pieces[0], *filled])
+
+    @cached_property
+    def remarks(self) -> list[str]:
+        """Why a score is 0 by its definition, whatever the captions say; the official scorer gives 0 too."""
+        remarks = []
+        if len(self.captions) == 1 and "CIDEr" in self.scores.totals:
+            remarks.append(
+                "CIDEr of one image is 0 by definition: it weighs words by how few images have them, and here all do."
+            )
+        if "Bleu_4" in self.scores.totals:
+            longest = max((len(line.split()) for line in self.scores.lines), default=0)
+            if longest < 4:
+                remarks.append(f"BLEU-{longest + 1} and above are 0: no caption has more than {longest} words.")
+        return remarks
 
     @cached_property
     def remarkable(self) -> tuple[Sequence[int], Sequence[int]]:

@@ -250,3 +250,17 @@ def test_photos_outside_the_folder_are_not_read(run: Run, make_photos: Callable[
     write("annotations.json", content)
     found = run("--images", "photos", "--model", str(model_folder))
     assert "photos: none of the 4 annotated photos is here" in found.stderr
+
+
+def test_scores_that_are_0_by_definition_say_why(run: Run) -> None:
+    write("results.json", results({1: "Dog."}))
+    report = json.loads(run("-r", "results.json", "--allow-missing", "--json", "-").stdout)
+    assert (report["CIDEr"], round(report["Bleu_4"], 6)) == (0, 0)
+    assert report["remarks"][0].startswith("CIDEr of one image is 0 by definition")
+    assert report["remarks"][1] == "BLEU-2 and above are 0: no caption has more than 1 words."
+    assert "CIDEr of one image is 0" in run("-r", "results.json", "--allow-missing").stdout
+    assert "remarks" not in json.loads(
+        run(
+            "-r", "results.json", "--compare", "results.json", "--json", "-", "--allow-missing", "--metrics", "rouge"
+        ).stdout
+    )
