@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import torch
 from accelerate import PartialState
+from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list, gather_object
 
 from captioner.errors import CaptionerError, UsageError
@@ -44,6 +45,8 @@ def join(device: str) -> torch.device:
         logging.disable(logging.WARNING)  # the main process warns
     if chosen.index is not None:
         torch.cuda.set_device(chosen)  # accelerate knows only the current one
+    if not several:
+        AcceleratorState._reset_state(reset_partial_state=True)  # an earlier training's device and precision
     state = PartialState(cpu=chosen.type == "cpu", timeout=PATIENCE)
     return state.device if several else chosen
 

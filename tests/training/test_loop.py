@@ -242,6 +242,12 @@ def test_without_validation_photos_the_remedy_is_named(write_config, tmp_path):
         run(config, tmp_path / "run", "data.sets={only: {captions: train.json, photos: [photos]}}")
 
 
+def test_a_training_may_follow_another_of_other_precision(write_config, tmp_path):
+    language = {"language": {"epochs": 1, "batch_size": 16, "learning_rate": 0.01}}
+    for precision in ("float32", "bfloat16"):
+        run(write_config(stages=language, precision=precision), tmp_path / precision)
+
+
 def test_no_stage_is_an_error(write_config, tmp_path):
     with pytest.raises(ConfigError, match="language, cross_entropy, fine_tune, self_critical"):
         run(write_config(stages={}), tmp_path / "run")
