@@ -31,7 +31,7 @@ class ImageStore:
     """Finds files by name in folders (searched recursively, zip files in them too) and in zip files.
 
     A name is a path relative to one of the given folders or to the root of a zip file; a path that is not found so is
-    looked up by its last part alone. May be shared by threads, pickled, and used after a fork.
+    looked up by as much of its end as there is. May be shared by threads, pickled, and used after a fork.
 
     Args:
         paths: folders and zip files, or one of them. Links to folders are followed, each folder once; links that lead
@@ -55,7 +55,7 @@ class ImageStore:
         self._open_archives()
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and (name in self._places or _base(name) in self._by_base)
+        return isinstance(name, str) and (name in self._places or bool(self._candidates(name)))
 
     def __len__(self) -> int:
         return len(self._places)
@@ -90,16 +90,17 @@ class ImageStore:
     def _find(self, name: str) -> _Place:
         if name in self._places:
             return self._places[name]
-        candidates = self._by_base.get(_base(name), [])
-        if len(candidates) > 1:
-            candidates = [key for key in candidates if key.endswith("/" + name) or name.endswith("/" + key)]
+        candidates = self._candidates(name)
         if len(candidates) != 1:
             where = ", ".join(map(str, self.paths))
-            found = (
-                "several files have this name; give their folder too" if _base(name) in self._by_base else "not found"
-            )
+            found = "several files have this name; give their folder too" if candidates else "not found"
             raise DataError(f"{name}: {found} (in {where}).")
         return self._places[candidates[0]]
+
+    def _candidates(self, name: str) -> list[str]:
+        """Files whose path ends as the name does or the other way round; 2021/1.jpg is not 2019/1.jpg."""
+        found = self._by_base.get(_base(name), [])
+        return [key for key in found if f"/{key}".endswith(f"/{name}") or f"/{name}".endswith(f"/{key}")]
 
     def _add(self, key: str, place: _Place) -> None:
         # the first of the given paths wins, so that a folder can override what a zip file holds

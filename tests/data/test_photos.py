@@ -148,3 +148,14 @@ def test_a_photo_deleted_meanwhile_is_reported(folder):
     (folder / "b.jpg").unlink()
     with pytest.raises(ImageError, match=r"b\.jpg: cannot be read"):
         store.read("b.jpg")
+
+
+def test_photos_in_folders_of_other_names_are_other_photos(tmp_path):
+    for year in ("2019", "2020"):
+        (tmp_path / "photos" / year).mkdir(parents=True)
+        (tmp_path / "photos" / year / "IMG_1.jpg").write_bytes(year.encode())
+    store = ImageStore([tmp_path / "photos"])
+    assert "2021/IMG_1.jpg" not in store
+    assert store.read("photos/2020/IMG_1.jpg").tobytes() == b"2020"
+    with pytest.raises(DataError, match="several files"):
+        store.read("IMG_1.jpg")
