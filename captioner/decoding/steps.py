@@ -77,8 +77,8 @@ class DecodingConfig:
             raise UsageError(f"min_length is {self.min_length}, more than max_length, which is {self.max_length}.")
         if not self.temperature > 0:
             raise UsageError(f"temperature is {self.temperature}; it must be above 0 (beam_size=1 is greedy search).")
-        if self.temperature < 0.001:  # logits divided by less exceed what float32 holds
-            raise UsageError(f"temperature is {self.temperature}; it must be at least 0.001.")
+        if self.temperature < 0.0001:  # logits divided by less exceed what float32 holds
+            raise UsageError(f"temperature is {self.temperature}; it must be at least 0.0001.")
         if not 0 < self.top_p <= 1:
             raise UsageError(f"top_p is {self.top_p}; it must be above 0 and at most 1.")
         if self.seed is not None and not -(2**63) <= self.seed < 2**63:
@@ -94,7 +94,7 @@ class DecodingConfig:
 
 _MOST = {
     "beam_size": 10_000,
-    "num_captions": 10_000,
+    "num_captions": 100_000,
     "min_length": 10_000,
     "max_length": 10_000,
     "length_penalty": 100,

@@ -27,7 +27,7 @@ from captioner.errors import UsageError
         ({"beam_size": 10**9}, "beam_size is 1e\\+09; it must be at most 10,000"),
         ({"max_length": 10**30}, "max_length is 1e\\+30; it must be at most 10,000"),
         ({"length_penalty": float("inf")}, "length_penalty is inf; it must be at most 100"),
-        ({"method": "sample", "temperature": 1e-300}, "temperature is 1e-300; it must be at least 0.001"),
+        ({"method": "sample", "temperature": 1e-300}, "temperature is 1e-300; it must be at least 0.0001"),
         ({"method": "sample", "temperature": float("inf")}, "temperature is inf; it must be at most 1,000"),
         ({"method": "sample", "seed": 2**63}, "it must be a number of 64 bits"),
     ],
