@@ -16,6 +16,7 @@ class HeldRows:
         output: the output's path.
         made_by: what makes rows from now on, told by a `Journal`; None for an output that has none.
         retry: rows of inputs that failed are made again.
+        stamps: of the inputs that are no files, as they are now, by `identity`.
 
     Raises:
         UsageError: the journal is something else.
@@ -26,8 +27,15 @@ class HeldRows:
         changed: rows that are made again because their files have changed.
     """
 
-    def __init__(self, output: str, made_by: Mapping[str, Any] | None, *, retry: bool) -> None:
-        self.output, self.retry = output, retry
+    def __init__(
+        self,
+        output: str,
+        made_by: Mapping[str, Any] | None,
+        *,
+        retry: bool,
+        stamps: Mapping[str, Stamp] | None = None,
+    ) -> None:
+        self.output, self.retry, self.stamps = output, retry, stamps or {}
         self.journal = None if made_by is None else Journal(output, made_by)
         self.done: dict[str, bool] = {}
         self.unknown = self.changed = 0
@@ -75,7 +83,7 @@ class HeldRows:
         failed = self.done.get(location)
         if failed is None:
             return None
-        changed = location in self._sources and self._sources[location][1].has_changed()
+        changed = location in self._sources and self._has_changed(location)
         if changed or (failed and self.retry):
             self.changed += changed
             del self.done[location]
@@ -117,6 +125,10 @@ class HeldRows:
         if not self.unknown:
             return []
         return [f"{shown(self.output)}: nothing tells what made {self.unknown} of its rows; they are kept as done"]
+
+    def _has_changed(self, location: str) -> bool:
+        source = self._sources[location][1]
+        return self.stamps[location] != source.stamp if location in self.stamps else source.has_changed()
 
     def _follow(self, path: str, location: str) -> None:
         """A file that has moved, perhaps with all its folder, keeps its row."""

@@ -14,7 +14,7 @@ from typing import Any
 from captioner.errors import UsageError
 from captioner.pipelines.folder.held import HeldRows
 from captioner.pipelines.folder.inputs import identity, shown
-from captioner.pipelines.folder.made import Source
+from captioner.pipelines.folder.made import Source, Stamp
 from captioner.pipelines.folder.records import Record, Writer, to_json
 from captioner.pipelines.folder.row_file import RowFile
 
@@ -27,6 +27,7 @@ class FileRows(Writer):
         overwrite: start afresh.
         retry: make rows of inputs that failed anew.
         made_by: what makes the rows, see `made.made_by`; None if nobody will ask.
+        stamps: of the inputs that are no files, as they are now, by `identity`.
         layout: head, between and tail of `RowFile`.
 
     Raises:
@@ -40,13 +41,14 @@ class FileRows(Writer):
         overwrite: bool,
         retry: bool = False,
         made_by: Mapping[str, Any] | None = None,
+        stamps: Mapping[str, Stamp] | None = None,
         **layout: bytes,
     ) -> None:
         super().__init__()
         self.file = RowFile(path, **layout)
         self._begun = False
         try:
-            self.held = HeldRows(path, made_by, retry=retry)
+            self.held = HeldRows(path, made_by, retry=retry, stamps=stamps)
             self.done = self.held.done
             if not overwrite and os.path.getsize(path):
                 self.held.check()

@@ -11,9 +11,11 @@ from rich.console import Console
 from captioner.errors import DataError, UsageError
 from captioner.pipelines.folder.command import run_folder_command
 from captioner.pipelines.folder.inputs import Inputs, find_inputs, identity, shown
+from captioner.pipelines.folder.made import asked_of, made_by
 from captioner.pipelines.folder.outputs import Outputs, Writer, writer_of
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.translate.documents import STANDARD_INPUT, SUFFIXES, Document, named, read_document
+from captioner.pipelines.translate.made import RowJournal
 from captioner.pipelines.translate.options import TranslateOptions
 from captioner.pipelines.translate.outputs import (
     AlignmentPages,
@@ -41,7 +43,7 @@ def translate(options: TranslateOptions) -> int:
     rows = {row.name: row for document in documents for row in document.rows}
     found = Inputs(list(rows), problems)
     console = Console(stderr=True)
-    outputs = Outputs(_writers(options, documents))
+    outputs = Outputs(_writers(options, model, documents))
 
     def work(todo: Sequence[str], meter: Meter, summary: Summary) -> None:
         from captioner.models.base import load
@@ -71,7 +73,7 @@ def _read(arguments: Sequence[str]) -> tuple[list[Document], list[tuple[str, str
     return documents, problems
 
 
-def _writers(options: TranslateOptions, documents: Sequence[Document]) -> list[Writer]:
+def _writers(options: TranslateOptions, model: str, documents: Sequence[Document]) -> list[Writer]:
     if not options.outputs:
         return [Stream(documents)]
     keys = [identity(path) for path in options.outputs or []]
@@ -80,12 +82,17 @@ def _writers(options: TranslateOptions, documents: Sequence[Document]) -> list[W
     rows = [row for document in documents for row in document.rows]
     kinds = {document.kind for document in documents}
     several = options.num_captions > 1
+    beam_size = options.beam_size or asked_of(model, "search").get("beam_size")
+    made = made_by({"model": model}, beam_size=beam_size, num_captions=options.num_captions)
+
+    def journal(path: str) -> RowJournal:
+        return RowJournal(path, made, rows)
 
     def table(path: str) -> Writer:
         columns = {document.columns or tuple(rows[0].fields) for document in documents}
         if "json" in kinds or len(columns) > 1 or several:
             raise UsageError(f"{shown(path)}: a table has one form of row and one translation a sentence; use .jsonl.")
-        return Table(path, rows, columns.pop() if columns else (), overwrite=options.overwrite)
+        return Table(path, journal(path), columns.pop() if columns else (), overwrite=options.overwrite)
 
     def subtitles(path: str) -> Writer:
         if len(documents) != 1 or SUFFIXES[_suffix(path)] != documents[0].kind or several:
@@ -93,18 +100,18 @@ def _writers(options: TranslateOptions, documents: Sequence[Document]) -> list[W
                 f"{shown(path)}: subtitles are the translation of one {_suffix(path)} file, one for each cue; .jsonl "
                 "holds anything."
             )
-        return TranslatedSubtitles(path, documents[0], overwrite=options.overwrite)
+        return TranslatedSubtitles(path, documents[0], journal(path), overwrite=options.overwrite)
 
     def choices(path: str) -> dict[str, Callable[[], Writer]]:
         if any(identity(path) == identity(document.path) for document in documents):
             raise UsageError(f"{shown(path)}: is an input and an output; choose another output.")
         return {
-            ".txt": lambda: Lines(path, rows, overwrite=options.overwrite),
-            ".jsonl": lambda: TranslatedRows(path, rows, overwrite=options.overwrite),
+            ".txt": lambda: Lines(path, journal(path), overwrite=options.overwrite),
+            ".jsonl": lambda: TranslatedRows(path, journal(path), overwrite=options.overwrite),
             ".csv": partial(table, path),
             ".srt": partial(subtitles, path),
             ".vtt": partial(subtitles, path),
-            ".html": lambda: AlignmentPages(path, "Translations", overwrite=options.overwrite),
+            ".html": lambda: AlignmentPages(path, "Translations", rows, overwrite=options.overwrite, made_by=made),
         }
 
     return [writer_of(path, choices(path)) for path in options.outputs or []]

@@ -10,18 +10,20 @@ from typing import Any
 from captioner.errors import UsageError
 from captioner.pipelines.folder.inputs import identity, shown
 from captioner.pipelines.folder.outputs import JsonRows, Record, Writer, to_json
-from captioner.pipelines.folder.row_file import RowFile, WriteError, reason
+from captioner.pipelines.folder.row_file import RowFile, WriteError, reason, replace_file
 from captioner.pipelines.gallery.pages import Gallery
 from captioner.pipelines.translate.documents import ADDED, Document, Row
+from captioner.pipelines.translate.made import RowJournal, stamp_of_row
 
 
 class TranslatedRows(JsonRows):
     """JSON Lines: each row as it was read, with its translation; continues a file whose rows are of the same input."""
 
-    def __init__(self, path: str, rows: Sequence[Row], *, overwrite: bool) -> None:
-        self.rows = rows
-        self.names = {row.name for row in rows}
+    def __init__(self, path: str, journal: RowJournal, *, overwrite: bool) -> None:
+        self.journal, self.rows = journal, journal.rows
+        self.names = {row.name for row in self.rows}
         super().__init__(path, overwrite=overwrite)
+        _keep(self.journal, len(self.done), self.file)
 
     def row(self, record: Record) -> Mapping[str, Any] | None:
         """The fields; an input that could not be read at all has no rows."""
@@ -38,16 +40,53 @@ class TranslatedRows(JsonRows):
             raise KeyError(place)
         return identity(self.rows[place].name)
 
+    def append(self, rows: Sequence[tuple[Record, Mapping[str, Any], bytes]]) -> None:
+        """Append records with their rows and what is written of these."""
+        self.journal.add(len(self.done), len(rows))
+        super().append(rows)
 
-class Lines(Writer):
+    def notes(self) -> list[str]:
+        """What people should know of the rows that are there."""
+        return self.journal.notes()
+
+    def close(self) -> None:
+        """Write through to the disk."""
+        super().close()
+        self.journal.close()
+
+
+class _InOrder(Writer):
+    """What text and tables share: a file and its journal."""
+
+    file: RowFile
+    journal: RowJournal
+
+    def append(self, records: Sequence[Record], lines: Sequence[bytes]) -> None:
+        """Append what is written of records."""
+        self.journal.add(len(self.done), len(records))
+        self.file.append(lines)
+        self.done.update({identity(record.path): record.error is not None for record in records})
+
+    def notes(self) -> list[str]:
+        """What people should know of the rows that are there."""
+        return self.journal.notes()
+
+    def close(self) -> None:
+        """Write through to the disk."""
+        self.file.close()
+        self.journal.close()
+
+
+class Lines(_InOrder):
     """Text with a translation a line, an empty one where there is none.
 
     Raises:
         UsageError: the file cannot be written, or has more lines than the inputs.
     """
 
-    def __init__(self, path: str, rows: Sequence[Row], *, overwrite: bool) -> None:
+    def __init__(self, path: str, journal: RowJournal, *, overwrite: bool) -> None:
         super().__init__()
+        self.journal, rows = journal, journal.rows
         self.names = [row.name for row in rows]
         self.file = RowFile(path)
         whole = [] if overwrite else [line for line in self.file.lines() if line.endswith(b"\n")]
@@ -56,6 +95,7 @@ class Lines(Writer):
                 f"{shown(path)}: has {len(whole)} lines, but there are {len(rows)} to translate; choose another "
                 "output, or --overwrite."
             )
+        _keep(journal, len(whole), self.file)
         self.file.start(sum(map(len, whole)) - 1, len(whole))
         self.done = {identity(name): False for name in self.names[: len(whole)]}
 
@@ -63,20 +103,15 @@ class Lines(Writer):
         """Append lines."""
         names = set(self.names)
         chosen = [record for record in records if record.path in names]
-        self.file.append([_line(record).encode() for record in chosen])
-        self.done.update({identity(record.path): record.error is not None for record in chosen})
-
-    def close(self) -> None:
-        """Write through to the disk."""
-        self.file.close()
+        self.append(chosen, [_line(record).encode() for record in chosen])
 
 
-class Table(Writer):
+class Table(_InOrder):
     """Comma-separated rows with their own columns and the translations'.
 
     Args:
         path: of the file.
-        rows: that will be written.
+        journal: of the rows that will be written.
         columns: of the rows.
         overwrite: start afresh.
 
@@ -84,8 +119,9 @@ class Table(Writer):
         UsageError: the file cannot be written, or its rows are not of these inputs.
     """
 
-    def __init__(self, path: str, rows: Sequence[Row], columns: Sequence[str], *, overwrite: bool) -> None:
+    def __init__(self, path: str, journal: RowJournal, columns: Sequence[str], *, overwrite: bool) -> None:
         super().__init__()
+        self.journal, rows = journal, journal.rows
         added = [place.translation for row in rows[:1] for place in row.places] or ["translation"]
         self.names = {row.name for row in rows}
         self.columns = [*columns, *added, *(name for name in ("warning", "error") if name not in columns)]
@@ -100,6 +136,7 @@ class Table(Writer):
                         "choose another output, or --overwrite."
                     )
                 end, count = offset, count + 1
+        _keep(journal, max(count - 1, 0), self.file)
         self.file.start(end - 1, count)
         if not count:
             self.file.append([_csv_line(self.columns)])
@@ -109,12 +146,7 @@ class Table(Writer):
         """Append rows."""
         chosen = [record for record in records if record.path in self.names]
         cells = [[json_row(record).get(name, "") for name in self.columns] for record in chosen]
-        self.file.append([_csv_line(each) for each in cells])
-        self.done.update({identity(record.path): record.error is not None for record in chosen})
-
-    def close(self) -> None:
-        """Write through to the disk."""
-        self.file.close()
+        self.append(chosen, [_csv_line(each) for each in cells])
 
 
 class TranslatedSubtitles(Writer):
@@ -123,15 +155,16 @@ class TranslatedSubtitles(Writer):
     Args:
         path: of the file.
         document: the one input.
+        journal: of its cues.
         overwrite: replace a file that exists; otherwise it is taken for done.
 
     Raises:
         UsageError: the file cannot be written.
     """
 
-    def __init__(self, path: str, document: Document, *, overwrite: bool) -> None:
+    def __init__(self, path: str, document: Document, journal: RowJournal, *, overwrite: bool) -> None:
         super().__init__()
-        self.path = path
+        self.path, self.journal = path, journal
         self.blocks: dict[str, str | None] = dict.fromkeys(row.name for row in document.rows)
         folder = os.path.dirname(path) or "."
         if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
@@ -139,6 +172,7 @@ class TranslatedSubtitles(Writer):
         if os.path.exists(path) and os.path.exists(document.path) and os.path.samefile(path, document.path):
             raise UsageError(f"{shown(path)}: is the input itself; choose another output.")
         if not overwrite and os.path.exists(path) and os.path.getsize(path) > 0:
+            self.journal.keep(len(document.rows))
             self.done = {identity(name): False for name in self.blocks}
 
     def write(self, records: Sequence[Record]) -> None:
@@ -151,21 +185,25 @@ class TranslatedSubtitles(Writer):
         whole = [each for each in blocks if each is not None]
         if len(whole) < len(blocks):
             return
-        part = f"{self.path}.part"
         try:
-            with open(part, "w", encoding="utf-8", newline="\n") as file:
-                file.write("\n\n".join(whole) + "\n")
-            os.replace(part, self.path)
+            replace_file(self.path, ["\n\n".join(whole).encode(), b"\n"])
         except OSError as error:
-            if os.path.exists(part):
-                os.unlink(part)
             raise WriteError(f"{shown(self.path)}: cannot be written ({reason(error)}).") from error
+        self.journal.add(0, len(whole))
+        self.journal.close()
+
+    def notes(self) -> list[str]:
+        """What people should know of the subtitles that are there."""
+        return self.journal.notes()
 
 
 class AlignmentPages(Gallery):
     """An HTML page of sentences and translations, with lines between the words that belong together."""
 
     template = "translations.html"
+
+    def __init__(self, path: str, title: str, rows: Sequence[Row], **options: Any) -> None:
+        super().__init__(path, title, stamps={identity(row.name): stamp_of_row(row) for row in rows}, **options)
 
     def row(self, record: Record) -> Mapping[str, Any]:
         """The words, and the alignment as bytes."""
@@ -192,6 +230,14 @@ class Stream(Writer):
             elif kind is not None:
                 sys.stdout.buffer.write(to_json(json_row(record)) + b"\n")
         sys.stdout.buffer.flush()
+
+
+def _keep(journal: RowJournal, count: int, file: RowFile) -> None:
+    try:
+        journal.keep(count)
+    except UsageError:
+        file.abandon()
+        raise
 
 
 def json_row(record: Record) -> dict[str, Any]:

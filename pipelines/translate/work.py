@@ -14,6 +14,7 @@ from captioner.pipelines.folder.outputs import Outputs, Record
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.folder.stages import defer_sigint
 from captioner.pipelines.translate.documents import Row
+from captioner.pipelines.translate.made import stamp_of_row
 
 FIRST = 64
 TOGETHER = 1024
@@ -71,7 +72,8 @@ def _record(row: Row, found: Sequence[Sequence[Translation]], wanted: int) -> Re
         fields = row.with_added((_several(translations) for translations in found), "translations")
     warnings = dict.fromkeys(several[0].warning for several in found if several[0].warning)
     pairs = [_pair(several[0]) for several in found if several[0].alignment is not None]
-    return Record(row.name, fields, error=row.error, warning="; ".join(warnings) or None, picture=pairs)
+    warning = "; ".join(warnings) or None
+    return Record(row.name, fields, error=row.error, warning=warning, picture=pairs, stamp=stamp_of_row(row))
 
 
 def _several(translations: Sequence[Translation]) -> list[dict[str, Any]]:

@@ -238,3 +238,56 @@ def test_a_language_without_a_model_names_those_there_are(tmp_path):
     (tmp_path / "a.txt").write_text(TEXT)
     with pytest.raises(UsageError, match="no model in the package that translates into 'tlh', but into: "):
         translate(TranslateOptions(inputs=[str(tmp_path / "a.txt")], to="tlh"))
+
+
+@pytest.mark.parametrize("name", ["b.txt", "b.jsonl", "b.csv", "b.html"])
+def test_translations_of_another_model_or_other_options_are_not_mixed(run, make_translator, tmp_path, name):
+    (tmp_path / "a.txt").write_text(TEXT)
+    run("a.txt", outputs=[name])
+    before = (tmp_path / name).read_bytes()
+    with pytest.raises(UsageError, match=r"made with beam_size \d+, and now it is beam_size 7"):
+        run("a.txt", outputs=[name], beam_size=7)
+    assert (tmp_path / name).read_bytes() == before
+    assert run("a.txt", outputs=[name], beam_size=7, overwrite=True) == 0
+    assert run("a.txt", outputs=[name], beam_size=7) == 0
+
+
+def test_subtitles_of_another_model_are_refused(run, tmp_path):
+    (tmp_path / "a.vtt").write_text(CUES)
+    run("a.vtt", outputs=["b.vtt"])
+    with pytest.raises(UsageError, match="they are not mixed"):
+        run("a.vtt", outputs=["b.vtt"], beam_size=7)
+    (tmp_path / "a.vtt").write_text(CUES.replace("woman", "man"))
+    with pytest.raises(UsageError, match=r"row 4 was made of another text than a\.vtt:4 is now"):
+        run("a.vtt", outputs=["b.vtt"])
+
+
+def test_a_text_that_has_changed_where_it_was_translated_is_refused_and_one_that_has_grown_is_continued(run, tmp_path):
+    (tmp_path / "a.txt").write_text(TEXT)
+    run("a.txt", outputs=["b.txt"])
+    (tmp_path / "a.txt").write_text(TEXT + "A dog.\n")
+    assert run("a.txt", outputs=["b.txt"]) == 0
+    assert len((tmp_path / "b.txt").read_text().splitlines()) == 5
+    (tmp_path / "a.txt").write_text(TEXT.replace("bicycle", "horse") + "A dog.\n")
+    with pytest.raises(UsageError, match=r"b\.txt: row 1 was made of another text than a\.txt:1 is now"):
+        run("a.txt", outputs=["b.txt"])
+
+
+def test_a_page_gets_anew_what_has_changed(run, tmp_path):
+    (tmp_path / "a.txt").write_text(TEXT)
+    run("a.txt", outputs=["b.html"])
+    (tmp_path / "a.txt").write_text(TEXT.replace("woman", "man"))
+    run("a.txt", outputs=["b.html"])
+    data = json.loads(re.search(r'id="rows">(.*?)</script>', (tmp_path / "b.html").read_text(), re.S)[1])
+    assert sorted(row["path"] for row in data) == [f"a.txt:{place}" for place in range(1, 5)]
+    assert [row["pairs"][0]["source"] for row in data if row["path"] == "a.txt:4"] == [["A", "man", "reads."]]
+
+
+def test_rows_of_which_nothing_tells_what_made_them_are_kept_and_it_is_said(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("A man.\nA dog.\n")
+    (tmp_path / "b.txt").write_text("Ein Mann.\n")
+    result = CliRunner().invoke(app, ["translate", "a.txt", "--model", model, "-o", "b.txt"])
+    assert result.exit_code == 0
+    assert "b.txt: nothing tells what made 1 of its rows; they are kept as done" in result.output
+    assert (tmp_path / "b.txt").read_text().startswith("Ein Mann.\n")
