@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from captioner.data.files import read_member
+from captioner.data.ids import ImageId, image_id
 from captioner.data.photos import ImageStore
 from captioner.errors import DataError
 from captioner.text.ptb import tokenize
@@ -29,14 +30,14 @@ class CaptionedImage:
     """One photo and what people wrote about it.
 
     Attributes:
-        id: the annotation file's number for the photo; unique in one file only (`file_name` is unique everywhere).
+        id: the annotation file's number or name for the photo; unique in one file only, as `file_name` is everywhere.
         file_name: as the annotation file says, with its folder if given.
         split: the part of the data set it belongs to.
         captions: as written, none of zero words.
         tokens: the PTB tokens of each caption.
     """
 
-    id: int
+    id: ImageId
     file_name: str
     split: Split
     captions: tuple[str, ...]
@@ -190,7 +191,7 @@ def read_coco(content: Any, path: Path) -> Any:
         coco.createIndex()
     if len(coco.imgs) < len(content["images"]):
         raise DataError(f"{path}: some image ids occur twice in images; each image has one entry.")
-    strangers = [str(image_id) for image_id in coco.imgToAnns if image_id not in coco.imgs]
+    strangers = [str(image) for image in coco.imgToAnns if image not in coco.imgs]
     if strangers:
         raise DataError(f"{path}: annotations name {_list(strangers, 'image id')} that images does not list.")
     return coco
@@ -201,12 +202,15 @@ def _check_coco(content: Any, path: Path) -> None:
         raise DataError(f"{path}: a list, as COCO results are; captions files hold images and annotations.")
     if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in ("images", "annotations")):
         raise DataError(f"{path}: neither COCO captions (images and annotations) nor a Karpathy split file.")
+    numbered = all(isinstance(entry, dict) and "id" in entry for entry in content["annotations"])
     for entry in content["images"]:
-        if not isinstance(entry, dict) or not isinstance(entry.get("file_name"), str) or not _has_id(entry):
-            raise DataError(f"{path}: every image needs an id, an integer, and a file_name; found {_brief(entry)}.")
-    for entry in content["annotations"]:
-        if not isinstance(entry, dict) or "image_id" not in entry or "id" not in entry:
-            raise DataError(f"{path}: every annotation needs an id and an image_id; found {_brief(entry)}.")
+        if not isinstance(entry, dict) or not isinstance(entry.get("file_name"), str) or _id_in(entry, "id") is None:
+            raise DataError(f"{path}: every image needs an id and a file_name; found {_brief(entry)}.")
+    for number, entry in enumerate(content["annotations"]):
+        if not isinstance(entry, dict) or _id_in(entry, "image_id") is None:
+            raise DataError(f"{path}: every annotation needs an image_id; found {_brief(entry)}.")
+        if not numbered:  # nothing refers to them
+            entry["id"] = number
         if not isinstance(entry.get("caption"), str):
             raise DataError(
                 f"{path}: annotation {entry['id']} has no caption but {', '.join(sorted(entry))}; this is another kind "
@@ -214,13 +218,21 @@ def _check_coco(content: Any, path: Path) -> None:
             )
 
 
-def _read_coco(content: Any, path: Path, split: Split) -> Iterator[tuple[int, str, Split, list[str]]]:
+def _id_in(entry: dict[str, Any], key: str) -> ImageId | None:
+    """An entry's id, which it has in one form from now on."""
+    found = image_id(entry.get(key))
+    if found is not None:
+        entry[key] = found
+    return found
+
+
+def _read_coco(content: Any, path: Path, split: Split) -> Iterator[tuple[ImageId, str, Split, list[str]]]:
     coco = read_coco(content, path)
-    for image_id, image in coco.imgs.items():
-        yield image_id, image["file_name"], split, [entry["caption"] for entry in coco.imgToAnns[image_id]]
+    for number, image in coco.imgs.items():
+        yield number, image["file_name"], split, [entry["caption"] for entry in coco.imgToAnns[number]]
 
 
-def read_karpathy(images: list[Any], path: Path) -> Iterator[tuple[int, str, Split, list[str]]]:
+def read_karpathy(images: list[Any], path: Path) -> Iterator[tuple[ImageId, str, Split, list[str]]]:
     """Read the images of Karpathy's JSON: id, file name, split and captions as written.
 
     Raises:
@@ -233,7 +245,7 @@ def read_karpathy(images: list[Any], path: Path) -> Iterator[tuple[int, str, Spl
                 name = f"{image['filepath']}/{name}"
             split = "train" if image["split"] == "restval" else image["split"]
             captions = [sentence["raw"] for sentence in image["sentences"]]
-            image_id = int(image.get("cocoid", image.get("imgid", number)))
+            given = image_id(image.get("cocoid", image.get("imgid", number)))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise DataError(
                 f"{path}: image {number} is not a Karpathy entry, which has filename, split and sentences with raw "
@@ -243,10 +255,10 @@ def read_karpathy(images: list[Any], path: Path) -> Iterator[tuple[int, str, Spl
             raise DataError(f"{path}: image {number} has a raw caption that is not a text.")
         if split not in get_args(Split):
             raise DataError(f"{path}: image {number} has split {split!r}; known are train, restval, val and test.")
-        yield image_id, name, cast(Split, split), captions
+        yield number if given is None else given, name, cast(Split, split), captions
 
 
-def assemble(entries: Iterable[tuple[int, str, Split, list[str]]], path: Path) -> CaptionSet:
+def assemble(entries: Iterable[tuple[ImageId, str, Split, list[str]]], path: Path) -> CaptionSet:
     """A set of (id, file name, split, captions as written): tokenises them, and leaves out what holds no word.
 
     Raises:
@@ -255,12 +267,12 @@ def assemble(entries: Iterable[tuple[int, str, Split, list[str]]], path: Path) -
     images = []
     wordless: list[str] = []
     bare: list[str] = []
-    for image_id, name, split, written in entries:
+    for number, name, split, written in entries:
         pairs = [(caption.strip(), tuple(tokenize(caption))) for caption in written]
         kept = [(caption, tokens) for caption, tokens in pairs if tokens]
         wordless += [name] * (len(pairs) - len(kept))
         if kept:
-            images.append(CaptionedImage(image_id, name, split, *map(tuple, zip(*kept, strict=True))))
+            images.append(CaptionedImage(number, name, split, *map(tuple, zip(*kept, strict=True))))
         else:
             bare.append(name)
     if not images:
@@ -276,10 +288,6 @@ def _list(names: Sequence[str], noun: str) -> str:
     """`3 photos (a.jpg, b.jpg, ...)`."""
     shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
     return f"{len(names)} {noun}{'s' if len(names) > 1 else ''} ({shown})"
-
-
-def _has_id(entry: dict[str, Any]) -> bool:
-    return isinstance(entry.get("id"), int)
 
 
 def _brief(entry: Any) -> str:

@@ -3,9 +3,6 @@
 Annotations stay as written and in the order of their file, as the official scorer takes them.
 """
 
-import csv
-import io
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,8 +10,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 from captioner.data.captions import Split, read_coco, read_json, read_karpathy
+from captioner.data.ids import ImageId, image_id
 from captioner.data.names import Names, parts_of
+from captioner.data.tables import Table, even, read_json_lines, read_parquet, read_texts, split_rows
 from captioner.errors import DataError, UsageError
+
+_ROW_COLUMNS = ("path", "caption", "captions", "error")
 
 
 @dataclass(frozen=True)
@@ -31,13 +32,13 @@ class Annotations:
     """
 
     source: Path
-    captions: Mapping[int, Sequence[str]]
-    files: Mapping[int, str]
+    captions: Mapping[ImageId, Sequence[str]]
+    files: Mapping[ImageId, str]
     split: str | None = None
     missing: int = 0
     training: Sequence[str] | None = field(default=None, repr=False)
 
-    def matched(self, results: Mapping[int, str], source: object, *, allow_missing: bool = False) -> "Annotations":
+    def matched(self, results: Mapping[ImageId, str], source: object, *, allow_missing: bool = False) -> "Annotations":
         """The references of the images in `results`.
 
         Args:
@@ -107,7 +108,7 @@ def _is_karpathy(content: Any) -> bool:
     return isinstance(images, list) and bool(images) and isinstance(images[0], dict) and "sentences" in images[0]
 
 
-def _training(entries: Iterable[tuple[int, str, Split, list[str]]]) -> list[str]:
+def _training(entries: Iterable[tuple[ImageId, str, Split, list[str]]]) -> list[str]:
     return [text for _, _, part, texts in entries if part == "train" for text in texts]
 
 
@@ -133,17 +134,18 @@ def _karpathy(images: Sequence[Any], path: Path, split: str) -> Annotations:
     )
 
 
-def read_results(path: Path, references: Annotations | None = None) -> dict[int, str]:
-    """Read captions by image id: a COCO results file, or rows of paths and captions in JSON Lines or CSV.
+def read_results(path: Path, references: Annotations | None = None) -> dict[ImageId, str]:
+    """Read captions by image id: a COCO results file, or rows of paths and captions in JSON Lines, CSV or Parquet.
 
     Args:
-        path: of the file; `.jsonl` and `.csv` are rows as `captioner caption` writes them.
-        references: the annotated images, whose names tell which image a path is; rows need them.
+        path: of the file; `.jsonl`, `.csv`, `.tsv` and `.parquet` are rows as `captioner caption` writes them.
+        references: the annotated images, whose names tell which image a path is; rows need them, and so do results
+            that name images by their files.
 
     Raises:
         DataError: it is missing, cut short, empty, or holds something else or an image twice.
     """
-    if path.suffix.lower() in (".jsonl", ".csv"):
+    if path.suffix.lower() in (".jsonl", ".csv", ".tsv", ".parquet"):
         return _from_rows(path, references)
     content = read_json(path)
     if isinstance(content, dict) and "annotations" in content:
@@ -157,39 +159,51 @@ def read_results(path: Path, references: Annotations | None = None) -> dict[int,
         if not isinstance(entry, dict) or "image_id" not in entry or "caption" not in entry:
             keys = ", ".join(entry) if isinstance(entry, dict) else type(entry).__name__
             raise DataError(f"{path}: entry {number} has no image_id and caption, but {keys}; these are other results.")
-        image, caption = _image_id(entry["image_id"]), entry["caption"]
+        image, caption = image_id(entry["image_id"]), entry["caption"]
         if image is None:
-            raise DataError(f"{path}: entry {number} has image_id {entry['image_id']!r}, which is not an integer.")
+            raise DataError(
+                f"{path}: entry {number} has image_id {entry['image_id']!r}, which is neither a whole number nor a "
+                "text."
+            )
         if not isinstance(caption, str):
             raise DataError(f"{path}: the caption of image {image} is {caption!r}, which is not a text.")
         pairs.append((image, caption))
-    return _once(pairs, path)
+    return _once(_by_name(pairs, references, path), path)
 
 
-def _image_id(value: Any) -> int | None:
-    """An image id, also as a text of digits such as `000000000042`; None if it is none."""
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def _by_name(
+    pairs: Sequence[tuple[ImageId, str]], references: Annotations | None, path: Path
+) -> Sequence[tuple[ImageId, str]]:
+    """Results that name images by their files, by the ids of these; others are as they were."""
+    if references is None or any(image in references.captions for image, _ in pairs):
+        return pairs
+    names = Names(references.files)
+    found = [(_find(names, str(image), references.files, path), caption) for image, caption in pairs]
+    return [(images[0], caption) for images, caption in found] if all(images for images, _ in found) else pairs
 
 
-def _once(pairs: Sequence[tuple[int, str]], path: Path) -> dict[int, str]:
+def _find(names: Names[ImageId], name: str, files: Mapping[ImageId, str], path: Path) -> list[ImageId]:
+    """The image that a name is of; none, or one."""
+    images = names.find(name, name) or names.find(name, parts_of(name)[-1] if parts_of(name) else name)
+    if len(images) > 1:
+        raise DataError(f"{path}: {name} may be {files[images[0]]} or {files[images[1]]}; give it with its folder.")
+    return images
+
+
+def _once(pairs: Sequence[tuple[ImageId, str]], path: Path) -> dict[ImageId, str]:
     twice = _twice(image for image, _ in pairs)
     if twice:
         raise DataError(f"{path}: {some(twice)} captioned more than once; keep one caption each.")
     return dict(pairs)
 
 
-def _from_rows(path: Path, references: Annotations | None) -> dict[int, str]:
+def _from_rows(path: Path, references: Annotations | None) -> dict[ImageId, str]:
     """Captions of the annotated images among rows; rows without a caption failed, and other images do not count."""
     files = {} if references is None else references.files
     names = Names(files)
     pairs = []
     for name, caption in _rows(path):
-        images = names.find(name, name) or names.find(name, parts_of(name)[-1] if parts_of(name) else name)
-        if len(images) > 1:
-            raise DataError(f"{path}: {name} may be {files[images[0]]} or {files[images[1]]}; give it with its folder.")
-        pairs += [(image, caption) for image in images]
+        pairs += [(image, caption) for image in _find(names, name, files, path)]
     if not pairs:
         raise DataError(f"{path}: no row has a caption of an annotated image; give the annotations of these photos.")
     return _once(pairs, path)
@@ -197,19 +211,10 @@ def _from_rows(path: Path, references: Annotations | None) -> dict[int, str]:
 
 def _rows(path: Path) -> Iterator[tuple[str, str]]:
     """Paths and best captions."""
-    try:
-        text = path.read_text(encoding="utf-8-sig", errors="surrogateescape")
-        rows = (
-            list(csv.DictReader(io.StringIO(text, newline="")))
-            if path.suffix.lower() == ".csv"
-            else [json.loads(line) for line in text.split("\n") if line.strip()]
-        )
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from error
-    except (ValueError, RecursionError, csv.Error) as error:
-        raise DataError(f"{path}: not rows of JSON or of a table, or cut short ({error}).") from error
-    for number, row in enumerate(rows, 1):
-        if not isinstance(row, dict) or not isinstance(row.get("path"), str):
+    table = _read_table(path)
+    for number, cells in enumerate(table.rows, 1):
+        row = dict(zip(table.columns, cells, strict=True))
+        if not isinstance(row.get("path"), str):
             raise DataError(f"{path}: row {number} has no path; rows have path and caption.")
         several = row.get("captions")
         best = several[0] if isinstance(several, list) and several and isinstance(several[0], dict) else row
@@ -217,11 +222,23 @@ def _rows(path: Path) -> Iterator[tuple[str, str]]:
             yield row["path"], best["caption"]
 
 
-def some(images: Sequence[int]) -> str:
+def _read_table(path: Path) -> Table:
+    if path.suffix.lower() == ".jsonl":
+        return read_json_lines(path)
+    if path.suffix.lower() == ".parquet":
+        return read_parquet(path, lambda names: [name for name in names if name in _ROW_COLUMNS])
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    rows = split_rows(read_texts(path, "surrogateescape"), delimiter, path) or [[]]
+    if "path" not in rows[0]:
+        raise DataError(f"{path}: no column path; rows have path and caption.")
+    return even(rows[1:], rows[0], len(rows[0]) - 1, delimiter)
+
+
+def some(images: Sequence[ImageId]) -> str:
     """`3 images (1, 2, 3)`, or the first three of more."""
     shown = ", ".join(map(str, images[:3])) + (", ..." if len(images) > 3 else "")
     return f"{len(images)} image{'s' if len(images) > 1 else ''} ({shown})"
 
 
-def _twice(images: Iterable[int]) -> list[int]:
+def _twice(images: Iterable[ImageId]) -> list[ImageId]:
     return [image for image, count in Counter(images).items() if count > 1]

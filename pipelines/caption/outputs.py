@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from captioner.data.ids import ImageId, image_id
 from captioner.data.names import Names, below
 from captioner.errors import UsageError
 from captioner.pipelines.folder.inputs import identity, shown
@@ -86,17 +87,17 @@ class CocoResults(JsonRows):
         return image
 
 
-def coco_ids(images: Sequence[str], annotations: str | None, folders: Sequence[str] = ()) -> dict[str, int]:
+def coco_ids(images: Sequence[str], annotations: str | None, folders: Sequence[str] = ()) -> dict[str, ImageId]:
     """Each image's COCO id, by `identity`; see `CocoResults`."""
     files = {} if annotations is None else _annotated(annotations)
     names = Names(files)
-    ids: dict[str, int] = {}
-    owners: dict[int, str] = {}
+    ids: dict[str, ImageId] = {}
+    owners: dict[ImageId, str] = {}
     unknown = []
     for image in images:
         if annotations is None:
             match = _COCO_NAME.search(os.path.basename(image))
-            numbers = [int(match[1])] if match else []
+            numbers: list[ImageId] = [int(match[1])] if match else []
         else:
             numbers = names.find(identity(image), below(image, folders))
         if not numbers:
@@ -120,10 +121,11 @@ def coco_ids(images: Sequence[str], annotations: str | None, folders: Sequence[s
     return ids
 
 
-def _annotated(path: str) -> dict[int, str]:
+def _annotated(path: str) -> dict[ImageId, str]:
     try:
         images = json.loads(Path(path).read_bytes())["images"]
-        return {int(image["id"]): str(image["file_name"]) for image in images}
+        # results name an image as its annotations do, also where that is a text
+        return {image["id"]: str(image["file_name"]) for image in images if image_id(image["id"]) is not None}
     except OSError as error:
         raise UsageError(f"{shown(path)}: cannot be read ({reason(error)}).") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from captioner import __version__
 from captioner.applications import run_command
+from captioner.data.ids import ImageId
 from captioner.data.names import Names, below, first_few, parts_of
 from captioner.data.results import Annotations, read_annotations, read_results, read_training, some
 from captioner.errors import DataError, ImageError, UsageError
@@ -71,10 +72,12 @@ def _check(options: EvaluateOptions) -> None:
             raise UsageError(f"{path}: there is no folder {path.parent} to write to.")
 
 
-def _report(hypotheses: Mapping[int, str], source: Path, references: Annotations, options: EvaluateOptions) -> Report:
+def _report(
+    hypotheses: Mapping[ImageId, str], source: Path, references: Annotations, options: EvaluateOptions
+) -> Report:
     """Score captions, and those of the other system on the same images."""
     chosen = references.matched(hypotheses, source, allow_missing=options.allow_missing)
-    other: Mapping[int, str] = {}
+    other: Mapping[ImageId, str] = {}
     if options.compare:
         other = read_results(options.compare, references)
         theirs = references.matched(other, options.compare, allow_missing=options.allow_missing)
@@ -103,7 +106,7 @@ def _report(hypotheses: Mapping[int, str], source: Path, references: Annotations
     )
 
 
-def _find_photos(folder: Path, references: Annotations) -> dict[int, str]:
+def _find_photos(folder: Path, references: Annotations) -> dict[ImageId, str]:
     """The annotated photos in a folder, by id: under the annotation's own path, or by name anywhere below.
 
     Raises:
@@ -115,7 +118,7 @@ def _find_photos(folder: Path, references: Annotations) -> dict[int, str]:
         raise UsageError(f"{folder}: there is no such folder of images.")
     wanted = {image: references.files[image] for image in references.captions}
     names = Names(wanted)
-    places: defaultdict[int, list[str]] = defaultdict(list)
+    places: defaultdict[ImageId, list[str]] = defaultdict(list)
     paths: list[str] = []
     with contextlib.suppress(UsageError):  # no photos at all is said below
         paths = find_inputs([str(folder)], SUFFIXES).paths
@@ -126,7 +129,7 @@ def _find_photos(folder: Path, references: Annotations) -> dict[int, str]:
             raise DataError(f"{path}: may be {wanted[images[0]]} or {wanted[images[1]]}; put it where its name says.")
         for image in images:
             places[image].append(path)
-    found: dict[int, str] = {}
+    found: dict[ImageId, str] = {}
     for image, name in wanted.items():
         parts = parts_of(name)
         exact = folder.joinpath(*parts)
@@ -142,7 +145,7 @@ def _find_photos(folder: Path, references: Annotations) -> dict[int, str]:
     return found
 
 
-def _caption(photos: Mapping[int, str], references: Annotations, output: Path, options: EvaluateOptions) -> int:
+def _caption(photos: Mapping[ImageId, str], references: Annotations, output: Path, options: EvaluateOptions) -> int:
     """Caption photos into a JSON Lines file, which an interrupted run continues; returns the exit status."""
     absent = [image for image in references.captions if image not in photos]
     if absent and not options.allow_missing:
@@ -183,14 +186,14 @@ def _name_and_digest(model: str) -> tuple[str, str]:
     return Path(model).name, digest.hexdigest()[:8]
 
 
-def _captions_in(path: Path, photos: Mapping[int, str]) -> dict[int, str]:
+def _captions_in(path: Path, photos: Mapping[ImageId, str]) -> dict[ImageId, str]:
     rows = [json.loads(line) for line in path.read_bytes().splitlines()]
     places = locations(str(path), [row["path"] for row in rows])
     captions = {place: row["caption"] for place, row in zip(places, rows, strict=True) if "caption" in row}
     return {image: captions[identity(photo)] for image, photo in photos.items() if identity(photo) in captions}
 
 
-def _thumbnails(report: Report, photos: Mapping[int, str]) -> dict[int, bytes]:
+def _thumbnails(report: Report, photos: Mapping[ImageId, str]) -> dict[ImageId, bytes]:
     """Small copies of the photos that the report shows."""
     from captioner.pipelines.gallery.thumbnails import THUMBNAIL, thumbnail
     from captioner.vision.images import read

@@ -19,7 +19,7 @@ class EvaluateOptions:
     results: Annotated[
         Path | None,
         typer.Option(
-            "--results", "-r", help="COCO results, or .jsonl or .csv of captioner caption.  [default: --images']"
+            "--results", "-r", help="COCO results, or .jsonl, .csv or .parquet of captions.  [default: --images']"
         ),
     ] = None
     images: Annotated[

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from captioner import __version__
+from captioner.data.ids import ImageId
 from captioner.data.results import Annotations
 from captioner.metrics.diversity import Diversity
 from captioner.metrics.ngrams import Floats
@@ -85,7 +86,7 @@ class Report:
     """
 
     source: str
-    captions: Mapping[int, str]
+    captions: Mapping[ImageId, str]
     references: Annotations
     scores: Scores
     intervals: Mapping[str, tuple[float, float]]
@@ -127,7 +128,7 @@ class Report:
             spread.add_row(Text(label, style="dim"), value)
         return Group(table, Text(), spread, *(Text(remark, style="yellow") for remark in self.remarks), Text())
 
-    def as_html(self, pictures: Mapping[int, bytes]) -> str:
+    def as_html(self, pictures: Mapping[ImageId, bytes]) -> str:
         """The report as a page in one file.
 
         Args:
@@ -210,15 +211,16 @@ class Report:
             for image, *values in zip(self.scores.ids, *columns, strict=True)
         ]
 
-    def _card(self, place: int, pictures: Mapping[int, bytes]) -> str:
+    def _card(self, place: int, pictures: Mapping[ImageId, bytes]) -> str:
         image = self.scores.ids[place]
         jpeg = pictures.get(image)
         picture = "" if jpeg is None else f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}">'
         scores = " · ".join(f"{name} {self.scores.per_image[name][place]:.3f}" for name in self._shown_metrics)
         references = "".join(f"<li>{html.escape(text)}</li>" for text in self.references.captions[image])
+        name = html.escape(f"{self.references.files[image]}, image {image}")
         return (
             f"<article>{picture}<h3>{html.escape(self.captions[image]) or '<i>no words</i>'}</h3><ul>{references}</ul>"
-            f"<footer>{scores}<br>{html.escape(self.references.files[image])}, image {image}</footer></article>"
+            f"<footer>{scores}<br>{name}</footer></article>"
         )
 
 

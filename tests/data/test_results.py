@@ -85,8 +85,9 @@ def test_results_are_captions_by_image(write: Write) -> None:
         ({"a": 1}, "not COCO results"),
         ([1], "entry 0 has no image_id and caption, but int"),
         ([{"image_id": 1, "bbox": [0, 0, 1, 1]}], "entry 0 has no image_id and caption, but image_id, bbox"),
-        (results("one"), "image_id 'one', which is not an integer"),
-        (results(True), "image_id True, which is not an integer"),
+        (results(""), "image_id '', which is neither a whole number nor a text"),
+        (results(True), "image_id True, which is neither a whole number nor a text"),
+        (results(1.5), r"image_id 1\.5, which is neither a whole number nor a text"),
         (results(1, caption=None), "the caption of image 1 is None, which is not a text"),
         (results(1, 2, 1, 2), r"2 images \(1, 2\) captioned more than once"),
     ],
@@ -148,6 +149,44 @@ def test_ids_may_be_texts_of_digits(write: Write) -> None:
     assert read_results(write(results("1", "000000000002"))) == {1: "a dog", 2: "a dog"}
     with pytest.raises(DataError, match=r"1 image \(1\) captioned more than once"):
         read_results(write(results("1", 1)))
+
+
+def test_ids_may_be_any_texts_and_annotations_need_no_numbers_of_their_own(write: Write) -> None:
+    content = coco(1, 2)
+    for image in content["images"]:
+        image["id"] = f"img-{image['id']}"
+    for annotation in content["annotations"]:
+        annotation["image_id"] = f"img-{annotation['image_id']}"
+        del annotation["id"]
+    references = read_annotations(write(content))
+    assert dict(references.captions) == {"img-1": ["A dog.", "."], "img-2": ["A dog.", "."]}
+    assert read_results(write(results("img-2", "img-1"), "r.json"), references) == {"img-2": "a dog", "img-1": "a dog"}
+
+
+def test_annotations_and_results_may_write_one_number_differently(write: Write) -> None:
+    content = coco(42)
+    content["images"][0]["id"] = "000000000042"
+    content["annotations"][0]["image_id"] = 42.0
+    references = read_annotations(write(content))
+    assert references.matched(read_results(write(results("42"), "r.json")), "r.json").captions == {42: ["A dog.", "."]}
+
+
+def test_results_may_name_images_by_their_files(write: Write) -> None:
+    references = read_annotations(write(coco(5, 3)))
+    assert read_results(write(results("5.jpg", "photos\\3.jpg"), "r.json"), references) == {5: "a dog", 3: "a dog"}
+    with pytest.raises(DataError, match=r"1 image \(7\.jpg\) not annotated"):
+        references.matched(read_results(write(results(5, "7.jpg"), "r.json"), references), "r.json")
+
+
+def test_rows_in_parquet_are_results(tmp_path: Path, write: Write) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    columns = {"path": ["P/5.jpg", "P/3.jpg"], "caption": ["A dog.", None], "error": [None, "broken"]}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "rows.parquet")
+    assert read_results(tmp_path / "rows.parquet", read_annotations(write(coco(5, 3)))) == {5: "A dog."}
+    (tmp_path / "cut.parquet").write_bytes((tmp_path / "rows.parquet").read_bytes()[:-9])
+    with pytest.raises(DataError, match=r"cut\.parquet: not a Parquet file that can be read"):
+        read_results(tmp_path / "cut.parquet", read_annotations(write(coco(5, 3))))
 
 
 def test_rows_that_were_written_are_results_by_the_annotated_names(write: Write) -> None:

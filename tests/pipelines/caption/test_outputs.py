@@ -34,6 +34,18 @@ def test_coco_ids_come_from_annotations(tmp_path):
     assert json.loads((tmp_path / "r.json").read_bytes()) == [{"image_id": 9, "caption": "A dog."}]
 
 
+def test_ids_that_are_texts_are_written_as_the_annotations_have_them_and_continued(tmp_path):
+    images = [{"id": "img-9", "file_name": "my dog.jpg"}, {"id": "0010", "file_name": "cat.jpg"}]
+    (tmp_path / "a.json").write_text(json.dumps({"images": images}))
+    paths = ["x/my dog.jpg", "x/cat.jpg"]
+    writer = CocoResults(str(tmp_path / "r.json"), paths, str(tmp_path / "a.json"), overwrite=False)
+    writer.write([Record(path, DOG) for path in paths])
+    writer.close()
+    assert [row["image_id"] for row in json.loads((tmp_path / "r.json").read_bytes())] == ["img-9", "0010"]
+    again = CocoResults(str(tmp_path / "r.json"), paths, str(tmp_path / "a.json"), overwrite=False)
+    assert again.done == {identity(path): False for path in paths}
+
+
 def test_failures_are_not_in_coco_results_and_are_tried_again(tmp_path):
     images = ["000000000001.jpg", "000000000002.jpg"]
     writer = CocoResults(str(tmp_path / "r.json"), images, None, overwrite=False)

@@ -223,6 +223,24 @@ def test_the_report_is_one_page_with_pictures_of_the_best_and_worst(run: Run, ma
     assert "href=" not in page
 
 
+def test_images_may_be_known_by_texts_and_results_be_of_any_form(run: Run) -> None:
+    content = annotations()
+    for image in content["images"]:
+        image["id"] = f"<{image['id']}>"
+    for annotation in content["annotations"]:
+        annotation["image_id"] = f"<{annotation['image_id']}>"
+    write("named.json", content)
+    write("named_results.json", [{"image_id": f"<{image}>", "caption": text} for image, text in FOUND.items()])
+    write("rows.csv", "path,caption\n" + "".join(f"P/photo{image:04}.jpg,{text}\n" for image, text in FOUND.items()))
+    totals = score(FOUND, CAPTIONS).totals
+    for results_of in ("named_results.json", "rows.csv"):
+        report = json.loads(run("-a", "named.json", "-r", results_of, "--json", "-", "--html", "report.html").stdout)
+        assert {name: report[name] for name in totals} == totals
+        page = Path("report.html").read_text(encoding="utf-8")
+        assert "image &lt;1&gt;" in page
+        assert "<1>" not in page
+
+
 def test_photos_of_equal_names_are_known_by_their_folders_and_missing_ones_are_named(
     run: Run, make_photos: Callable[..., Path], model_folder: Path
 ) -> None:

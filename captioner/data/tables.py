@@ -1,0 +1,176 @@
+"""Rows that other programs wrote: tables separated by commas, tabs, semicolons or bars, JSON Lines, and Parquet files.
+
+Cells are texts in tables, and whatever they are in the others. What a column means is for the caller to say.
+"""
+
+import codecs
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from captioner.data.files import read_unpacked
+from captioner.data.parquet import open_parquet
+from captioner.errors import DataError
+
+DELIMITERS = {"\t": "tabs", ",": "commas", "|": "bars", ";": "semicolons"}
+"""What separates cells, and its name."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows with their columns.
+
+    Attributes:
+        columns: names; empty where a table of texts does not name them.
+        rows: with as many cells as there are columns, None for what a row lacks.
+        broken: the numbers of lines that had too few cells, and are left out.
+    """
+
+    columns: tuple[str, ...]
+    rows: Sequence[Sequence[Any]]
+    broken: tuple[int, ...] = ()
+
+
+def read_texts(path: Path, errors: str = "strict") -> str:
+    """The text of a file in UTF-8, or in UTF-16 with its mark at the beginning, possibly gzipped.
+
+    Args:
+        path: of the file.
+        errors: what to do with other bytes, as Python's `decode` takes it.
+
+    Raises:
+        DataError: it cannot be read, or is another encoding.
+    """
+    try:
+        data = read_unpacked(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    return decoded(data, path, errors)
+
+
+def decoded(data: bytes, path: object, errors: str = "strict") -> str:
+    """Text of bytes; see `read_texts`.
+
+    Raises:
+        DataError: they are in another encoding.
+    """
+    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        text = data.decode("utf-16" if utf16 else "utf-8-sig", errors)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: not UTF-8 text (byte {error.object[error.start]:#04x} at position {error.start}); convert it, "
+            "such as with: iconv -f latin1 -t utf-8."
+        ) from None
+    if "\0" in text:
+        raise DataError(
+            f"{path}: not text, for it holds zero bytes; is it UTF-16 without its mark? Convert it to UTF-8."
+        )
+    return text
+
+
+def split_rows(text: str, delimiter: str, path: object) -> list[list[str]]:
+    """Cells of a table of texts, without empty lines.
+
+    Commas and semicolons follow the rules of spreadsheets: quoted cells may hold the separator and line breaks. Tabs
+    and bars need no quotes, so that quotes in captions are captions' own, unless they stand around a whole cell.
+
+    Raises:
+        DataError: it is no such table.
+    """
+    if delimiter in "\t|":
+        rows = [[_unquoted(cell.strip()) for cell in line.split(delimiter)] for line in re.split(r"\r\n|\n|\r", text)]
+    else:
+        try:
+            rows = [[cell.strip() for cell in row] for row in csv.reader(_stream(text), delimiter=delimiter)]
+        except csv.Error as error:
+            raise DataError(f"{path}: not a table separated by {DELIMITERS[delimiter]} ({error}).") from error
+    return [row for row in rows if any(row)]
+
+
+def _stream(text: str) -> io.StringIO:
+    return io.StringIO(text, newline="")  # the reader looks after line breaks, those in cells too
+
+
+def _unquoted(cell: str) -> str:
+    inner = cell[1:-1]
+    quoted = len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in inner.replace('""', "")
+    return inner.replace('""', '"').strip() if quoted else cell
+
+
+def even(rows: Iterable[Sequence[str]], columns: Sequence[str], last: int, delimiter: str) -> Table:
+    """Rows with one cell a column; what follows the `last` column, unquoted, belongs to its text.
+
+    Args:
+        rows: cells.
+        columns: their names.
+        last: place of the column that takes surplus cells, where it is the last one; others are cut.
+        delimiter: that surplus cells are joined with again.
+    """
+    whole, broken = [], []
+    for number, row in enumerate(rows, 1):
+        if len(row) > len(columns) == last + 1:
+            row = [*row[:last], delimiter.join(row[last:])]
+        if len(row) < len(columns):
+            broken.append(number)
+        else:
+            whole.append(row[: len(columns)])
+    return Table(tuple(columns), whole, tuple(broken))
+
+
+def read_json_lines(path: Path) -> Table:
+    """A JSON object a line.
+
+    Raises:
+        DataError: a line is something else; the file's last line may be cut short.
+    """
+    lines = [line for line in read_texts(path).split("\n") if line.strip()]
+    rows = []
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}: line {number} is not JSON, or cut short ({error}).") from error
+        rows.append(row)
+    return table_of(rows, path)
+
+
+def table_of(rows: Sequence[Any], path: Path) -> Table:
+    """A table of JSON objects, which need not have the same keys.
+
+    Raises:
+        DataError: a row is something else.
+    """
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            raise DataError(f"{path}: row {number} is {type(row).__name__}, not an object with named values.")
+    columns = tuple(dict.fromkeys(name for row in rows for name in row))
+    return Table(columns, [[row.get(name) for name in columns] for row in rows])
+
+
+def read_parquet(path: Path, choose: Callable[[Sequence[str]], Sequence[str]] | None = None) -> Table:
+    """A Parquet file's rows.
+
+    Args:
+        path: of the file.
+        choose: which columns to read, of those there are; all by default. Others, such as pictures, are not read.
+
+    Raises:
+        DataError: it cannot be read, or pyarrow is not installed.
+    """
+    file = open_parquet(path, str(path))
+    try:
+        names = list(file.schema_arrow.names)
+        columns = names if choose is None else list(choose(names))
+        values = file.read(columns=columns).to_pydict()
+    except (OSError, ValueError) as error:  # pyarrow's own are of these
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{path}: damaged Parquet file ({reason}).") from error
+    finally:
+        file.close()
+    return Table(tuple(columns), list(zip(*(values[name] for name in columns), strict=True)))
