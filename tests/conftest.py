@@ -1,8 +1,12 @@
 """What all tests share."""
 
+import io
+import struct
+
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -84,3 +88,73 @@ def make_translator(sentence_pairs):
         return model
 
     return make
+
+
+_TIFF_TYPES = {1: "B", 2: "s", 3: "H", 4: "I", 5: "II", 10: "ii"}
+_SRGB = [3.2406, -1.5372, -0.4986, -0.9689, 1.8758, 0.0415, 0.0557, -0.2040, 1.0570]
+
+
+def _dng_of(pixels: np.ndarray, preview: int | None = None, orientation: int = 1) -> bytes:
+    """A DNG file of an sRGB picture (H, W, 3), H and W even, whose camera sees as sRGB screens show.
+
+    Args:
+        pixels: uint8, as the sensor lies.
+        preview: pixels of the longer side of its JPEG preview; None for none.
+        orientation: the TIFF tag.
+    """
+    linear = (pixels / 255.0) ** 2.2
+    mosaic = linear[:, :, 1].copy()
+    mosaic[0::2, 0::2], mosaic[1::2, 1::2] = linear[0::2, 0::2, 0], linear[1::2, 1::2, 2]
+    samples = (mosaic * 65535).round().astype("<u2").tobytes()
+    height, width = mosaic.shape
+    parts, position = [], 8
+
+    def put(data: bytes) -> int:
+        nonlocal position
+        at = position
+        parts.append(data + b"\0" * (len(data) % 2))
+        position += len(parts[-1])
+        return at
+
+    def directory(entries) -> int:
+        body = b""
+        for tag, kind, *values in sorted(entries):
+            if kind == 2:
+                data, count = values[0], len(values[0])
+            else:
+                data = struct.pack(f"<{_TIFF_TYPES[kind] * (len(values) // len(_TIFF_TYPES[kind]))}", *values)
+                count = len(values) // len(_TIFF_TYPES[kind])
+            data = data.ljust(4, b"\0") if len(data) <= 4 else struct.pack("<I", put(data))
+            body += struct.pack("<HHI", tag, kind, count) + data
+        return put(struct.pack("<H", len(entries)) + body + b"\0\0\0\0")
+
+    entries = [
+        (254, 4, 0), (256, 4, width), (257, 4, height), (258, 3, 16), (259, 3, 1), (262, 3, 32803),
+        (271, 2, b"captioner\0"), (272, 2, b"test camera\0"), (273, 4, put(samples)),
+        (274, 3, orientation), (277, 3, 1),
+        (278, 4, height), (279, 4, len(samples)), (33421, 3, 2, 2), (33422, 1, 0, 1, 1, 2), (50706, 1, 1, 4, 0, 0),
+        (50708, 2, b"captioner test camera\0"), (50714, 3, 0), (50717, 4, 65535),
+        (50721, 10, *(n for value in _SRGB for n in (round(value * 10000), 10000))),
+        (50728, 5, 1, 1, 1, 1, 1, 1), (50778, 3, 21),
+    ]  # fmt: skip
+    if preview is not None:
+        small = Image.fromarray(pixels)
+        small.thumbnail((preview, preview))
+        buffer = io.BytesIO()
+        small.save(buffer, "JPEG", quality=95)
+        jpeg = buffer.getvalue()
+        below = directory(
+            [
+                (254, 4, 1), (256, 4, small.width), (257, 4, small.height), (258, 3, 8, 8, 8), (259, 3, 7),
+                (262, 3, 6), (273, 4, put(jpeg)), (277, 3, 3), (278, 4, small.height), (279, 4, len(jpeg)),
+            ]
+        )
+        entries.append((330, 4, below))
+    first = directory(entries)
+    return b"II*\0" + struct.pack("<I", first) + b"".join(parts)
+
+
+@pytest.fixture(scope="session")
+def dng_of():
+    """Makes a small DNG file, as a camera would: samples behind colour filters, and a preview if asked for."""
+    return _dng_of

@@ -3,7 +3,7 @@
 Three decoders share the work. libjpeg-turbo takes plain JPEG files, nearly all photos, and decodes big ones straight to
 a fraction of their size; OpenCV takes plain WebP. Pillow reads every header, so that nothing is decoded whose size
 is absurd, and decodes what needs care: palettes, alpha, CMYK, 16 bits (see `deep`), animations (see `animation`), and
-files that end too soon.
+files that end too soon. HEIC, JPEG XL and RAW files are for optional decoders (see `camera_formats`).
 """
 
 import io
@@ -12,11 +12,10 @@ import os
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 from PIL.AvifImagePlugin import AvifImageFile
@@ -30,9 +29,9 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from captioner.errors import ImageError
-from captioner.vision import deep
-from captioner.vision.animation import most_telling
-from captioner.vision.rgb import deep_colour, first_line, to_rgb
+from captioner.vision import camera_formats
+from captioner.vision.decoders import decode_by_pillow, decode_jpeg, decode_plain, reduction, turn
+from captioner.vision.rgb import first_line
 
 Pixels = NDArray[np.uint8]
 
@@ -41,9 +40,10 @@ MAX_PIXELS = 200_000_000
 
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".avif", ".jp2"}
-    | {".ppm", ".pgm", ".pbm", ".pnm", ".heic", ".heif"}
+    | {".ppm", ".pgm", ".pbm", ".pnm"}
+    | camera_formats.SUFFIXES
 )
-"""What counts as an image when a folder is listed; .heic is among them so that it is reported, not passed over."""
+"""What counts as an image when a folder is listed."""
 
 _READERS: tuple[type[ImageFile.ImageFile], ...] = (
     JpegImageFile,
@@ -56,7 +56,7 @@ _READERS: tuple[type[ImageFile.ImageFile], ...] = (
     Jpeg2KImageFile,
     PpmImageFile,
 )
-_HEADER_SIZE = 32  # bytes that tell the format
+_HEADER_SIZE = 64  # bytes that tell the format
 _END_OF_JPEG = b"\xff\xd9"
 _ORIENTATION = 0x0112  # the EXIF tag
 
@@ -190,7 +190,8 @@ def read(path: Path | str, *, at_least: tuple[int, int] | None = None, max_pixel
     try:
         with open(path, "rb") as file:
             start = file.read(_HEADER_SIZE)
-            _reader(start, str(path))  # so that a huge file which is no image is not read to its end
+            if camera_formats.kind_of(start, str(path)) is None:
+                _reader(start, str(path))  # so that a huge file which is no image is not read to its end
             data = start + file.read()
     except OSError as error:
         reason = os.strerror(error.errno).lower() if error.errno else str(error)
@@ -210,6 +211,21 @@ def decode(data: bytes, name: str, *, at_least: tuple[int, int] | None = None, m
     Raises:
         ImageError: `name: reason`, where what stands in brackets after the reason is about this one file.
     """
+
+    def check_size(width: int, height: int) -> None:
+        if width * height > max_pixels:
+            raise ImageError(
+                f"{name}: too large ({width} x {height} pixels; --max-pixels, now {max_pixels:,}, sets the limit)"
+            )
+
+    kind = camera_formats.kind_of(data[:_HEADER_SIZE], name)
+    if kind is not None:
+
+        def preview(jpeg: bytes) -> tuple[Pixels, tuple[int, int]]:
+            decoded = decode(jpeg, name, at_least=at_least, max_pixels=max_pixels)
+            return decoded.pixels, decoded.size
+
+        return Decoded(*camera_formats.decode_camera(kind, data, name, at_least, check_size, preview))
     reader = _reader(data[:_HEADER_SIZE], name)
     try:
         image = reader(io.BytesIO(data), "")
@@ -219,24 +235,21 @@ def decode(data: bytes, name: str, *, at_least: tuple[int, int] | None = None, m
         raise ImageError(f"{name}: too large ({error})") from None
     except Exception as error:  # on damaged files Pillow's plugins raise nearly anything
         raise ImageError(f"{name}: damaged {reader.format} file ({first_line(error)})") from error
-    if width * height > max_pixels:
-        raise ImageError(
-            f"{name}: too large ({width} x {height} pixels; --max-pixels, now {max_pixels:,}, sets the limit)"
-        )
+    check_size(width, height)
     size = (width, height) if orientation >= 5 else (height, width)
     complete = reader is not JpegImageFile or data.rfind(_END_OF_JPEG, image.fp.tell() if image.fp else 0) >= 0
     plain = image.mode in ("L", "RGB") and "transparency" not in image.info and not getattr(image, "is_animated", False)
     if complete and plain and reader is JpegImageFile:
         needed = at_least if orientation < 5 or at_least is None else (at_least[1], at_least[0])
-        pixels = _decode_jpeg(data, name, (height, width), _reduction((height, width), needed))
-        return Decoded(_turn(pixels, orientation), size)
+        pixels = decode_jpeg(data, name, (height, width), reduction((height, width), needed))
+        return Decoded(turn(pixels, orientation), size)
     if complete and plain and reader is WebPImageFile:
-        return Decoded(_turn(_decode_plain(data, name), orientation), size)
+        return Decoded(turn(decode_plain(data, name), orientation), size)
     if not complete:
         image = reader(io.BytesIO(data + _END_OF_JPEG), "")
-    pixels, share = _load(image, name, complete, data)
+    pixels, share = decode_by_pillow(image, name, complete, data)
     warning = f"the file ends too soon ({share:.0%} of the image could be read)" if share is not None else None
-    return Decoded(_turn(pixels, orientation), size, warning)
+    return Decoded(turn(pixels, orientation), size, warning)
 
 
 def _reader(start: bytes, name: str) -> type[ImageFile.ImageFile]:
@@ -247,8 +260,8 @@ def _reader(start: bytes, name: str) -> type[ImageFile.ImageFile]:
         accept = Image.OPEN[reader.format or ""][1]
         if accept is not None and accept(start) is True:
             return reader
-    if start[4:8] == b"ftyp" and start[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
-        raise ImageError(f"{name}: HEIC photos cannot be decoded; convert them to JPEG")
+    if name.lower().endswith((".svg", ".svgz")):
+        raise ImageError(f"{name}: a drawing, not a photo; export it as PNG")
     raise ImageError(f"{name}: not an image")
 
 
@@ -258,93 +271,3 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # damaged EXIF data, in many ways; the picture itself may be sound
         return 1
     return orientation if orientation in range(1, 9) else 1
-
-
-def _turn(pixels: Pixels, orientation: int) -> Pixels:
-    """Undo an EXIF orientation: 2 to 4 are flips and a half turn, 5 to 8 also exchange height and width."""
-    if orientation >= 5:
-        pixels = pixels.transpose(1, 0, 2)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(pixels)
-
-
-def _reduction(size: tuple[int, int], at_least: tuple[int, int] | None) -> int:
-    if at_least is None:
-        return 1
-    for factor in (8, 4, 2):
-        if size[0] // factor >= at_least[0] and size[1] // factor >= at_least[1]:
-            return factor
-    return 1
-
-
-_FLAGS = {
-    1: cv2.IMREAD_COLOR_RGB,
-    # RGB order is a flag of its own: OpenCV's named reductions say BGR
-    2: cv2.IMREAD_REDUCED_GRAYSCALE_2 | cv2.IMREAD_COLOR_RGB,
-    4: cv2.IMREAD_REDUCED_GRAYSCALE_4 | cv2.IMREAD_COLOR_RGB,
-    8: cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_COLOR_RGB,
-}
-
-
-def _decode_jpeg(data: bytes, name: str, size: tuple[int, int], reduction: int) -> Pixels:
-    height, width = (-(-side // reduction) for side in size)
-    try:
-        return np.asarray(
-            simplejpeg.decode_jpeg(data, min_height=height, min_width=width, min_factor=reduction, strict=False)
-        )
-    except ValueError:  # damage, or a subsampling that TurboJPEG has no name for
-        return _decode_plain(data, name, reduction)
-
-
-def _decode_plain(data: bytes, name: str, reduction: int = 1) -> Pixels:
-    flags = _FLAGS[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except cv2.error as error:
-        raise ImageError(f"{name}: damaged file ({first_line(error)})") from error
-    if pixels is None:
-        raise ImageError(f"{name}: damaged file")
-    return np.asarray(pixels, dtype=np.uint8)
-
-
-def _load(image: ImageFile.ImageFile, name: str, complete: bool, data: bytes) -> tuple[Pixels, float | None]:
-    """Decode by Pillow. The second value is None, or for a file that ends too soon the share of rows that it gave."""
-    try:
-        white = deep.claimed_white(image, data)
-        cut_depth = deep.cut_to_eight_bits(image, data)
-        interlaced = _interlaced(image)
-        try:
-            image.load()
-        except OSError as error:
-            if "truncated" not in str(error) or interlaced:
-                raise
-            complete = False
-            image.tile = []  # what has been decoded stays; do not try again
-        if complete and cut_depth:
-            return deep_colour(image, data, white), None
-        if complete:
-            return most_telling(image, to_rgb(image, white), to_rgb), None
-        rows = _decoded_rows(np.asarray(image), 128 if isinstance(image, JpegImageFile) else 0)
-        share = (rows.stop - rows.start) / image.height
-        if share >= 0.5:
-            return to_rgb(image, white)[rows], share
-    except Exception as error:  # on damaged files Pillow's plugins raise nearly anything
-        raise ImageError(f"{name}: damaged {image.format} file ({first_line(error)})") from error
-    raise ImageError(f"{name}: the file ends too soon (only {share:.0%} of the image could be read)")
-
-
-def _interlaced(image: ImageFile.ImageFile) -> bool:
-    """Whether rows come in passes, so that a file which ends too soon has holes all over."""
-    if isinstance(image, GifImageFile):
-        arguments = image.tile[0].args if image.tile else None
-        return isinstance(arguments, tuple) and bool(arguments[1])
-    return bool(image.info.get("interlace"))
-
-
-def _decoded_rows(array: NDArray[Any], blank: int) -> slice:
-    """The rows from the first to the last that are not wholly `blank`, as decoders leave what they did not reach."""
-    rows = np.flatnonzero((array != blank).reshape(len(array), -1).any(axis=1))
-    return slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0, 0)

@@ -322,7 +322,7 @@ def test_public_readers_warn_of_a_cut_file(tmp_path):
         (b"These are the words of a letter, not a photo.", "not an image"),
         (b"\xff\xd8\xff", "damaged JPEG"),
         (b"\x89PNG\r\n\x1a\n", "damaged PNG"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC photos cannot be decoded; convert them to JPEG"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image"),
     ],
 )
 def test_what_is_no_image_says_so(tmp_path, content, reason):
@@ -331,6 +331,12 @@ def test_what_is_no_image_says_so(tmp_path, content, reason):
     with pytest.raises(ImageError) as error:
         read(path)
     assert str(error.value).startswith(f"{path}: {reason}")
+
+
+def test_a_drawing_says_how_to_make_a_picture_of_it(tmp_path):
+    (tmp_path / "a.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>", encoding="utf-8")
+    with pytest.raises(ImageError, match=r"a\.svg: a drawing, not a photo; export it as PNG"):
+        read(tmp_path / "a.svg")
 
 
 def test_missing_files_and_folders_say_so(tmp_path):
