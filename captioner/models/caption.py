@@ -4,7 +4,7 @@ import copy
 import functools
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
@@ -23,6 +23,7 @@ from captioner.decoding.search import DecodingConfig, Hypothesis, StepModel, sea
 from captioner.errors import ModelError
 from captioner.models.base import read_config, read_weights, write_model
 from captioner.models.caption_network import CaptionDecoder, DecoderConfig, SearchDecoder
+from captioner.models.rank import SHARE, Prepared, encode_sentence, log_probs
 from captioner.text.english import to_sentence
 from captioner.text.vocabulary import Vocabulary
 from captioner.vision import compiled
@@ -221,14 +222,56 @@ class Captioner:
         Raises:
             ImageError: an image cannot be read, or is none.
         """
-        images = _several(images)
         wanted: dict[str, Any] = {"beam_size": beam_size, "max_length": max_length}
         options = replace(self.config.search, **{key: value for key, value in wanted.items() if value is not None})
         captions = []
+        for features in self._looked_at(images):
+            captions += self.generate(features, options, attention=attention)
+        return [best[0] for best in captions]
+
+    @torch.inference_mode()
+    def rank(
+        self,
+        images: Path | str | Pixels | Any | Sequence[Path | str | Pixels | Any],
+        sentences: Sequence[str],
+        *,
+        share: float = SHARE,
+    ) -> NDArray[np.float32]:
+        """How well sentences fit images: log p(sentence | image) - share * log p(sentence).
+
+        Compare the images of a sentence by its column, and the sentences of an image by its row.
+
+        Args:
+            images: as `caption` takes them.
+            sentences: in English.
+            share: of what the sentence is worth without an image. With 0 the matrix is log p(sentence | image).
+
+        Returns:
+            (images, sentences).
+
+        Raises:
+            ImageError: an image cannot be read, or is none.
+            DataError: a sentence has no word.
+        """
+        ids = [encode_sentence(sentence, self.vocabulary) for sentence in sentences]
+        decoder = self.searched_decoder
+        rows = [log_probs(decoder, Prepared.of(decoder, each), ids) for each in self._looked_at(images)]
+        if not rows or not ids:
+            return np.zeros((len(_several(images)), len(ids)), np.float32)
+        found: NDArray[np.float32] = (torch.cat(rows) - share * log_probs(decoder, None, ids)).numpy()
+        return found
+
+    def _looked_at(self, images: Any) -> Iterator[Features]:
+        """Features of images as `caption` takes them, some at a time."""
+        images = _several(images)
         for first in range(0, len(images), BATCH):
             pixels = [self.transform(_pixels(image, self.transform)) for image in images[first : first + BATCH]]
-            captions += self.generate(self.encode(np.stack(pixels)), options, attention=attention)
-        return [best[0] for best in captions]
+            yield self.encode(np.stack(pixels))
+
+    @property
+    def searched_decoder(self) -> CaptionDecoder:
+        """The decoder in the arithmetic of searches, to read given sentences with."""
+        return self._searched().decoder
 
     def encode(self, pixels: Pixels, *, parallel: bool = True) -> Features:
         """Features of transformed images.

@@ -120,6 +120,27 @@ class CaptionDecoder(nn.Module):
         _, state = self.recurrent(first[:, None])
         return {name: value[:, None] for name, value in state.items()}, self._context(features, content)
 
+    def follow(
+        self, tokens: Tensor, state: State, context: dict[str, Tensor]
+    ) -> tuple[Tensor, Tensor | None]:
+        """Hidden representations that predict each next token of given captions, from where `start` begins.
+
+        Args:
+            tokens: (images, captions, steps), as `forward` takes them.
+            state: (images, 1, layers, hidden) each, as `start` gives it.
+            context: of each image, as `start` gives it.
+
+        Returns:
+            (images, captions, steps, embedding_size), and the attention's weights (images, captions, steps, regions)
+            or None.
+        """
+        images, captions, steps = tokens.shape
+        begin = {name: value.expand(-1, captions, -1, -1).flatten(0, 1) for name, value in state.items()}
+        states, _ = self.recurrent(self._embed(tokens).flatten(0, 1), begin)
+        readout, weights = self._read_out(states.reshape(images, captions * steps, -1), context)
+        weights = None if weights is None else weights.view(images, captions, steps, -1)
+        return readout.view(images, captions, steps, -1), weights
+
     def step(self, tokens: Tensor, state: State, context: dict[str, Tensor]) -> tuple[Tensor, State, Tensor | None]:
         """One word further in a search.
 
