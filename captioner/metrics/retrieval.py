@@ -1,7 +1,8 @@
 """How well sentences find their photos and photos their sentences: recalls and median ranks, with intervals.
 
-As in Hodosh et al. (2013): R@K is the share of queries whose right answer is among the first K, and of a photo's several
-sentences the best placed counts. Equal scores count against the system, so that one which tells nothing scores nothing.
+As in Hodosh et al. (2013): R@K is the share of queries whose right answer is among the first K, and of a photo's
+several sentences the best placed counts. Equal scores count against the system, so that one which tells nothing scores
+nothing.
 """
 
 from collections.abc import Sequence

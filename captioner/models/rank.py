@@ -1,9 +1,9 @@
 """How well sentences fit photos, told by a captioner as it is, which was trained to write and not to rank.
 
 A sentence fits a photo as far as the photo makes it more probable: log p(sentence | photo) less a share of
-log p(sentence). For one sentence the second term is the same for all photos; among several sentences it keeps the common
-and the short ones from fitting everything (Li et al., 2016, "A Diversity-Promoting Objective Function"). Beginnings of
-searches are computed once a photo, so that a pair costs the words of its sentence and nothing else.
+log p(sentence). For one sentence the second term is the same for all photos; among several sentences it keeps the
+common and the short ones from fitting everything (Li et al., 2016, "A Diversity-Promoting Objective Function").
+What the decoder reads of a photo is computed once, so that a pair costs the words of its sentence and nothing else.
 """
 
 from collections.abc import Sequence

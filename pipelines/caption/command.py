@@ -10,7 +10,6 @@ from typing import Any
 from rich.console import Console
 
 from captioner.errors import UsageError
-from captioner.pipelines.caption.media import FRAMES, ClipOptions, is_clip
 from captioner.pipelines.caption.options import LM_WEIGHT, CaptionOptions
 from captioner.pipelines.caption.outputs import CaptionTable, CocoResults, Sidecars
 from captioner.pipelines.caption.subtitles import SUFFIXES as SUBTITLES
@@ -22,6 +21,7 @@ from captioner.pipelines.folder.outputs import CsvRows, JsonRows, JsonStream, Ou
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.folder.tables import WindowRows
 from captioner.pipelines.gallery.pages import Gallery
+from captioner.pipelines.media import FRAMES, ClipOptions, is_clip
 from captioner.vision.images import SUFFIXES
 from captioner.vision.video import VIDEO_SUFFIXES
 

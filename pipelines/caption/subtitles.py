@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from captioner.errors import UsageError
-from captioner.pipelines.caption.media import is_clip
 from captioner.pipelines.folder.inputs import identity, shown
 from captioner.pipelines.folder.made import Journal, Source, stamp_of
 from captioner.pipelines.folder.outputs import Record, Writer
 from captioner.pipelines.folder.row_file import WriteError, reason, replace_file
+from captioner.pipelines.media import is_clip
 
 SUFFIXES = (".srt", ".vtt")
 _HEADER = "WEBVTT\n\n"

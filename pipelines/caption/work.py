@@ -21,12 +21,12 @@ import torch
 from captioner.decoding.search import DecodingConfig
 from captioner.models.caption import Caption, Captioner
 from captioner.models.translated_captions import translate_captions
-from captioner.pipelines.caption.media import ClipOptions, MediaItem, is_clip, load_media
 from captioner.pipelines.folder.outputs import Outputs, Record
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.folder.stages import defer_sigint, halve_on_oom, ordered_parallel_map, prefetch
 from captioner.pipelines.gallery.rows import PhotoCard
 from captioner.pipelines.gallery.thumbnails import Film, evenly_spaced
+from captioner.pipelines.media import ClipOptions, MediaItem, is_clip, load_media
 from captioner.vision.encoder import Features
 from captioner.vision.images import MAX_PIXELS
 

@@ -39,6 +39,8 @@ def evaluate(options: EvaluateOptions) -> int:
     _check(options)
     references = read_annotations(options.annotations, options.split)
     photos = _find_photos(options.images, references) if options.images else {}
+    if options.retrieval:
+        return _retrieval(options, references, photos)
     source = options.results or options.output or Path(_default_output(options, references))
     if options.results:
         hypotheses = read_results(options.results, references)
@@ -62,7 +64,25 @@ def evaluate(options: EvaluateOptions) -> int:
     return 0
 
 
+def _retrieval(options: EvaluateOptions, references: Annotations, photos: Mapping[int, str]) -> int:
+    from captioner.pipelines.evaluate.retrieval import evaluate_retrieval, show, write
+
+    _check_found(photos, references, options)
+    report = evaluate_retrieval(options, references, photos, Console(stderr=True))
+    if options.json:
+        write(report, options.json)
+    if not options.quiet and options.json != "-":
+        show(report, Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH))
+    return 0
+
+
 def _check(options: EvaluateOptions) -> None:
+    if options.retrieval:
+        others = {"--results": options.results, "--html": options.html, "--compare": options.compare}
+        given = [name for name, value in others.items() if value is not None]
+        if given or options.images is None:
+            what = f"leave {given[0]} out" if given else "give their folder with --images"
+            raise UsageError(f"--retrieval ranks the photos themselves; {what}.")
     if options.results is None and options.images is None:
         raise UsageError("give --results FILE to score captions, or --images FOLDER to caption the photos first.")
     if options.results is not None and options.output is not None:
@@ -147,13 +167,7 @@ def _find_photos(folder: Path, references: Annotations) -> dict[ImageId, str]:
 
 def _caption(photos: Mapping[ImageId, str], references: Annotations, output: Path, options: EvaluateOptions) -> int:
     """Caption photos into a JSON Lines file, which an interrupted run continues; returns the exit status."""
-    absent = [image for image in references.captions if image not in photos]
-    if absent and not options.allow_missing:
-        raise DataError(
-            f"{options.images}: {some(absent)} of {len(references.captions)} not found, such as "
-            f"{first_few([references.files[image] for image in absent])}; add them, or score what is there with "
-            "--allow-missing."
-        )
+    _check_found(photos, references, options)
     return run_command(
         "caption",
         inputs=list(photos.values()),
@@ -166,6 +180,17 @@ def _caption(photos: Mapping[ImageId, str], references: Annotations, output: Pat
         overwrite=options.overwrite,
         retry=options.retry,
     )
+
+
+def _check_found(photos: Mapping[int, str], references: Annotations, options: EvaluateOptions) -> None:
+    """See that all annotated photos are there, unless some may be missing."""
+    absent = [image for image in references.captions if image not in photos]
+    if absent and not options.allow_missing:
+        raise DataError(
+            f"{options.images}: {some(absent)} of {len(references.captions)} not found, such as "
+            f"{first_few([references.files[image] for image in absent])}; add them, or score what is there with "
+            "--allow-missing."
+        )
 
 
 def _default_output(options: EvaluateOptions, references: Annotations) -> str:

@@ -43,6 +43,9 @@ class EvaluateOptions:
         float | None, typer.Option(help="Weight of its log-probabilities.  [default: as in captioner caption]")
     ] = None
     split: Annotated[str | None, typer.Option(help="Part of a Karpathy file.  [default: test]")] = None
+    retrieval: Annotated[
+        bool, typer.Option("--retrieval", help="With --images: how well captions find their photos, and the reverse.")
+    ] = False
     metrics: Annotated[str, typer.Option(help="Any of bleu,rouge,cider; meteor,spice with Java.")] = "bleu,rouge,cider"
     json: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write scores as JSON; - prints only that.  [default: none]")

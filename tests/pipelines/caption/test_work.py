@@ -9,12 +9,12 @@ import torch
 from rich.console import Console
 
 from captioner.models.base import load
-from captioner.pipelines.caption.media import MediaItem, load_photo
 from captioner.pipelines.caption.work import caption_folder
 from captioner.pipelines.folder.outputs import Outputs, Writer
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.folder.row_file import WriteError
 from captioner.pipelines.folder.stages import halve_on_oom
+from captioner.pipelines.media import MediaItem, load_photo
 from captioner.vision.images import Transform
 
 
@@ -139,7 +139,7 @@ def test_an_image_too_large_for_memory_is_an_error_of_its_own(make_photos, monke
     def exhausted(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("captioner.pipelines.caption.media.read", exhausted)
+    monkeypatch.setattr("captioner.pipelines.media.read", exhausted)
     loaded = load_photo(str(make_photos(1) / "photo0000.jpg"), Transform((8, 8)), 10**9, pictures=False)
     assert loaded.error == "too large for this machine's memory"
 
