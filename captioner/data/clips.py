@@ -13,17 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+from captioner.data.splits import SPLITS, Split
 from captioner.errors import DataError
 from captioner.vision.video import VIDEO_SUFFIXES
 
-Split = Literal["train", "val", "test"]
-
-_SPLITS: dict[str, Split] = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
-"""What folders of splits are usually called."""
 _SIDES: tuple[Literal["split", "fold"], ...] = ("split", "fold")
 
 
@@ -188,11 +181,11 @@ class ClipSet:
 
 def _read_folder(root: Path, problems: list[str]) -> Iterator[LabelledClip]:
     folders = _folders(root)
-    splits = [folder for folder in folders if folder.name.lower() in _SPLITS and _folders(folder)]
+    splits = [folder for folder in folders if folder.name.lower() in SPLITS and _folders(folder)]
     if len(splits) > 1 and splits == folders:
         problems.append(f"{root}: {', '.join(folder.name for folder in splits)} are taken for splits, not for classes.")
         for folder in splits:
-            yield from _read_classes(folder, _SPLITS[folder.name.lower()], problems)
+            yield from _read_classes(folder, SPLITS[folder.name.lower()], problems)
     else:
         yield from _read_classes(root, None, problems)
 

@@ -4,7 +4,8 @@ import re
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from captioner.data.captions import CaptionSet, read_coco, read_json
+from captioner.data.caption_forms import find_captions
+from captioner.data.captions import CaptionSet
 from captioner.data.files import read_unpacked
 from captioner.errors import DataError
 
@@ -31,8 +32,9 @@ def read_caption_text(paths: Iterable[Path], exclude: Collection[str] = ()) -> l
     """Read captions and the ids of the photos that they describe.
 
     Args:
-        paths: COCO captions files (plain or zipped), and folders laid out as Multi30k's `captions`: a list of photo
-            names `PART_images.txt` and line by line the captions `PART.1.en`, `PART.2.en`, ..., all possibly gzipped.
+        paths: files and folders in the forms that `caption_forms.find_captions` knows, and folders laid out as
+            Multi30k's `captions`: a list of photo names `PART_images.txt` and line by line the captions `PART.1.en`,
+            `PART.2.en`, ..., all possibly gzipped.
         exclude: photo ids, as `photo_id` gives them, whose captions are left out.
 
     Returns:
@@ -45,7 +47,7 @@ def read_caption_text(paths: Iterable[Path], exclude: Collection[str] = ()) -> l
     paths = list(paths)
     excluded = set(exclude)
     pairs = dict.fromkeys(
-        pair for path in paths for pair in (_read_folder(path) if path.is_dir() else _read_coco(path))
+        pair for path in paths for pair in (_read_folder(path) if _is_multi30k(path) else _read_captions(path))
     )
     kept = [(photo, caption) for photo, caption in pairs if photo not in excluded and re.search(r"\w", caption)]
     if not kept:
@@ -53,21 +55,21 @@ def read_caption_text(paths: Iterable[Path], exclude: Collection[str] = ()) -> l
     return kept
 
 
-def _read_coco(path: Path) -> list[tuple[str, str]]:
-    coco = read_coco(read_json(path), path)
-    return [
-        (photo_id(image["file_name"]), entry["caption"].strip())
-        for image_id, image in coco.imgs.items()
-        for entry in coco.imgToAnns[image_id]
-    ]
+def _read_captions(path: Path) -> list[tuple[str, str]]:
+    return [(photo_id(entry.name), text.strip()) for entry in find_captions(path).entries for text in entry.captions]
+
+
+def _is_multi30k(path: Path) -> bool:
+    return path.is_dir() and bool(_lists(path))
+
+
+def _lists(folder: Path) -> list[Path]:
+    return sorted([*folder.glob("*_images.txt"), *folder.glob("*_images.txt.gz")])
 
 
 def _read_folder(folder: Path) -> list[tuple[str, str]]:
-    lists = sorted([*folder.glob("*_images.txt"), *folder.glob("*_images.txt.gz")])
-    if not lists:
-        raise DataError(f"{folder}: no PART_images.txt(.gz), the photo names of Multi30k's captions folder.")
     pairs: list[tuple[str, str]] = []
-    for names in lists:
+    for names in _lists(folder):
         part = names.name.partition("_images.txt")[0]
         photos = [photo_id(name) for name in _lines(names)]
         texts = sorted([*folder.glob(f"{part}.*.en"), *folder.glob(f"{part}.*.en.gz")])

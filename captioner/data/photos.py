@@ -1,10 +1,13 @@
-"""Photos by name, wherever they lie: in folders and in zip files that nobody has to unpack."""
+"""Photos by name, wherever they lie: in folders, zip files and tar files (shards) that nobody has to unpack."""
 
+import logging
 import os
+import tarfile
 import threading
+import unicodedata
 import zipfile
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,46 +15,56 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from captioner.data.archives import ForwardFile, inner_name, tar_files, unpacked
 from captioner.data.files import read_member
+from captioner.data.names import LEFT_OUT
 from captioner.errors import DataError, ImageError
+from captioner.vision.images import SUFFIXES
+from captioner.vision.video import VIDEO_SUFFIXES
 
 _LARGEST = 1 << 29  # bytes of a photo's file
+_ARCHIVES = (".zip", ".tar")
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a file lies: on disk (`archive` is None) or as a member of a zip file."""
+    """Where a file lies: on disk (`archive` is None), in a zip file, or in a `span` of a tar file's bytes."""
 
     path: str
     archive: Path | None
     fingerprint: str
+    span: tuple[int, int] | None = None
 
 
 class ImageStore:
-    """Finds files by name in folders (searched recursively, zip files in them too) and in zip files.
+    """Finds files by name in folders (searched recursively, archives in them too), zip files and tar files.
 
-    A name is a path relative to one of the given folders or to the root of a zip file; a path that is not found so is
-    looked up by as much of its end as there is. May be shared by threads, pickled, and used after a fork.
+    A name is a path relative to one of the given folders, to the root of a zip file, or to the folder of a tar file,
+    whose name comes first (`train-0001.tar/0017.jpg`), because shards may repeat names. A path that is not found so is
+    looked up by as much of its end as there is, whatever separates its folders and in any Unicode form, and a name
+    without suffix by that of a photo or clip. May be shared by threads, pickled, and used after a fork.
 
     Args:
-        paths: folders and zip files, or one of them. Links to folders are followed, each folder once; links that lead
-            nowhere and folders that cannot be listed are passed over.
+        paths: folders and archives, or one of them. Links to folders are followed, each folder once; links that lead
+            nowhere, folders that cannot be listed and those that storage boxes add are passed over.
 
     Raises:
-        DataError: a path does not exist, or is neither a folder nor a zip file that can be read.
+        DataError: a path does not exist, or is neither a folder nor an archive that can be read.
     """
 
     def __init__(self, paths: Path | str | Iterable[Path | str]) -> None:
         self.paths = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
         self._places: dict[str, _Place] = {}
         self._by_base: defaultdict[str, list[str]] = defaultdict(list)
+        self._by_stem: defaultdict[str, list[str]] | None = None  # made when it is needed
         for path in self.paths:
             if path.is_dir():
                 self._add_folder(path)
             elif path.exists():
                 self._add_archive(path)
             else:
-                raise DataError(f"{path}: no such folder or zip file of photos.")
+                raise DataError(f"{path}: no such folder, zip file or tar file of photos.")
         self._open_archives()
 
     def __contains__(self, name: object) -> bool:
@@ -59,6 +72,14 @@ class ImageStore:
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    @property
+    def archives(self) -> set[Path]:
+        """The archives that hold any of the files."""
+        return {place.archive for place in self._places.values() if place.archive is not None}
 
     def read(self, name: str) -> NDArray[np.uint8]:
         """The bytes of a file, not decoded.
@@ -73,6 +94,8 @@ class ImageStore:
                 return np.fromfile(place.path, dtype=np.uint8)
             except OSError as error:
                 raise ImageError(f"{place.path}: cannot be read ({error.strerror}).") from error
+        if place.span is not None:
+            return _read_span(place.archive, place.path, *place.span)
         try:
             # a zip file has one read position; decoding, the slow part, happens outside this lock
             with self._lock:
@@ -99,14 +122,29 @@ class ImageStore:
 
     def _candidates(self, name: str) -> list[str]:
         """Files whose path ends as the name does or the other way round; 2021/1.jpg is not 2019/1.jpg."""
-        found = self._by_base.get(_base(name), [])
-        return [key for key in found if f"/{key}".endswith(f"/{name}") or f"/{name}".endswith(f"/{key}")]
+        plain = _plain(name)
+        found = self._by_base.get(_base(plain), [])
+        if not found and os.path.splitext(plain)[1].lower() not in SUFFIXES | VIDEO_SUFFIXES:
+            found, plain = self._stems().get(_base(plain), []), plain + "."
+        near = [key for key in found if _ends_alike(_plain(key), plain)]
+        same = [key for key in near if _plain(key) == plain]
+        return same or near
+
+    def _stems(self) -> dict[str, list[str]]:
+        """Photos and clips by their names without suffix."""
+        if self._by_stem is None:
+            self._by_stem = defaultdict(list)
+            for key in self._places:
+                stem, suffix = os.path.splitext(_base(_plain(key)))
+                if suffix.lower() in SUFFIXES | VIDEO_SUFFIXES:
+                    self._by_stem[stem].append(key)
+        return self._by_stem
 
     def _add(self, key: str, place: _Place) -> None:
         # the first of the given paths wins, so that a folder can override what a zip file holds
         if key not in self._places:
             self._places[key] = place
-            self._by_base[_base(key)].append(key)
+            self._by_base[_base(_plain(key))].append(key)
 
     def _add_folder(self, root: Path) -> None:
         walked = set[tuple[int, int]]()
@@ -114,11 +152,11 @@ class ImageStore:
             if not _first_visit(folder, walked):  # a loop of links
                 subfolders.clear()
                 continue
-            subfolders.sort()
+            subfolders[:] = sorted(name for name in subfolders if name.lower() not in LEFT_OUT)
             for file in sorted(files):
                 path = os.path.join(folder, file)
-                if file.lower().endswith(".zip") and os.path.exists(path):
-                    self._add_archive(Path(path))
+                if file.lower().endswith(_ARCHIVES) and os.path.exists(path):
+                    self._add_archive(Path(path), Path(folder).relative_to(root))
                 elif not file.startswith("."):
                     try:
                         status = os.stat(path)
@@ -127,15 +165,37 @@ class ImageStore:
                     key = Path(path).relative_to(root).as_posix()
                     self._add(key, _Place(path, None, f"{status.st_size}-{status.st_mtime_ns}"))
 
-    def _add_archive(self, path: Path) -> None:
+    def _add_archive(self, path: Path, inside: Path = Path()) -> None:
+        """Add an archive's files; `inside` is its folder."""
         try:
+            if tarfile.is_tarfile(path):
+                self._add_shard(path, (inside / path.name).as_posix())
+                return
             with zipfile.ZipFile(path) as archive:
                 members = archive.infolist()
         except (OSError, zipfile.BadZipFile) as error:
-            raise DataError(f"{path}: neither a folder nor a zip file that can be read ({error}).") from error
+            raise DataError(f"{path}: neither a folder nor an archive that can be read ({error}).") from error
         for member in members:
             if not member.is_dir():
                 self._add(member.filename, _Place(member.filename, path, f"{member.file_size}-{member.CRC:08x}"))
+
+    def _add_shard(self, path: Path, name: str) -> None:
+        with open(path, "rb") as file:
+            head = file.read(8)
+            if unpacked(file, head) is not None:
+                raise DataError(f"{path}: a packed tar file, in which nothing can be found again quickly; unpack it.")
+            time = os.fstat(file.fileno()).st_mtime_ns
+            size = os.fstat(file.fileno()).st_size
+            spans = tar_files(
+                ForwardFile(file, head), str(path), lambda _, info: (info.name, info.offset_data, info.size)
+            )
+            try:
+                for member, start, length in spans:
+                    inner = inner_name(member)
+                    if inner is not None and start + length <= size:
+                        self._add(f"{name}/{inner}", _Place(inner, path, f"{length}-{start}-{time}", (start, length)))
+            except DataError as error:
+                _log.warning("%s", error)
 
     def _open_archives(self) -> None:
         self._lock = threading.Lock()
@@ -151,7 +211,7 @@ class ImageStore:
         return self._archives[path]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: self.__dict__[key] for key in ("paths", "_places", "_by_base")}
+        return {key: self.__dict__[key] for key in ("paths", "_places", "_by_base", "_by_stem")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -169,6 +229,31 @@ def _first_visit(folder: str, walked: set[tuple[int, int]]) -> bool:
         return False
     walked.add(found)
     return True
+
+
+def _read_span(archive: Path, name: str, start: int, length: int) -> NDArray[np.uint8]:
+    """Some bytes of a tar file."""
+    if length > _LARGEST:
+        raise ImageError(f"{archive}: {name} has {length:,} bytes, more than {_LARGEST:,}.")
+    try:
+        data = np.fromfile(archive, dtype=np.uint8, count=length, offset=start)
+    except OSError as error:
+        raise ImageError(f"{archive}: {name} cannot be read ({error.strerror}).") from error
+    if len(data) < length:
+        raise ImageError(f"{archive}: {name} is cut short.")
+    return data
+
+
+def _ends_alike(key: str, name: str) -> bool:
+    """Whether one path ends as the other does; a name that ends in a dot is of any suffix."""
+    if name.endswith("."):
+        key, name = os.path.splitext(key)[0], name[:-1]
+    return f"/{key}".endswith(f"/{name}") or f"/{name}".endswith(f"/{key}")
+
+
+def _plain(name: str) -> str:
+    """A path with slashes and in one Unicode form."""
+    return unicodedata.normalize("NFC", name).replace("\\", "/")
 
 
 def _base(name: str) -> str:

@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
-from captioner.data.captions import Split, read_coco, read_json, read_karpathy
+from captioner.data.caption_forms import Entry, FoundCaptions, find_captions
+from captioner.data.caption_forms.json_files import read_json
 from captioner.data.ids import ImageId, image_id
 from captioner.data.names import Names, parts_of
+from captioner.data.splits import Split
 from captioner.data.tables import Table, even, read_json_lines, read_parquet, read_texts, split_rows
 from captioner.errors import DataError, UsageError
 
@@ -71,67 +73,57 @@ def read_annotations(path: Path, split: str | None = None) -> Annotations:
     """Read annotations.
 
     Args:
-        path: COCO captions or Karpathy's `dataset_*.json`, plain or zipped.
-        split: the part of a Karpathy file, test by default; COCO files have none.
+        path: a file or folder in one of the forms that `caption_forms.find_captions` knows, such as COCO captions and
+            Karpathy's `dataset_*.json`, plain or zipped. Images that have no id there are known by their names.
+        split: the part of captions that say their splits, as Karpathy's files do; test by default.
 
     Raises:
         DataError: the file is missing, cut short, or holds something else than captions.
         UsageError: there is no such split.
     """
-    content = read_json(path)
-    if _is_karpathy(content):
-        return _karpathy(content["images"], path, split or "test")
-    if split is not None:
-        raise UsageError(f"{path}: COCO captions have no splits; leave --split {split} out.")
-    coco = read_coco(content, path)
-    captions = {image: [entry["caption"] for entry in coco.imgToAnns[image]] for image in coco.imgs}
-    captions = {image: texts for image, texts in captions.items() if texts}
-    if not captions:
+    found = find_captions(path)
+    parted = any(entry.split for entry in found.entries)
+    if parted and split not in (None, *get_args(Split)):
+        raise UsageError(f"--split {split}: choose {', '.join(get_args(Split))}.")
+    if split is not None and not parted:
+        raise UsageError(f"{path}: {found.form} without splits; leave --split {split} out.")
+    part = (split or "test") if parted else None
+    entries = [entry for entry in found.entries if entry.split == part and entry.captions]
+    if not entries and part is not None:
+        sizes = Counter(entry.split for entry in found.entries)
+        there = ", ".join(f"{count} in {name or 'none'}" for name, count in sizes.items())
+        raise DataError(f"{path}: no captioned image in the {part} split ({there}); choose another --split.")
+    if not entries:
         raise DataError(f"{path}: no image has a caption; there is nothing to score against.")
-    return Annotations(path, captions, {image: entry["file_name"] for image, entry in coco.imgs.items()})
+    twice = _twice(_id(entry) for entry in entries)
+    if twice:
+        raise DataError(f"{path}: {some(twice)} listed more than once; keep one entry each.")
+    training = _training(found)
+    return Annotations(
+        path,
+        {_id(entry): list(entry.captions) for entry in entries},
+        {_id(entry): entry.name for entry in entries},
+        part,
+        training=training if part not in (None, "train") and training else None,
+    )
 
 
 def read_training(path: Path) -> list[str]:
-    """The captions of a COCO file, or of the training part of a Karpathy file.
+    """The captions to learn from: of the training part where the source says splits, otherwise all.
 
     Raises:
         DataError: the file is missing, cut short, or holds something else than captions.
     """
-    content = read_json(path)
-    if _is_karpathy(content):
-        return _training(read_karpathy(content["images"], path))
-    return [entry["caption"] for entry in read_coco(content, path).anns.values()]
+    return _training(find_captions(path))
 
 
-def _is_karpathy(content: Any) -> bool:
-    images = content.get("images") if isinstance(content, dict) else None
-    return isinstance(images, list) and bool(images) and isinstance(images[0], dict) and "sentences" in images[0]
+def _training(found: FoundCaptions) -> list[str]:
+    part = "train" if any(entry.split for entry in found.entries) else None
+    return [text for entry in found.entries if entry.split == part for text in entry.captions]
 
 
-def _training(entries: Iterable[tuple[ImageId, str, Split, list[str]]]) -> list[str]:
-    return [text for _, _, part, texts in entries if part == "train" for text in texts]
-
-
-def _karpathy(images: Sequence[Any], path: Path, split: str) -> Annotations:
-    if split not in get_args(Split):
-        raise UsageError(f"--split {split}: choose {', '.join(get_args(Split))}.")
-    entries = list(read_karpathy(list(images), path))
-    chosen = [(image, name, texts) for image, name, part, texts in entries if part == split and texts]
-    if not chosen:
-        sizes = Counter(part for _, _, part, _ in entries)
-        there = ", ".join(f"{count} in {part}" for part, count in sizes.items())
-        raise DataError(f"{path}: no captioned image in the {split} split ({there}); choose another --split.")
-    twice = _twice(image for image, _, _ in chosen)
-    if twice:
-        raise DataError(f"{path}: {some(twice)} listed more than once; keep one entry each.")
-    training = _training(entries)
-    return Annotations(
-        path,
-        {image: texts for image, _, texts in chosen},
-        {image: name for image, name, _ in chosen},
-        split,
-        training=training if split != "train" and training else None,
-    )
+def _id(entry: Entry) -> ImageId:
+    return entry.name if entry.id is None else entry.id
 
 
 def read_results(path: Path, references: Annotations | None = None) -> dict[ImageId, str]:

@@ -87,10 +87,10 @@ def split_rows(text: str, delimiter: str, path: object) -> list[list[str]]:
         rows = [[_unquoted(cell.strip()) for cell in line.split(delimiter)] for line in re.split(r"\r\n|\n|\r", text)]
     else:
         try:
-            rows = [[cell.strip() for cell in row] for row in csv.reader(_stream(text), delimiter=delimiter)]
+            rows = list(csv.reader(_stream(text), delimiter=delimiter))
         except csv.Error as error:
             raise DataError(f"{path}: not a table separated by {DELIMITERS[delimiter]} ({error}).") from error
-    return [row for row in rows if any(row)]
+    return [row for row in rows if any(cell.strip() for cell in row)]
 
 
 def _stream(text: str) -> io.StringIO:

@@ -11,11 +11,12 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from captioner.data.captions import CaptionSet, Split, assemble, read_json
+from captioner.data.caption_forms.entries import Entry
+from captioner.data.caption_forms.json_files import read_json
+from captioner.data.captions import CaptionSet, assemble
+from captioner.data.splits import SPLITS, Split
 from captioner.errors import DataError
 from captioner.vision.video import VIDEO_SUFFIXES
-
-_SPLITS: dict[str, Split] = {"train": "train", "validate": "val", "val": "val", "test": "test"}
 
 
 def read_video_captions(path: Path, clips: Path, *, allow_missing: bool = False) -> CaptionSet:
@@ -59,14 +60,15 @@ def read_video_captions(path: Path, clips: Path, *, allow_missing: bool = False)
         )
     there = [(video, split) for video, split in splits.items() if video in files]
     return assemble(
-        ((number, files[video], split, captions[video]) for number, (video, split) in enumerate(there)), path
+        (Entry(files[video], tuple(captions[video]), split, number) for number, (video, split) in enumerate(there)),
+        path,
     )
 
 
 def _split(name: Any, path: Path) -> Split:
-    if name not in _SPLITS:
-        raise DataError(f"{path}: a video has split {name!r}; known are {', '.join(_SPLITS)}.")
-    return _SPLITS[name]
+    if name not in SPLITS:
+        raise DataError(f"{path}: a video has split {name!r}; known are train, validate, val and test.")
+    return SPLITS[name]
 
 
 def _files(folder: Path) -> dict[str, str]:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
+from captioner.data.caption_forms import find_captions
 from captioner.data.captions import CaptionSet, ImageStore
 from captioner.data.corpora import held_out_photos, photo_id, read_caption_text
 from captioner.errors import ConfigError, DataError
@@ -72,7 +73,7 @@ class CaptionTraining:
             if (part := [image for image in each if image.split == "val"])
         }
         if not self.validation:
-            raise ConfigError("data.sets: no photo in a val split; set hold_out to keep some of a COCO file's photos.")
+            raise ConfigError("data.sets: no photo in a val split; set hold_out to keep some of the photos.")
         self.text = self._read_text()
         self.run = Run(
             folder,
@@ -183,8 +184,10 @@ class CaptionTraining:
 
     def _read_set(self, name: str) -> CaptionSet:
         file = self.config.data.sets[name]
-        captions = CaptionSet.read(self.root / file.captions, file.split)
-        if file.hold_out:
+        found = find_captions(self.root / file.captions, {str(key): value for key, value in file.columns.items()})
+        say(found.summary())
+        captions = CaptionSet.of(found, file.split)
+        if file.hold_out and not any(image.split == "val" for image in captions):
             captions = captions.hold_out(file.hold_out)
         self.held_out |= held_out_photos(captions)
         return captions.with_photos(self.photos, self.config.data.allow_missing)

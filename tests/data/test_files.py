@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from captioner.data import files
-from captioner.data.captions import read_json
+from captioner.data.caption_forms.json_files import read_json
 from captioner.data.files import read_member, read_unpacked
 from captioner.data.text import read_text
 from captioner.errors import DataError

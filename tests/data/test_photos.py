@@ -126,10 +126,10 @@ def test_a_fingerprint_changes_with_the_file(folder, archive):
 
 
 def test_a_path_that_is_no_store_is_named(tmp_path):
-    with pytest.raises(DataError, match="nowhere: no such folder or zip file"):
+    with pytest.raises(DataError, match="nowhere: no such folder, zip file or tar file"):
         ImageStore([tmp_path / "nowhere"])
     (tmp_path / "cut.zip").write_bytes(b"PK not really")
-    with pytest.raises(DataError, match=r"cut\.zip: neither a folder nor a zip file"):
+    with pytest.raises(DataError, match=r"cut\.zip: neither a folder nor an archive"):
         ImageStore([tmp_path / "cut.zip"])
 
 

@@ -121,7 +121,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_splits_that_are_not_there_are_named_with_those_that_are(write: Write) -> None:
-    with pytest.raises(UsageError, match="COCO captions have no splits; leave --split val out"):
+    with pytest.raises(UsageError, match="COCO captions without splits; leave --split val out"):
         read_annotations(write(coco(1)), "val")
     path = write(karpathy(a="train", b="test"))
     with pytest.raises(DataError, match=r"no captioned image in the val split \(1 in train, 1 in test\)"):

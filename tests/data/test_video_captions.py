@@ -55,7 +55,7 @@ def test_missing_clips_are_said_or_left_out(write):
 @pytest.mark.parametrize(
     ("videos", "sentences", "message"),
     [
-        ([video(0, split="holdout")], [], "split 'holdout'; known are train, validate, val, test"),
+        ([video(0, split="holdout")], [], "split 'holdout'; known are train, validate, val and test"),
         ([video(0)], [sentence(4, "a dog")], "sentences of 1 videos that are not listed, such as video4"),
         ([video(0)], [sentence(0, 3)], "a caption is not a text"),
         ([{"name": "video0"}], [], "not captions of clips, which have videos"),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from captioner.data.captions import read_json, read_karpathy
+from captioner.data.caption_forms.json_files import read_json, read_karpathy
 from captioner.text import ptb
 
 GOLDEN = Path(__file__).parent / "ptb_golden.tsv"  # made with the official scorer's own tokenizer, as one file

@@ -21,7 +21,8 @@ def write_card(
     decoder, encoder = model.decoder, model.encoder
     begun = [] if config.init is None else [f"- Goes on from: {config.init}."]
     looks = f"attention ({decoder.heads} heads)" if decoder.attention else "no attention (Show and Tell)"
-    data = ", ".join(f"{name}: {file.captions.name}" for name, file in config.data.sets.items())
+    files = {name: file.captions.name or "captions found in its folder" for name, file in config.data.sets.items()}
+    data = ", ".join(f"{name}: {file}" for name, file in files.items())
     metrics = list(next(iter(scores.values())))
     rows = [
         f"| {name} ({validation_photos[name]} photos) | "

@@ -15,14 +15,17 @@ class CaptionFile(Strict):
     """One set of captioned photos. Paths are relative to `data.root`.
 
     Attributes:
-        captions: COCO or Karpathy JSON, or a zip file that holds one.
-        photos: folders and zip files with the photos.
-        split: which split the photos of a COCO file are; Karpathy's files say their own.
-        hold_out: how many training photos of a COCO file become its validation split.
+        captions: a file or folder in one of the forms that `captioner.data.caption_forms` finds: COCO or Karpathy JSON,
+            tables, Hugging Face's metadata, shards, texts beside photos.
+        photos: folders, zip files and shards with the photos.
+        columns: names of a table's columns, by `image`, `caption` and `split`, where others than the usual ones count.
+        split: of photos whose captions say none; Karpathy's files say their own.
+        hold_out: how many training photos become the validation split, where the captions have none.
     """
 
-    captions: Path
-    photos: list[Path] = Field(min_length=1)
+    captions: Path = Path()
+    photos: list[Path] = Field([Path()], min_length=1)
+    columns: dict[Literal["image", "caption", "split"], str] = Field(default={})
     split: Literal["train", "val", "test"] = "train"
     hold_out: int = Field(0, ge=0)
 

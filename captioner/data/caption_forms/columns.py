@@ -1,0 +1,144 @@
+"""Which columns of a table name photos, which hold captions, and which say the split."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from captioner.data.caption_forms.entries import Entry
+from captioner.data.names import parts_of
+from captioner.data.parquet import PHOTO_COLUMNS
+from captioner.data.splits import SPLITS, Split
+from captioner.data.tables import Table
+from captioner.vision.images import SUFFIXES
+from captioner.vision.video import VIDEO_SUFFIXES
+
+_NAMES = (*PHOTO_COLUMNS, "image_name", "img_path", "image_file", "photo", "photo_path", "picture", "png")
+_CLIPS = ("video", "clip", "video_path", "clip_path", "video_name", "video_file", "mp4", "video_id", "videoid")
+_LESS_LIKELY = ("url_path", "name", "key", "id", "image_id")
+"""Columns that name photos if no other does."""
+_CAPTIONS = ("caption", "captions", "text", "texts", "sentence", "sentences", "description", "descriptions", "comment")
+_ALSO_CAPTIONS = ("raw", "txt", "prompt", "alt_text", "alt", "title", "title_en")
+_SPLIT_COLUMNS = ("split", "subset", "set", "partition", "part")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Columns that matter, by their names as the table writes them.
+
+    Attributes:
+        image: names the photo.
+        captions: hold captions.
+        split: says the part of the data set; None if no column does.
+    """
+
+    image: str
+    captions: tuple[str, ...]
+    split: str | None = None
+
+    def __str__(self) -> str:
+        names = [self.image, *self.captions, *([self.split] if self.split else [])]
+        return f"columns {', '.join(names[:-1])} and {names[-1]}"
+
+
+def find_columns(columns: Sequence[str], wanted: Mapping[str, str] | None = None) -> Columns | None:
+    """The columns of captions; None if they are not there.
+
+    Args:
+        columns: names as written; case, spaces and hyphens do not count.
+        wanted: names that somebody gives for `image`, `caption` or `split`.
+    """
+    wanted = wanted or {}
+    plain = {column: re.sub(r"[^a-z0-9]+", "_", column.lower()).strip("_") for column in columns}
+
+    def first(names: Sequence[str], given: str | None) -> str | None:
+        if given is not None:
+            return given if given in plain else None
+        return next((column for name in names for column, each in plain.items() if each == name), None)
+
+    image = first((*_NAMES, *_CLIPS, *_LESS_LIKELY), wanted.get("image"))
+    kind = first((*_CAPTIONS, *_ALSO_CAPTIONS), wanted.get("caption")) or _numbered(plain)
+    if image is None or kind is None or ("split" in wanted and wanted["split"] not in plain):
+        return None
+    stem = re.sub(r"_?\d+$", "", plain[kind])
+    captions = [column for column, each in plain.items() if re.fullmatch(rf"{re.escape(stem)}_?\d*", each)]
+    chosen = (kind,) if "caption" in wanted else tuple(captions)
+    return Columns(image, chosen, first(_SPLIT_COLUMNS, wanted.get("split")))
+
+
+def _numbered(plain: Mapping[str, str]) -> str | None:
+    """The first of several columns such as `caption_1` and `caption_2`."""
+    names = "|".join((*_CAPTIONS, *_ALSO_CAPTIONS))
+    return next((column for column, each in plain.items() if re.fullmatch(rf"(?:{names})_?\d+", each)), None)
+
+
+def entries_of(table: Table, columns: Columns, folder: str = "") -> list[Entry]:
+    """The rows of a table, those of one photo together, in the order of its first row.
+
+    Args:
+        table: with these columns.
+        columns: that matter.
+        folder: that the names are relative to, as a prefix of them.
+    """
+    places = {name: place for place, name in enumerate(table.columns)}
+    captions: dict[str, list[str]] = {}
+    splits: dict[str, Split] = {}
+    for row in table.rows:
+        name = file_name(row[places[columns.image]])
+        if not name:
+            continue
+        name = f"{folder}{name}"
+        texts = [text for column in columns.captions for text in texts_in(row[places[column]])]
+        captions.setdefault(name, []).extend(texts)
+        split = None if columns.split is None else SPLITS.get(str(row[places[columns.split]]).strip().lower())
+        if split is not None:
+            splits.setdefault(name, split)
+    return [Entry(name, tuple(texts), splits.get(name)) for name, texts in captions.items()]
+
+
+def file_name(cell: Any) -> str:
+    """A photo's name in a cell, with slashes and in one Unicode form; `#0` behind it numbers a caption."""
+    if isinstance(cell, Mapping):  # Hugging Face's structure of bytes and path
+        cell = cell.get("path")
+    if isinstance(cell, int) and not isinstance(cell, bool):
+        cell = str(cell)
+    if not isinstance(cell, str):
+        return ""
+    return "/".join(parts_of(re.sub(r"#\d+$", "", cell.strip())))
+
+
+def texts_in(cell: Any) -> list[str]:
+    """The captions in a cell: a text, several, or objects that hold them."""
+    if isinstance(cell, str):
+        return [cell.strip()] if cell.strip() else []
+    if isinstance(cell, list | tuple):
+        return [text for each in cell for text in texts_in(each)]
+    if isinstance(cell, Mapping):
+        return texts_in(next((cell[name] for name in (*_CAPTIONS, *_ALSO_CAPTIONS) if cell.get(name)), None))
+    return []
+
+
+def is_media(name: str) -> bool:
+    """Whether a name is that of a photo or clip."""
+    suffix = re.sub(r"#\d+$", "", name.strip()).rpartition(".")[2]
+    return f".{suffix.lower()}" in SUFFIXES | VIDEO_SUFFIXES
+
+
+def without_names(rows: Sequence[Sequence[str]]) -> Columns | None:
+    """The columns of a table that does not name them: files first, and captions, which have several words.
+
+    Returns:
+        places as names, `0` and so on; None if these are no captions.
+    """
+    some = rows[:200]
+    if not some or sum(is_media(row[0]) for row in some) < 0.9 * len(some):
+        return None
+    width = min(len(row) for row in some)
+    words = [sum(len(row[place].split()) for row in some) / len(some) for place in range(1, width)]
+    letters = [sum(bool(re.search(r"[^\W\d_]", row[place])) for row in some) for place in range(1, width)]
+    likely = [place for place, count in enumerate(letters) if count > 0.5 * len(some)]
+    # a word alone is a class or another file's name, unless it is written without spaces
+    likely = [place for place in likely if words[place] >= 2 or not any(row[place + 1].isascii() for row in some)]
+    if not likely:
+        return None
+    return Columns("0", (str(1 + max(likely, key=lambda place: words[place])),))
