@@ -8,8 +8,9 @@ import numpy as np
 
 from captioner.errors import ImageError, VideoError
 from captioner.pipelines.folder.made import Stamp, stamp_of
+from captioner.pipelines.folder.photos import read_photo
 from captioner.pipelines.gallery.thumbnails import FilmFrame, Thumbnail, evenly_spaced, film_frame, thumbnail
-from captioner.vision.images import Pixels, Transform, read
+from captioner.vision.images import Pixels, Transform
 from captioner.vision.scenes import Segment, segments
 from captioner.vision.video import VIDEO_SUFFIXES, Frame, Video, shrinks_to
 
@@ -95,7 +96,7 @@ def load_media(
 def load_photo(path: str, transform: Transform, max_pixels: int, pictures: bool) -> MediaItem:
     """Read, decode and resize one photo; what is wrong with it becomes part of the result."""
     try:
-        decoded = read(path, at_least=transform.at_least, max_pixels=max_pixels)
+        decoded = read_photo(path, at_least=transform.at_least, max_pixels=max_pixels)
     except ImageError as error:
         return MediaItem(path, error=str(error).removeprefix(f"{path}: "))
     except MemoryError:

@@ -4,32 +4,22 @@ A tar file may be packed (gzip, bzip2, xz) and come from a stream that cannot be
 files in which what belongs together stands together under one key: `0017.jpg`, `0017.json`, `0017.txt`.
 """
 
-import bz2
-import gzip
-import io
-import lzma
 import os
 import re
 import tarfile
 import zipfile
-import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import BinaryIO
 
 from captioner.data.parquet import is_parquet, stored_photos
+from captioner.data.tar import DAMAGE, LARGEST, CutShort, ForwardFile, RawForward, read_exactly, tar_files, unpacked
 from captioner.errors import DataError
-
-Taken = TypeVar("Taken")
-
-LARGEST = 1 << 29
-"""Bytes that a member may unpack to, 512 MiB; a zip file of kilobytes can claim any number of gigabytes."""
 
 _CHUNK = 1 << 20
 _KEY = re.compile(r"((?:.*/)?[^./][^./]*)\.([^/]+)")
-_DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -90,7 +80,7 @@ def read_members(
             file = source
             name = name or str(getattr(file, "name", "archive"))
         try:
-            head = _read_exactly(file, 512)
+            head = read_exactly(file, 512)
             if head.startswith(b"PK") or is_parquet(head):
                 if not file.seekable():
                     raise DataError(f"{name}: zip and Parquet files are read from their end; give a file, no stream.")
@@ -133,7 +123,7 @@ def zip_members(file: BinaryIO, name: str, suffixes: Collection[str], largest: i
     """The files in a zip file; see `read_members`."""
     try:
         archive = zipfile.ZipFile(file)
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise DataError(f"{name}: not a zip file that can be read ({error}).") from error
     with archive:
         for info in archive.infolist():
@@ -153,7 +143,7 @@ def unzipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, largest: int = LAR
     try:
         with archive.open(info) as file:
             return Member(name, b"".join(iter(lambda: file.read(_CHUNK), b"")))
-    except _DAMAGE as error:
+    except DAMAGE as error:
         locked = bool(info.flag_bits & 1)
         return Member(name, error="locked by a password" if locked else f"damaged in the zip file ({error})")
 
@@ -169,113 +159,13 @@ def stored_members(file: BinaryIO, name: str, suffixes: Collection[str], largest
             yield Member(row, data) if small else Member(row, error=too_large(len(data), largest))
 
 
-class ForwardFile:
-    """A file read forwards, with the seeking that `tarfile` does over what it passes by.
-
-    Args:
-        file: at its beginning, or just after `head`.
-        head: what has been read of it.
-    """
-
-    def __init__(self, file: Any, head: bytes = b"") -> None:
-        self._file, self._head, self._position = file, head, 0
-
-    def read(self, count: int = -1) -> bytes:
-        """The next bytes, fewer only at the end."""
-        if count < 0 or count > LARGEST:  # no member is read so; a header that claims a longer name is damage
-            raise tarfile.ReadError("a header claims gigabytes")
-        data, self._head = self._head[:count], self._head[count:]
-        data += _read_exactly(self._file, count - len(data))
-        self._position += len(data)
-        return data
-
-    def tell(self) -> int:
-        """Bytes read so far."""
-        return self._position
-
-    def seek(self, position: int) -> int:
-        """Pass over what comes before a position."""
-        if position < self._position:
-            raise tarfile.ReadError("a tar file is read forwards")
-        while self._position < position and self.read(min(_CHUNK, position - self._position)):
-            pass
-        return self._position
-
-
-class TarHeader(tarfile.TarInfo):
-    """A member's header; tells the archive whether it ended as it should, which `tarfile` keeps to itself."""
-
-    @classmethod
-    def fromtarfile(cls, archive: tarfile.TarFile) -> "TarHeader":
-        """The next header."""
-        try:
-            return super().fromtarfile(archive)
-        except tarfile.EOFHeaderError:  # type: ignore[attr-defined] # the block of zeros after the last member
-            archive.ended = True  # type: ignore[attr-defined]
-            raise
-
-
-def unpacked(file: Any, head: bytes) -> Any:
-    """A tar file as it was before it was packed by gzip, bzip2 or xz, which its first bytes tell."""
-    if head.startswith(b"\x1f\x8b"):
-        return gzip.GzipFile(fileobj=file)
-    if head.startswith(b"BZh"):
-        return bz2.BZ2File(file)
-    return lzma.LZMAFile(file) if head.startswith(b"\xfd7zXZ\0") else None
-
-
-def tar_files(
-    file: Any, name: str, take: Callable[[tarfile.TarFile, tarfile.TarInfo], Taken | None]
-) -> Iterator[Taken]:
-    """What `take` makes of a tar file's regular files, in order.
-
-    Args:
-        file: unpacked, with `read`, `seek` and `tell`.
-        name: for messages.
-        take: is given the archive and a header, and may read; None passes the file over.
-
-    Raises:
-        DataError: it is no tar file, or ends too soon or is damaged from here on.
-    """
-    count = 0
-    reason = "is damaged"
-    try:
-        archive = tarfile.TarFile(fileobj=file, tarinfo=TarHeader, errorlevel=2)
-        while (info := archive.next()) is not None:
-            archive.members.clear()  # type: ignore[attr-defined] # else they stay in memory
-            if info.isreg():
-                count += 1
-                if (taken := take(archive, info)) is not None:
-                    yield taken
-        if getattr(archive, "ended", False):
-            return
-        if not file.read(1):
-            reason = "ends too soon"
-    except (tarfile.TarError, *_DAMAGE, OSError) as error:
-        if isinstance(error, OSError) and error.errno:
-            raise
-        if not count and isinstance(error, tarfile.TarError):
-            raise DataError(f"{name}: not a zip, tar or Parquet file that can be read ({error}).") from error
-        count -= isinstance(error, _CutShort)
-        ended = isinstance(error, EOFError) or "end of data" in str(error)
-        reason = "ends too soon" if ended else f"is damaged ({error})"
-    raise DataError(f"{name}: the archive {reason}; only the {count:,} files before that could be read.")
-
-
-class _CutShort(tarfile.ReadError):
-    """A file whose archive ends within it."""
-
-    def __init__(self) -> None:
-        super().__init__("unexpected end of data")
-
-
 def _tar_members(
     file: ForwardFile, head: bytes, name: str, suffixes: Collection[str], largest: int
 ) -> Iterator[Member]:
     def take(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Member | None:
         return _extracted(archive, info, largest) if _wanted(info.name, suffixes) else None
 
-    inside = unpacked(_Raw(file), head)
+    inside = unpacked(RawForward(file), head)
     yield from tar_files(file if inside is None else ForwardFile(inside), name, take)
 
 
@@ -290,25 +180,10 @@ def _extracted(archive: tarfile.TarFile, info: tarfile.TarInfo, largest: int) ->
     try:
         data = file.read()
     except (EOFError, tarfile.ReadError):
-        raise _CutShort from None
+        raise CutShort from None
     if len(data) < info.size:
-        raise _CutShort
+        raise CutShort
     return Member(name, data)
-
-
-class _Raw(io.RawIOBase):
-    """A forward file for the modules that unpack, which want a stream of Python's own kind."""
-
-    def __init__(self, file: ForwardFile) -> None:
-        self._file = file
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._file.read(min(len(buffer), _CHUNK))
-        buffer[: len(data)] = data
-        return len(data)
 
 
 def too_large(size: int, largest: int) -> str:
@@ -318,12 +193,3 @@ def too_large(size: int, largest: int) -> str:
 
 def _wanted(name: str, suffixes: Collection[str]) -> bool:
     return not suffixes or os.path.splitext(name)[1].lower() in suffixes
-
-
-def _read_exactly(file: Any, count: int) -> bytes:
-    """So many bytes, also of a stream that gives fewer at a time; fewer only at its end."""
-    parts = []
-    while count > 0 and (part := file.read(count)):
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)

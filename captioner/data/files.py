@@ -36,13 +36,16 @@ def read_member(archive: zipfile.ZipFile, name: str, *, largest: int = LARGEST) 
     Raises:
         DataError: it says that it unpacks to more than `largest` bytes, or is damaged, or has a password.
     """
-    size = archive.getinfo(name).file_size  # zipfile gives no byte more than that
+    size = archive.getinfo(name).file_size  # read piecewise, zipfile unpacks hardly a byte more than that
     if size > largest:
         raise DataError(
             f"{archive.filename}: {name} unpacks to {size:,} bytes, more than {largest:,}; unpack it yourself if that "
             "is meant."
         )
     try:
-        return archive.read(name)
+        if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise NotImplementedError("packed by another method than deflate")  # others unpack whole at once
+        with archive.open(name) as file:
+            return b"".join(iter(lambda: file.read(1 << 20), b""))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{archive.filename}: {name} cannot be read ({error}).") from error

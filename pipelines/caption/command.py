@@ -46,7 +46,11 @@ def caption(options: CaptionOptions) -> int:
 
         translator_to(options.language)  # a language without a model is an error before any work
     found = find_inputs(
-        options.inputs, SUFFIXES | VIDEO_SUFFIXES, kind="images or clips", exclude=options.exclude or ()
+        options.inputs,
+        SUFFIXES | VIDEO_SUFFIXES,
+        kind="images or clips",
+        exclude=options.exclude or (),
+        packed=SUFFIXES,
     )
     console = Console(stderr=bool(options.outputs) or options.sidecar or not sys.stdout.isatty())
     outputs = Outputs(_writers(options, found.paths, console))

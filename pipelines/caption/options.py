@@ -16,7 +16,8 @@ class CaptionOptions(FolderOptions):
     """What can be chosen when images and clips are captioned."""
 
     inputs: Annotated[
-        list[str], typer.Argument(metavar="INPUT...", help="Images, clips, folders, patterns, or - to read paths.")
+        list[str],
+        typer.Argument(metavar="INPUT...", help="Images, clips, folders, archives, lists, patterns, or - for paths."),
     ]
     outputs: Annotated[
         list[str] | None,

@@ -13,6 +13,7 @@ from typing import Any
 
 from captioner.data.ids import ImageId, image_id
 from captioner.data.names import Names, below
+from captioner.data.packed import split
 from captioner.errors import UsageError
 from captioner.pipelines.folder.inputs import identity, shown
 from captioner.pipelines.folder.made import Source
@@ -154,6 +155,9 @@ class Sidecars(Writer):
 
     def __init__(self, images: Sequence[str], *, overwrite: bool) -> None:
         super().__init__()
+        packed = next((image for image in images if split(image) is not None), None)
+        if packed is not None:
+            raise UsageError(f"{shown(packed)}: --sidecar cannot write into an archive; use -o FILE.")
         self.texts = sidecars(images)
         owners: dict[str, str] = {}
         self._older = 0

@@ -10,11 +10,13 @@ import glob
 import os
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from captioner.data.names import LEFT_OUT, first_few
+from captioner.data.packed import split
 from captioner.errors import UsageError
+from captioner.pipelines.folder.packed_inputs import is_list, is_packed, listed, packed_paths
 
 _OWN = frozenset({".jsonl", ".json", ".csv", ".html", ".txt", ".srt", ".vtt", ".made"})
 """What folder commands write: it needs no mention where it lies beside the photos."""
@@ -39,8 +41,9 @@ class Inputs:
     def notes(self) -> list[str]:
         """What was passed over, for people."""
         notes = []
-        if self.others:
-            kinds = [f"{count:,} {suffix or 'without suffix'}" for suffix, count in self.others.most_common()]
+        others = [(suffix, count) for suffix, count in self.others.most_common() if suffix not in _OWN]
+        if others:
+            kinds = [f"{count:,} {suffix or 'without suffix'}" for suffix, count in others]
             notes.append(f"passed over: {first_few(kinds, 8)}")
         if self.left_out:
             notes.append(f"left out: {first_few([shown(path) for path in self.left_out])}; name what is wanted of it")
@@ -48,21 +51,29 @@ class Inputs:
 
 
 def find_inputs(
-    arguments: Sequence[str], suffixes: Collection[str], *, kind: str = "images", exclude: Sequence[str] = ()
+    arguments: Sequence[str],
+    suffixes: Collection[str],
+    *,
+    kind: str = "images",
+    exclude: Sequence[str] = (),
+    packed: Collection[str] = (),
 ) -> Inputs:
     """List the files that a command's arguments stand for.
 
     A folder gives every file under it with one of `suffixes`, in either case, in sorted order; links to folders are
     followed, each folder once. Hidden names are passed over, and so are the folders that network drives and zip
-    programs add, unless they are named. A file that is named is taken whatever its suffix. A name that does not exist
-    may be a pattern (`*`, `?`, `[...]`, `**`). `-` reads paths from standard input, one a line or separated by NUL, in
-    UTF-8, in any bytes, or in UTF-16, as PowerShell writes it.
+    programs add, unless they are named. A file that is named is taken whatever its suffix, but a table (CSV, TSV,
+    Parquet) gives the paths in it, and a zip, tar or Parquet file with photos those in it, as `trip.zip/beach/1.jpg`;
+    such a path, or a folder in an archive, may be named too. A name that does not exist may be a pattern (`*`, `?`,
+    `[...]`, `**`). `-` reads paths from standard input, one a line or separated by NUL, in UTF-8, in any bytes, or in
+    UTF-16, as PowerShell writes it.
 
     Args:
         arguments: the command's INPUT arguments.
         suffixes: in lower case, with the dot.
         kind: what is looked for, for messages.
         exclude: patterns of names, or of paths below a folder, to be passed over in folders.
+        packed: those of `suffixes` that the command can read in archives.
 
     Raises:
         UsageError: an argument does not exist, or there is nothing to do.
@@ -72,14 +83,20 @@ def find_inputs(
     for argument in arguments:
         if argument == "-":
             paths: list[str] = _standard_input()
-        elif os.path.lexists(argument):
+        elif os.path.lexists(argument) or split(argument) is not None:
             paths = [argument]
         else:
             paths = sorted(glob.glob(argument, recursive=True)) if glob.has_magic(argument) else []
             if not paths:
                 missing.append(argument)
+        if argument != "-":
+            paths = [each for path in paths for each in (listed(path) if is_list(path, suffixes) else [path])]
         for path in paths:
-            files = _walk(path, suffixes, exclude, seen_folders, found) if os.path.isdir(path) else [path]
+            files: Iterable[str] = [path]
+            if os.path.isdir(path):
+                files = _walk(path, suffixes, exclude, seen_folders, found)
+            elif packed and is_packed(path):
+                files = _packed(path, packed, exclude, found)
             for file in files:
                 key = identity(file)
                 if key not in seen_files:
@@ -127,6 +144,12 @@ def _from_utf16(data: bytes) -> str | None:
     return None
 
 
+def _packed(path: str, suffixes: Collection[str], exclude: Sequence[str], found: Inputs) -> Iterator[str]:
+    return packed_paths(
+        path, suffixes, exclude, problems=found.problems, others=found.others, left_out=found.left_out
+    )
+
+
 def _walk(
     root: str, suffixes: Collection[str], exclude: Sequence[str], seen: set[tuple[int, int]], found: Inputs
 ) -> Iterator[str]:
@@ -147,7 +170,7 @@ def _walk(
         elif entry.is_symlink() or entry.is_file():  # no pipes and devices
             if suffix in suffixes:
                 yield entry.path
-            elif suffix not in _OWN:
+            else:
                 found.others[suffix] += 1
 
 

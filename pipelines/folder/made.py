@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from captioner import __version__
-from captioner.errors import UsageError
+from captioner.data.packed import open_packed, split
+from captioner.errors import DataError, UsageError
 from captioner.pipelines.folder.inputs import identity, shown
 from captioner.pipelines.folder.row_file import WriteError, reason, replace_file
 
@@ -42,8 +43,13 @@ class Stamp:
 
 
 def stamp_of(path: str) -> Stamp | None:
-    """A file's stamp; None if it cannot be read."""
+    """A file's stamp, also of one in an archive; None if it cannot be read."""
+    parts = split(path)
     try:
+        if parts is not None:
+            packed = open_packed(parts[0])
+            size, checksum = packed.stamp(parts[1])
+            return Stamp(size, os.stat(parts[0]).st_mtime_ns, checksum)
         with open(path, "rb", buffering=0) as file:
             status = os.fstat(file.fileno())
             checksum = zlib.crc32(file.read(_BLOCK))
@@ -53,7 +59,7 @@ def stamp_of(path: str) -> Stamp | None:
             elif status.st_size > _BLOCK:
                 file.seek(max(_BLOCK, status.st_size - _BLOCK))
                 checksum = zlib.crc32(file.read(_BLOCK), checksum)
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, DataError):
         return None
     return Stamp(status.st_size, status.st_mtime_ns, checksum)
 
@@ -72,17 +78,24 @@ class Source:
 
     def has_changed(self) -> bool:
         """Whether the file has another content now; one that is gone or that cannot be read has not changed."""
+        parts = split(self.location)
         try:
-            status = os.stat(self.location)
+            status = os.stat(self.location if parts is None else parts[0])
         except (OSError, ValueError):
             return False
-        if self.stamp is not None and (self.stamp.size, self.stamp.time) == (status.st_size, status.st_mtime_ns):
+        same_size = self.stamp is not None and (parts is not None or self.stamp.size == status.st_size)
+        if self.stamp is not None and self.stamp.time == status.st_mtime_ns and same_size:
             return False
         return not _same(self.stamp, stamp_of(self.location))
 
     def has_moved_to(self, path: str) -> bool:
         """Whether this very file, by its content, lies at another path now, and no longer where it was."""
-        return self.stamp is not None and not os.path.lexists(self.location) and _same(self.stamp, stamp_of(path))
+        return self.stamp is not None and not _lies(self.location) and _same(self.stamp, stamp_of(path))
+
+
+def _lies(path: str) -> bool:
+    """Whether there is anything at a path, which may be one in an archive."""
+    return os.path.lexists(path) or (split(path) is not None and stamp_of(path) is not None)
 
 
 def _same(one: Stamp | None, other: Stamp | None) -> bool:

@@ -36,7 +36,7 @@ def read(options: ReadOptions) -> int:
         raise UsageError("--words and --lm are for a search only; give --beam-size, such as 8.")
     if options.lm_weight is not None and options.lm is None:
         raise UsageError("--lm-weight says how much --lm counts; give both.")
-    found = find_inputs(options.inputs, SUFFIXES, kind="images", exclude=options.exclude or ())
+    found = find_inputs(options.inputs, SUFFIXES, kind="images", exclude=options.exclude or (), packed=SUFFIXES)
     console = Console(stderr=bool(options.outputs) or not sys.stdout.isatty())
     outputs = Outputs(_writers(options, found.paths, console))
     work = partial(_read, outputs=outputs, options=options)

@@ -18,10 +18,11 @@ from captioner.decoding.ctc import Beam
 from captioner.errors import ImageError
 from captioner.models.read import PreparedLine, Reader, TextLine
 from captioner.pipelines.folder.outputs import Outputs, Record
+from captioner.pipelines.folder.photos import read_photo
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.folder.stages import defer_sigint, halve_on_oom, ordered_parallel_map
 from captioner.pipelines.gallery.lines import LineCard, line_card
-from captioner.vision.images import MAX_PIXELS, read
+from captioner.vision.images import MAX_PIXELS
 
 FIRST = 16  # lines of the first groups, so that somebody who waits soon sees texts
 GROUP = 256  # enough that many lines of a group have the same width
@@ -115,7 +116,7 @@ def _one_thread_each(alone: bool) -> Iterator[None]:
 def _load(path: str, model: Reader, max_pixels: int, pictures: bool) -> _Item:
     """Read, decode and prepare one picture; what is wrong with it becomes part of the result."""
     try:
-        decoded = read(path, max_pixels=max_pixels)
+        decoded = read_photo(path, max_pixels=max_pixels)
         line = model.prepare(decoded.pixels)
     except ImageError as error:
         return _Item(path, error=str(error).removeprefix(f"{path}: "))

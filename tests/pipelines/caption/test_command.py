@@ -193,7 +193,7 @@ def test_paths_are_read_from_standard_input(run, make_photos):
         ),
         (["{photos}", "-o", "{tmp}/a.csv", "-o", "{tmp}/./a.csv"], "two outputs are the same file; name each once."),
         (["{photos}", "-o", "{tmp}/r.json"], "no COCO image id (2 of 2 images)"),
-        (["{tmp}/empty"], "no images or clips here; looked for .3gp .avi .avif"),
+        (["{tmp}/empty"], "no images or clips here; looked for .3fr .3gp .arw"),
         (["{photos}", "--device", "tpu"], "device is 'tpu'"),
     ],
 )

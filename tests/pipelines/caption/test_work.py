@@ -139,7 +139,7 @@ def test_an_image_too_large_for_memory_is_an_error_of_its_own(make_photos, monke
     def exhausted(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("captioner.pipelines.media.read", exhausted)
+    monkeypatch.setattr("captioner.pipelines.media.read_photo", exhausted)
     loaded = load_photo(str(make_photos(1) / "photo0000.jpg"), Transform((8, 8)), 10**9, pictures=False)
     assert loaded.error == "too large for this machine's memory"
 
