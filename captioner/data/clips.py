@@ -4,39 +4,18 @@ Clips of one group (a source video, a recording, a person) look alike, so no par
 another: scores would say how well a model knows a scene again, not what happens in it.
 """
 
-import csv
 import hashlib
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal
 
+from captioner.data.clip_tables import SIDES, LabelledClip, find_lists, read_table
 from captioner.data.splits import SPLITS, Split
 from captioner.errors import DataError
 from captioner.vision.video import VIDEO_SUFFIXES
-
-_SIDES: tuple[Literal["split", "fold"], ...] = ("split", "fold")
-
-
-@dataclass(frozen=True)
-class LabelledClip:
-    """One clip.
-
-    Attributes:
-        path: of the file.
-        label: its class.
-        group: clips of one group stay together; by default a clip is a group of its own.
-        fold: the part of a cross-validation that it is tested in, if the table says so.
-        split: the part of the data set it belongs to, if the table says so.
-    """
-
-    path: Path
-    label: str
-    group: str
-    fold: str | None = None
-    split: Split | None = None
 
 
 @dataclass(frozen=True)
@@ -71,10 +50,12 @@ class ClipSet:
         """Read the clips of a folder, or those that a table lists.
 
         Args:
-            root: folder of the clips; without a table each of its sub-folders is a class, or each of
-                theirs where all are called train, val and the like.
-            table: TSV file with the columns `path` (relative to `root`) and `label`, and optionally `fold`, `split`
-                and one that says which clips belong together.
+            root: folder of the clips; without a table each of its sub-folders is a class, or each of theirs where all
+                are called train, val and the like.
+            table: a table of clips and labels, whose columns may also be `fold`, `split` and one that says which clips
+                belong together, or a list of paths and labels; paths are relative to `root`, or as much of them as
+                tells clips apart. Where `root` has no two sub-folders, one that lies there counts, or several that
+                are called train, val and test.
             group: name of that column.
 
         Raises:
@@ -86,10 +67,10 @@ class ClipSet:
             raise DataError(f"{root}: no such folder; data.root names the folder of the clips.")
         problems: list[str] = []
         clips = list(
-            _read_folder(root, problems) if table is None else _read_table(root, root / table, group, problems)
+            _read_folder(root, group, problems) if table is None else read_table(root, root / table, group, problems)
         )
         clips = _join_copies(clips)
-        for side in _SIDES:
+        for side in SIDES:
             _check_sides(clips, side, source)
         return cls(tuple(clips), source, tuple(problems))._checked()
 
@@ -179,15 +160,23 @@ class ClipSet:
         return replace(self, clips=clips, problems=self.problems + tuple(problems))
 
 
-def _read_folder(root: Path, problems: list[str]) -> Iterator[LabelledClip]:
+def _read_folder(root: Path, group: str, problems: list[str]) -> Iterator[LabelledClip]:
     folders = _folders(root)
     splits = [folder for folder in folders if folder.name.lower() in SPLITS and _folders(folder)]
     if len(splits) > 1 and splits == folders:
         problems.append(f"{root}: {', '.join(folder.name for folder in splits)} are taken for splits, not for classes.")
         for folder in splits:
             yield from _read_classes(folder, SPLITS[folder.name.lower()], problems)
-    else:
-        yield from _read_classes(root, None, problems)
+        return
+    lists = find_lists(root)
+    if lists and len(folders) < 2:  # of one folder at most no classes can be made
+        for path, split in lists.items():
+            yield from read_table(root, path, group, problems, split if len(lists) > 1 else None)
+        return
+    if lists:
+        names = ", ".join(path.name for path in lists)
+        problems.append(f"{root}: the folders are the classes; data.table takes those of {names} instead.")
+    yield from _read_classes(root, None, problems)
 
 
 def _folders(root: Path) -> list[Path]:
@@ -210,58 +199,6 @@ def _read_classes(root: Path, split: Split | None, problems: list[str]) -> Itera
             problems.append(f"{folder}: no clip in this class folder; it is left out.")
         for path in clips:
             yield LabelledClip(path, folder.name, group=str(path), split=split)
-
-
-def _read_table(root: Path, table: Path, group: str, problems: list[str]) -> Iterator[LabelledClip]:
-    seen: dict[Path, tuple[int, LabelledClip]] = {}
-    for line, row in _rows(table, group):
-        clip = _clip(root, table, line, row, group)
-        if clip.path in seen:
-            first, other = seen[clip.path]
-            sides = [
-                f"{name} {getattr(other, name)} and {getattr(clip, name)}"
-                for name in (*_SIDES, "label")
-                if getattr(other, name) != getattr(clip, name)
-            ]
-            what = f", in {sides[0]}" if sides else ""
-            raise DataError(f"{table}: lines {first} and {line} both name {row['path']}{what}; keep one of them.")
-        seen[clip.path] = line, clip
-        if clip.path.is_file():
-            yield clip
-        else:
-            problems.append(f"{table}: line {line}: there is no clip {row['path']} in {root}; it is left out.")
-
-
-def _rows(table: Path, group: str) -> Iterator[tuple[int, dict[str, str]]]:
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, delimiter="\t", restval="", quoting=csv.QUOTE_NONE)
-            columns = reader.fieldnames or []
-            missing = [name for name in ("path", "label") if name not in columns]
-            if group != "group" and group not in columns:
-                missing.append(group)
-            if missing:
-                raise DataError(
-                    f"{table}: no column {missing[0]}; its first line names {', '.join(columns) or 'nothing'}, "
-                    "separated by tabs."
-                )
-            for row in reader:
-                yield reader.line_num, {name: (row[name] or "").strip() for name in columns}
-    except OSError as error:
-        raise DataError(f"{table}: cannot be read ({error.strerror}).") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table}: not a TSV file ({error}).") from error
-
-
-def _clip(root: Path, table: Path, line: int, row: Mapping[str, str], group: str) -> LabelledClip:
-    for name in ("path", "label", *(name for name in _SIDES if name in row)):
-        if not row[name]:
-            raise DataError(f"{table}: line {line} has no {name}; fill it, or leave the line out.")
-    split = row.get("split")
-    if split is not None and split not in get_args(Split):
-        raise DataError(f"{table}: line {line} has split {split!r}; known are {', '.join(get_args(Split))}.")
-    path = root / row["path"]
-    return LabelledClip(path, row["label"], row.get(group) or str(path), row.get("fold"), cast(Split | None, split))
 
 
 def _join_copies(clips: Sequence[LabelledClip]) -> list[LabelledClip]:

@@ -14,7 +14,8 @@ SPLITS: dict[str, Split] = {
 
 
 def split_in(name: str) -> Split | None:
-    """The split that a file's or folder's name tells, such as `captions_val2014` and `train-00012`; None if none."""
+    """The split that a name tells, such as `captions_val2014`, `trainlist01` and `train-00012`; None if none."""
     words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
+    words = [re.sub("(?<=.)(list|images|set|split|data)$", "", word) for word in words]
     found = {SPLITS[word] for word in words if word in SPLITS}
     return found.pop() if len(found) == 1 else None

@@ -1,19 +1,21 @@
-"""Captioned clips: JSON files in the form of MSR-VTT's, which copies of MSVD have too, and a folder of clips.
+"""Captioned clips: JSON files in the form of MSR-VTT's, which copies of MSVD have too, or any form that photos have.
 
     {"videos": [{"video_id": "video0", "split": "train"}, ...],
      "sentences": [{"video_id": "video0", "caption": "a man is singing"}, ...]}
 
 Other keys are passed over. A clip is the video file in the folder, at any depth, that is called as the id but for
-its suffix.
+its suffix; in other forms, that is named with as much of its path as tells clips apart.
 """
 
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from captioner.data.caption_forms.entries import Entry
+from captioner.data.caption_forms import Entry, find_captions
 from captioner.data.caption_forms.json_files import read_json
 from captioner.data.captions import CaptionSet, assemble
+from captioner.data.names import Names
 from captioner.data.splits import SPLITS, Split
 from captioner.errors import DataError
 from captioner.vision.video import VIDEO_SUFFIXES
@@ -23,17 +25,46 @@ def read_video_captions(path: Path, clips: Path, *, allow_missing: bool = False)
     """Read captioned clips.
 
     Args:
-        path: the JSON file, or a zip file that holds one.
+        path: MSR-VTT's JSON file, or a zip file that holds one, or whatever `caption_forms.find_captions` finds.
         clips: folder of the video files.
         allow_missing: go on without the clips that are not there.
 
     Returns:
-        the clips; `file_name` is a path relative to `clips`. A video without `split` is for training.
+        the clips; `file_name` is a path relative to `clips`. A video without a split is for training.
 
     Raises:
-        DataError: the file is not of this form, or clips are missing.
+        DataError: there are no captions, or clips are missing.
     """
-    content = read_json(path)
+    entries = _read(path)
+    files = _files(clips)
+    names = Names({file: file for file in files})
+    stems = defaultdict(list)
+    for file in files:
+        stems[Path(file).stem].append(file)
+    places = [stems.get(entry.name) or names.find(entry.name, entry.name) for entry in entries]
+    missing = [entry.name for entry, there in zip(entries, places, strict=True) if not there]
+    if missing and (not allow_missing or len(missing) == len(entries)):
+        raise DataError(
+            f"{path}: {len(missing)} of {len(entries)} clips not found in {clips}, such as {missing[0]}; add them, or "
+            "set data.allow_missing=true to train without them."
+        )
+    double = [(entry.name, there) for entry, there in zip(entries, places, strict=True) if len(there) > 1]
+    if double:
+        name, there = double[0]
+        raise DataError(f"{path}: {name} may be {there[0]} or {there[1]}; give it with its folder.")
+    found = [replace(entry, name=there[0]) for entry, there in zip(entries, places, strict=True) if there]
+    return assemble(found, path)
+
+
+def _read(path: Path) -> list[Entry]:
+    """Clips with their captions, by their names."""
+    content = None
+    if path.suffix.lower() in (".json", ".zip"):
+        content = read_json(path)
+    if not isinstance(content, dict) or "sentences" not in content:
+        if isinstance(content, dict) and "videos" in content:
+            raise DataError(f"{path}: not captions of clips, which have videos (video_id, split) and sentences.")
+        return list(find_captions(path).entries)
     captions: dict[str, list[str]] = defaultdict(list)
     splits: dict[str, Split] = {}
     try:
@@ -51,18 +82,7 @@ def read_video_captions(path: Path, clips: Path, *, allow_missing: bool = False)
     strangers = [video for video in captions if video not in splits]
     if strangers:
         raise DataError(f"{path}: sentences of {len(strangers)} videos that are not listed, such as {strangers[0]}.")
-    files = _files(clips)
-    missing = [video for video in splits if video not in files]
-    if missing and (not allow_missing or len(missing) == len(splits)):
-        raise DataError(
-            f"{path}: {len(missing)} of {len(splits)} clips not found in {clips}, such as {missing[0]}.mp4; add them, "
-            "or set data.allow_missing=true to train without them."
-        )
-    there = [(video, split) for video, split in splits.items() if video in files]
-    return assemble(
-        (Entry(files[video], tuple(captions[video]), split, number) for number, (video, split) in enumerate(there)),
-        path,
-    )
+    return [Entry(video, tuple(captions[video]), split, place) for place, (video, split) in enumerate(splits.items())]
 
 
 def _split(name: Any, path: Path) -> Split:
@@ -71,9 +91,9 @@ def _split(name: Any, path: Path) -> Split:
     return SPLITS[name]
 
 
-def _files(folder: Path) -> dict[str, str]:
-    """Video files by their names without suffixes."""
+def _files(folder: Path) -> list[str]:
+    """Video files, by their paths in the folder."""
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder of clips.")
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
-    return {path.stem: str(path.relative_to(folder)) for path in found}
+    return [path.relative_to(folder).as_posix() for path in found]

@@ -55,7 +55,8 @@ class VideoTraining:
         data = config.data
         self.clips = data.root / data.clips
         captions = read_video_captions(data.root / data.captions, self.clips, allow_missing=data.allow_missing)
-        self.captions = captions.hold_out(data.hold_out) if data.hold_out else captions
+        parted = any(clip.split == "val" for clip in captions)
+        self.captions = captions.hold_out(data.hold_out) if data.hold_out and not parted else captions
         self.encoder = make_encoder(config.encoder, data.root, device)
         self.cache = self._read_features()
         self.validation = [clip for clip in self.captions if clip.split == "val"]

@@ -80,7 +80,7 @@ def test_a_missing_clip_is_left_out_with_its_line(folder):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["path label split", "1.mp4 a dev"], "line 2 has split 'dev'; known are train, val, test"),
+        (["path label split", "1.mp4 a keep"], "line 2 has split 'keep'; known are train, val, test"),
         (["path label split", "1.mp4 a train", "1.mp4 a val"], "lines 2 and 3 both name 1.mp4, in split train and val"),
         (["path label", "1.mp4 a", "1.mp4 b"], "lines 2 and 3 both name 1.mp4, in label a and b"),
         (["path label", "1.mp4 a", "1.mp4 a"], "lines 2 and 3 both name 1.mp4; keep one"),
@@ -89,7 +89,7 @@ def test_a_missing_clip_is_left_out_with_its_line(folder):
             "1.mp4 is in split train and 2.mp4 in split val",
         ),
         (["path label group fold", "1.mp4 a g 1", "2.mp4 a g 2"], "1.mp4 is in fold 1 and 2.mp4 in fold 2"),
-        (["path class", "1.mp4 a"], "no column label; its first line names path, class"),
+        (["path score", "1.mp4 a"], "no column label; its first line names path, score"),
         (["path label", "1.mp4 "], "line 2 has no label"),
         (["path label fold", "1.mp4 a "], "line 2 has no fold"),
         ([], "no column path; its first line names nothing"),
@@ -104,7 +104,7 @@ def test_a_table_that_could_mix_training_and_testing_is_refused(folder, lines, m
 def test_a_table_that_is_missing_or_no_text_is_refused(folder):
     root = folder("1.mp4")
     (root / "bytes.tsv").write_bytes(b"path\tlabel\n\xff\xfe\t\x00")
-    for name, message in (("none.tsv", "cannot be read"), ("bytes.tsv", "not a TSV file")):
+    for name, message in (("none.tsv", "cannot be read"), ("bytes.tsv", "not UTF-8 text")):
         with pytest.raises(DataError, match=message):
             ClipSet.read(root, root / name)
     (root / "clips.tsv").write_text("path\tlabel\n1.mp4\ta\n")
@@ -196,3 +196,52 @@ def test_a_class_may_be_called_train(tmp_path):
         for number in range(2):
             (tmp_path / label / f"{number}.mp4").write_bytes(f"{label}{number}".encode())
     assert ClipSet.read(tmp_path).labels == ["bus", "train"]
+
+
+LISTS = {
+    "clips.csv": "video,class\n{}",
+    "clips.tsv": "path\tlabel\n{}",
+    "list.txt": "{}",
+    "excel.csv": "\ufeffFile;Label\n{}",
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+@pytest.mark.parametrize("given", [True, False])
+def test_lists_of_any_usual_form_name_clips_and_classes(folder, name, given):
+    root = folder(*(f"all/{kind}/{n} .mp4" for kind in ("jump", "sit") for n in range(2)))
+    separator = {"list.txt": " ", "clips.tsv": "\t", "excel.csv": ";"}.get(name, ",")
+    rows = "".join(f"{kind}/{n} .mp4{separator}{kind.upper()}\n" for kind in ("jump", "sit") for n in range(2))
+    (root / name).write_text(LISTS[name].format(rows), encoding="utf-8")
+    clips = ClipSet.read(root, root / name if given else None)
+    assert [clip.label for clip in clips.clips] == ["JUMP", "JUMP", "SIT", "SIT"]
+
+
+def test_lists_called_train_and_test_are_splits_and_numbers_are_named_by_their_folders(folder):
+    names = [f"{kind}/v_{kind}_{n}.avi" for kind in ("Jump", "Sit") for n in range(4)]
+    root = folder(*(f"UCF-101/{name}" for name in names))
+    learnt = [name for name in names if name[-5] != "3"]
+    (root / "trainlist.txt").write_text("".join(f"{name} {1 + (name[0] == 'S')}\r\n" for name in learnt))
+    (root / "vallist.txt").write_text("".join(f"{name}\n" for name in names if name not in learnt))
+    part = ClipSet.read(root).hold_out(0.5)
+    assert Counter(clip.label for clip in part.train) == {"Jump": 3, "Sit": 3}
+    assert [clip.label for clip in part.test] == ["Jump", "Sit"]
+    (root / "trainlist02.txt").write_text((root / "trainlist.txt").read_text())
+    with pytest.raises(DataError, match=r"trainlist02\.txt, vallist\.txt all list clips; name one with data\.table"):
+        ClipSet.read(root)
+
+
+def test_backslashes_separate_folders_in_lists_too(folder):
+    root = folder("a/1.mp4", "a/2.mp4", "b/1.mp4", "b/2.mp4")
+    (root / "clips.csv").write_text("path,label\na\\1.mp4,a\na\\2.mp4,a\nb\\1.mp4,b\nb\\2.mp4,b\n")
+    assert len(ClipSet.read(root).clips) == 4
+
+
+def test_folders_that_are_classes_stay_so_and_a_list_beside_them_is_named(folder):
+    root = folder("a/1.mp4", "a/2.mp4", "b/1.mp4", "b/2.mp4")
+    (root / "found.csv").write_text("path,label\na/1.mp4,x\na/2.mp4,x\nb/1.mp4,y\nb/2.mp4,y\n")
+    clips = ClipSet.read(root)
+    assert clips.labels == ["a", "b"]
+    assert clips.problems == (f"{root}: the folders are the classes; data.table takes those of found.csv instead.",)
+    (root / "found.csv.made").write_text("{}")
+    assert ClipSet.read(root).problems == ()

@@ -47,7 +47,7 @@ def test_clips_with_their_splits_and_captions(write):
 
 def test_missing_clips_are_said_or_left_out(write):
     paths = write([video(0), video(7)], [sentence(0, "a dog"), sentence(7, "a cat")], clips=1)
-    with pytest.raises(DataError, match=r"1 of 2 clips not found in .*clips, such as video7.mp4.*data.allow_missing"):
+    with pytest.raises(DataError, match=r"1 of 2 clips not found in .*clips, such as video7; add them"):
         read_video_captions(*paths)
     assert [clip.file_name for clip in read_video_captions(*paths, allow_missing=True)] == ["0/video0.mp4"]
 
@@ -71,3 +71,33 @@ def test_a_folder_that_is_not_there_is_an_error(write, tmp_path):
     captions, _ = write([video(0)], [sentence(0, "a dog")])
     with pytest.raises(DataError, match="no such folder of clips"):
         read_video_captions(captions, tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("captions.csv", "video_id,caption,split\nvideo0,a dog,train\nvideo0,dogs,train\nvideo1,a cat,val\n"),
+        ("captions.tsv", "0/video0.mp4\ta dog\n0\\video0.mp4\tdogs\n1/video1.mp4\tsome cat\n"),
+        (
+            "metadata.jsonl",
+            '{"video": "video0.mp4", "text": ["a dog", "dogs"]}\n{"video": "video1.mp4", "text": "a cat"}',
+        ),
+    ],
+)
+def test_captions_of_clips_may_have_the_forms_that_those_of_photos_have(write, tmp_path, name, content):
+    _, clips = write([], [], clips=2)
+    (tmp_path / name).write_text(content)
+    found = read_video_captions(tmp_path / name, clips)
+    assert [clip.file_name for clip in found] == ["0/video0.mp4", "1/video1.mp4"]
+    assert found[0].captions == ("a dog", "dogs")
+
+
+def test_texts_beside_clips_are_their_captions_and_clips_of_one_name_are_a_question(write, tmp_path):
+    _, clips = write([], [], clips=2)
+    (clips / "0" / "video0.txt").write_text("a dog\ndogs\n")
+    (clips / "1" / "video1.mp4.txt").write_text("a cat")
+    assert [clip.captions for clip in read_video_captions(clips, clips)] == [("a dog", "dogs"), ("a cat",)]
+    (clips / "1" / "video0.mp4").touch()
+    (tmp_path / "a.csv").write_text("video,caption\nvideo0,a dog\n")
+    with pytest.raises(DataError, match=r"video0 may be 0/video0\.mp4 or 1/video0\.mp4; give it with its folder"):
+        read_video_captions(tmp_path / "a.csv", clips)

@@ -138,7 +138,7 @@ def without_names(rows: Sequence[Sequence[str]]) -> Columns | None:
     letters = [sum(bool(re.search(r"[^\W\d_]", row[place])) for row in some) for place in range(1, width)]
     likely = [place for place, count in enumerate(letters) if count > 0.5 * len(some)]
     # a word alone is a class or another file's name, unless it is written without spaces
-    likely = [place for place in likely if words[place] >= 2 or not any(row[place + 1].isascii() for row in some)]
+    likely = [place for place in likely if words[place] > 1.5 or not any(row[place + 1].isascii() for row in some)]
     if not likely:
         return None
     return Columns("0", (str(1 + max(likely, key=lambda place: words[place])),))

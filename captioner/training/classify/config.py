@@ -16,7 +16,8 @@ class ClipData(Strict):
 
     Attributes:
         root: folder of the clips; without a table each of its sub-folders is a class.
-        table: TSV file in it with the columns path and label, and optionally split, fold and one for groups.
+        table: file in it (.tsv, .csv) with the columns path and label, and optionally split, fold and one for groups,
+            or a list of paths and labels. Where there are no sub-folders for classes, a list in `root` is found.
         group: the column that says which clips belong together, such as those of one source video.
         hold_out: share of the clips that validates, unless the table has a column split.
         folds: cross-validate in so many parts (the table's, if it has a column fold) and then learn from all clips.

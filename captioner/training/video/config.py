@@ -19,9 +19,10 @@ class VideoData(Strict):
 
     Attributes:
         root: folder that the other paths are relative to.
-        captions: a JSON file in the form of MSR-VTT's, or a zip file that holds one.
+        captions: a JSON file in the form of MSR-VTT's, a zip file that holds one, or a file or folder in one of the
+            forms that captions of photos have; by default `root`.
         clips: folder of the video files.
-        hold_out: how many training clips become the validation split, where the file has none.
+        hold_out: how many training clips become the validation split, where the captions have none.
         min_count: rarer words become `<unk>`.
         max_caption_length: words after which a training caption is cut.
         allow_missing: go on without the clips that are not there.
@@ -30,7 +31,7 @@ class VideoData(Strict):
     """
 
     root: Path = Path()
-    captions: Path
+    captions: Path = Path()
     clips: Path = Path()
     hold_out: int = Field(0, ge=0)
     min_count: Count = 3
