@@ -37,7 +37,7 @@ class Application:
         noun: what a model of this kind is called.
         model: `module:Class`, which has `load(folder, device, name)`.
         config: `module:Class`, the configuration of its training.
-        trainer: `module:function`, which trains as a configuration says.
+        trainer: `module:Class`, a `captioner.training.training.Training` or like one; its `run_all` trains.
         use: the command that uses the model `{model}`, for messages.
         commands: that it brings.
         files: without which a folder is no such model.
@@ -57,7 +57,7 @@ APPLICATIONS = {
         noun="a photo captioner",
         model="captioner.models.caption:Captioner",
         config="captioner.training.caption.config:CaptionTrainingConfig",
-        trainer="captioner.pipelines.train.caption:train",
+        trainer="captioner.pipelines.train.caption:CaptionTraining",
         use="captioner caption PHOTOS --model {model}",
         commands=(
             Command(
@@ -73,7 +73,7 @@ APPLICATIONS = {
         noun="a video classifier",
         model="captioner.models.classify:VideoClassifier",
         config="captioner.training.classify.config:ClassifyTrainingConfig",
-        trainer="captioner.pipelines.train.classify:train",
+        trainer="captioner.pipelines.train.classify:ClassifierTraining",
         use="captioner classify CLIPS --model {model}",
         commands=(
             Command(
@@ -90,7 +90,7 @@ APPLICATIONS = {
         noun="a language model",
         model="captioner.models.language:LanguageModel",
         config="captioner.training.language.config:LanguageTrainingConfig",
-        trainer="captioner.pipelines.train.language:train",
+        trainer="captioner.pipelines.train.language:LanguageTraining",
         use="captioner perplexity {model} FILE.txt",
         commands=(
             Command(
@@ -111,7 +111,7 @@ APPLICATIONS = {
         noun="a translator",
         model="captioner.models.translate:Translator",
         config="captioner.training.translate.config:TranslateTrainingConfig",
-        trainer="captioner.pipelines.train.translate:train",
+        trainer="captioner.pipelines.train.translate:TranslatorTraining",
         use="captioner translate FILE.txt --model {model}",
         commands=(
             Command(
@@ -126,14 +126,14 @@ APPLICATIONS = {
         noun="a video captioner",
         model="captioner.models.video_caption:VideoCaptioner",
         config="captioner.training.video.config:VideoTrainingConfig",
-        trainer="captioner.pipelines.train.video:train",
+        trainer="captioner.pipelines.train.video:VideoTraining",
         use="captioner caption CLIPS --model {model}",
     ),
     "read": Application(
         noun="a reader of text lines",
         model="captioner.models.read:Reader",
         config="captioner.training.read.config:ReadTrainingConfig",
-        trainer="captioner.pipelines.train.read:train",
+        trainer="captioner.pipelines.train.read:ReaderTraining",
         use="captioner read LINES --model {model}",
         commands=(
             Command(

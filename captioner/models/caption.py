@@ -143,9 +143,9 @@ class Captioner:
         self._run = None
 
     @classmethod
-    def build(cls, config: CaptionConfig, vocabulary: Vocabulary, *, pretrained: bool = False) -> "Captioner":
-        """A model that has learnt nothing yet, but for the CNN if `pretrained`."""
-        encoder = Encoder(config.encoder.name, config.encoder.transform, pretrained=pretrained)
+    def build(cls, config: CaptionConfig, vocabulary: Vocabulary, encoder: Encoder | None = None) -> "Captioner":
+        """A model whose decoder has learnt nothing yet, with a CNN, or a random one of the configuration's name."""
+        encoder = encoder or Encoder(config.encoder.name, config.encoder.transform)
         return cls(config, vocabulary, encoder, CaptionDecoder(config.decoder, encoder.channels, len(vocabulary)))
 
     @classmethod

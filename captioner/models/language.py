@@ -22,7 +22,7 @@ from captioner.recurrent.units import LockedDropout, Recurrent, State, Unit
 from captioner.text.english import to_sentence
 from captioner.text.ptb import tokenize
 from captioner.text.vocabulary import Vocabulary
-from captioner.weights import check_fit
+from captioner.weights import Weights, check_fit
 
 # words read in one call: long enough that the calls cost nothing, short enough that the scores fit in a cache
 CHUNK = 256
@@ -255,8 +255,12 @@ class LanguageModel:
 
     def save(self, folder: Path, card: str) -> None:
         """Write a model folder: configuration, weights as float16, vocabulary and the model card (`README.md`)."""
-        write_model(folder, self.config, self.network.state_dict(), card)
+        write_model(folder, self.config, self.weights(), card)
         self.vocabulary.save(folder / "vocabulary.json")
+
+    def weights(self) -> Weights:
+        """All tensors, under the names they have in `model.safetensors`."""
+        return dict(self.network.state_dict())
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         """The ids of each line's words and its end; one string is one line."""

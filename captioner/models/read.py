@@ -26,7 +26,7 @@ from captioner.vision.line_checks import describe_layout
 from captioner.vision.line_engine import LineEngine
 from captioner.vision.line_pictures import LineTransform, extend
 from captioner.vision.rgb import to_pixels
-from captioner.weights import check_fit, part_of
+from captioner.weights import Weights, check_fit, part_of
 
 Picture = Path | str | Image.Image | NDArray[Any]
 
@@ -154,10 +154,12 @@ class Reader:
 
     def save(self, folder: Path, card: str) -> None:
         """Write a model folder: configuration, weights as float16, alphabet and the model card (`README.md`)."""
-        write_model(
-            folder, self.config, {f"network.{key}": value for key, value in self.network.state_dict().items()}, card
-        )
+        write_model(folder, self.config, self.weights(), card)
         self.alphabet.save(folder / "vocabulary.json")
+
+    def weights(self) -> Weights:
+        """All tensors, under the names they have in `model.safetensors`."""
+        return {f"network.{key}": value for key, value in self.network.state_dict().items()}
 
     def read(self, pictures: Picture | Sequence[Picture], *, beam: Beam | None = None) -> list[TextLine]:
         """Read pictures of lines.

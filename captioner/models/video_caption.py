@@ -26,7 +26,7 @@ from captioner.text.vocabulary import Vocabulary
 from captioner.vision.encoder import Features, Precision
 from captioner.vision.images import Pixels
 from captioner.vision.video import clip_paths, sample_frames
-from captioner.weights import Weights, check_fit, part_of
+from captioner.weights import Weights, check_fit, named, part_of
 
 
 class TemporalConfig(BaseModel):
@@ -156,11 +156,14 @@ class VideoCaptioner:
 
     def save(self, folder: Path, card: str) -> None:
         """Write a model folder: configuration, weights as float16, vocabulary and the model card (`README.md`)."""
-        weights: Weights = {f"network.{key}": value for key, value in self.network.state_dict().items()}
-        if isinstance(self.config.encoder, EncoderConfig):
-            weights |= {f"encoder.{key}": value for key, value in self.encoder.weights.items()}
-        write_model(folder, self.config, weights, card)
+        write_model(folder, self.config, self.weights(), card)
         self.vocabulary.save(folder / "vocabulary.json")
+
+    def weights(self) -> Weights:
+        """All tensors, under the names they have in `model.safetensors`; those of a shared CNN are not the model's."""
+        weights = named("network.", self.network.state_dict())
+        own = isinstance(self.config.encoder, EncoderConfig)
+        return weights | named("encoder.", self.encoder.weights) if own else weights
 
     def caption(
         self, clips: Path | str | Sequence[Path | str], *, beam_size: int | None = None, max_length: int | None = None

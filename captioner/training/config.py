@@ -7,10 +7,10 @@ which is imported only for that kind.
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from captioner.applications import APPLICATIONS, resolve
 from captioner.errors import ConfigError, UsageError
@@ -57,6 +57,7 @@ class TrainingConfig(Strict):
     Attributes:
         kind: of model, which names the class that holds the other keys.
         purpose: one line for `captioner models`.
+        notes: for the model card: the data's licences, what the model is good and bad at, test scores; Markdown.
         seed: of everything random.
         precision: of training's arithmetic; `bfloat16` keeps float32 weights and needs a GPU or a CPU with AMX to be
             faster.
@@ -66,6 +67,7 @@ class TrainingConfig(Strict):
 
     kind: str
     purpose: str
+    notes: str = ""
     seed: int = 0
     precision: Precision = "bfloat16"
     checkpoint_steps: Count = 200
@@ -74,6 +76,55 @@ class TrainingConfig(Strict):
     def one_process(self) -> str | None:
         """Why this training is for one process only; None where several can share it."""
         return None
+
+
+class StagedConfig(TrainingConfig):
+    """A training in stages, for which `training.Training` is made.
+
+    Attributes:
+        runs: how often to run the stages, with other draws. The model is the mean of the weights that the runs end with
+            (Wortsman et al., 2022, "Model soups"), which costs no time when it is used.
+        stages: in this order; those that are null are not run.
+    """
+
+    runs: Count = 1
+    stages: Strict
+
+
+class EncoderOptions(Strict):
+    """How a CNN of timm's is made.
+
+    Attributes:
+        weights: a local safetensors file in timm's key names; without it `pretrained` decides.
+        pretrained: fetch timm's weights from the model hub.
+        size: of the square input in pixels; the network's own by default.
+        crop: `squash` keeps the whole picture; `center` is timm's evaluation crop.
+        precision: of the arithmetic.
+    """
+
+    weights: Path | None = None
+    pretrained: bool = True
+    size: Count | None = None
+    crop: Literal["squash", "center"] = "squash"
+    precision: Precision = "float32"
+
+
+class ClipEncoder(EncoderOptions):
+    """The CNN: that of a model in the package, or one of timm's.
+
+    Attributes:
+        model: a photo captioner whose CNN is shared; its weights are then not stored again.
+        name: timm's name.
+    """
+
+    model: str | None = None
+    name: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "ClipEncoder":
+        if (self.model is None) == (self.name is None):
+            raise ValueError("give either model, whose CNN is shared, or name, a network of timm's")
+        return self
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Any:

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from captioner.errors import ConfigError, DataError
 from captioner.training import processes
-from captioner.training.config import Stage
+from captioner.training.config import Stage, TrainingConfig
 from captioner.training.ema import Average
 from captioner.training.record import Bar, MetricsLogger
 from captioner.weights import write_atomically
@@ -53,9 +53,7 @@ class Run:
 
     Args:
         folder: holds checkpoints, metrics and the stages' models.
-        seed: of everything random.
-        precision: `bfloat16` or `float32` arithmetic; weights are float32.
-        checkpoint_steps: steps between checkpoints.
+        config: seed, precision and steps between checkpoints; weights are float32 whatever the precision.
         device: as `processes.join` takes it.
         resume: continue from the folder's last checkpoint; without one, begin.
         metric: the validation score that `curves.png` shows.
@@ -65,22 +63,19 @@ class Run:
     def __init__(
         self,
         folder: Path,
+        config: TrainingConfig,
         *,
-        seed: int,
-        precision: str,
-        checkpoint_steps: int,
         device: str = "auto",
         resume: bool = False,
         metric: str = "CIDEr",
         unit: str = "words",
     ) -> None:
         self.folder = folder
-        self.seed = seed
+        self.seed = config.seed
         self.unit = unit
-        self.checkpoint_steps = checkpoint_steps
-        self.accelerator = Accelerator(
-            cpu=processes.join(device).type == "cpu", mixed_precision="bf16" if precision == "bfloat16" else "no"
-        )
+        self.checkpoint_steps = config.checkpoint_steps
+        mixed_precision = "bf16" if config.precision == "bfloat16" else "no"
+        self.accelerator = Accelerator(cpu=processes.join(device).type == "cpu", mixed_precision=mixed_precision)
         checkpoint = _last_checkpoint(folder) if resume else None
         self.progress = TrainingState() if checkpoint is None else TrainingState(**_read_progress(checkpoint))
         self.checkpoint = checkpoint

@@ -13,36 +13,32 @@ from torch import Tensor
 from captioner.data.clips import ClipSet, ClipSplit, LabelledClip
 from captioner.errors import ConfigError
 from captioner.metrics.classification import ClassificationReport
-from captioner.models.caption import EncoderConfig
 from captioner.models.classify import ClassifyConfig, VideoClassifier
 from captioner.models.classify_network import ClassifierNetwork
 from captioner.models.shared_encoder import FrameEncoder, SharedEncoder
 from captioner.training import processes
 from captioner.training.batches import make_loader
-from captioner.training.classify.card import table, write_card
-from captioner.training.classify.config import ClassifyTrainingConfig, ClipEncoder
+from captioner.training.classify.card import classifier_card, confusion_table
+from captioner.training.classify.config import ClassifyTrainingConfig
 from captioner.training.classify.fine_tuning import ClipItems, EndToEnd
 from captioner.training.classify.fit import fit, fit_projection, predict, read_examples
+from captioner.training.encoder import frame_encoder
 from captioner.training.loop import Run, Scores
 from captioner.training.record import counting, say
 from captioner.vision.clip_cache import ClipCache
-from captioner.vision.encoder import Encoder, default_transform, load_encoder_weights
 from captioner.weights import named
-
-
-def train(config: ClassifyTrainingConfig, folder: Path, command: str, *, device: str, resume: bool) -> Path:
-    """Train a classifier; see `ClassifierTraining`. Features that are there already are not computed again."""
-    return ClassifierTraining(config, folder, command, processes.join(device), resume).run_all()
 
 
 class ClassifierTraining:
     """One training of a classifier: its clips, their features, its scores and its model.
 
+    Features that are there already are not computed again.
+
     Args:
         config: what to do.
         folder: the run folder.
         command: that repeats this training, for the model card.
-        device: `cpu` or a CUDA device.
+        device: as `processes.join` takes it.
         resume: continue fine-tuning from the last checkpoint.
 
     Raises:
@@ -50,18 +46,18 @@ class ClassifierTraining:
     """
 
     def __init__(
-        self, config: ClassifyTrainingConfig, folder: Path, command: str, device: torch.device, resume: bool
+        self, config: ClassifyTrainingConfig, folder: Path, command: str, *, device: str, resume: bool
     ) -> None:
         self.config = config
         self.folder = folder
         self.command = command
-        self.device = device
+        self.device = processes.join(device)
         self.resume = resume
         if config.data.folds and config.stages.fine_tune:
             raise ConfigError("stages.fine_tune: wants clips to validate on, so leave out data.folds.")
         clips = ClipSet.read(config.data.root, config.data.table, config.data.group)
         self._say_problems(clips)
-        self.encoder = make_encoder(config.encoder, config.data.root, device)
+        self.encoder = frame_encoder(config.encoder, config.data.root, self.device)
         self.clips, self.cache = self._read_features(clips)
         self.labels = self.clips.labels
 
@@ -83,7 +79,8 @@ class ClassifierTraining:
         network = self._fit(learnt.train, 0) if count else networks["val"]
         report = self._report(answers, protocol)
         model = self._model(network, {protocol: _scores(report)})
-        model.save(self.folder / "model", write_card(self.config, self.command, protocol, report, len(learnt.train)))
+        card = classifier_card(self.config, self.command, protocol, report, len(learnt.train))
+        model.save(self.folder / "model", card.markdown())
         return self.folder / "model"
 
     def _fine_tune(self, network: ClassifierNetwork, part: ClipSplit) -> ClassifierNetwork:
@@ -91,14 +88,7 @@ class ClassifierTraining:
         stage, kept = self.config.stages.fine_tune, self.folder / "fine_tune"
         assert stage is not None
         run = Run(
-            self.folder,
-            seed=self.config.seed,
-            precision=self.config.precision,
-            checkpoint_steps=self.config.checkpoint_steps,
-            device=str(self.device),
-            resume=self.resume,
-            metric="accuracy",
-            unit="clips",
+            self.folder, self.config, device=str(self.device), resume=self.resume, metric="accuracy", unit="clips"
         )
         encoder = self.encoder.encoder
         encoder.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -199,7 +189,7 @@ class ClassifierTraining:
         (self.folder / "scores.json").write_text(json.dumps(scores, indent=2, ensure_ascii=False) + "\n", "utf-8")
         report.draw(self.folder / "confusion.png", f"{protocol}: accuracy {report.accuracy:.3f}")
         low, high = report.interval
-        say("\n".join(table(report)))
+        say("\n".join(confusion_table(report)))
         say(f"{protocol}: accuracy {report.accuracy:.3f}, 95 % interval {low:.3f} to {high:.3f}")
         return report
 
@@ -226,20 +216,3 @@ class ClassifierTraining:
 def _scores(report: ClassificationReport) -> dict[str, float]:
     low, high = report.interval
     return {"accuracy": report.accuracy, "low": low, "high": high}
-
-
-def make_encoder(choice: ClipEncoder, root: Path, device: torch.device) -> FrameEncoder:
-    """The CNN that a configuration names.
-
-    Raises:
-        ModelError: there is none of that name, or its weights cannot be read.
-    """
-    if choice.model is not None:
-        return FrameEncoder(SharedEncoder(model=choice.model, digest=""), device)
-    assert choice.name is not None
-    transform = default_transform(choice.name, choice.size, choice.crop)
-    encoder = Encoder(choice.name, transform, pretrained=choice.pretrained and choice.weights is None)
-    if choice.weights is not None:
-        load_encoder_weights(encoder, root / choice.weights)
-    config = EncoderConfig(name=choice.name, transform=transform, precision=choice.precision)
-    return FrameEncoder(config, device, named("", encoder.state_dict()))

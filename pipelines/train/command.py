@@ -53,7 +53,8 @@ def train(config_path: Path, overrides: Sequence[str], output: Path | None, *, r
     try:
         processes.by_main(lambda: _begin(config_path, config, folder, resume, lock))
         trainer = resolve(APPLICATIONS[config.kind].trainer)
-        model = trainer(config, folder, _repeated(config_path, overrides), device=device, resume=resume)
+        command = _repeated(config_path, overrides)
+        model: Path = trainer(config, folder, command, device=device, resume=resume).run_all()
         processes.wait()  # for the main one, which writes the model
     finally:
         lock.release()

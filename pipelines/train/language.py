@@ -1,6 +1,5 @@
 """`captioner train` of a language model: from text to a model folder."""
 
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,69 +10,75 @@ from captioner.data.text import read_text
 from captioner.errors import ConfigError
 from captioner.models.language import LanguageConfig, LanguageModel, split_words
 from captioner.text.vocabulary import Vocabulary
-from captioner.training.language.config import LanguageTrainingConfig, TextData
+from captioner.training.card import ModelCard
+from captioner.training.config import Stage
+from captioner.training.language.card import language_card
+from captioner.training.language.config import LanguageStage, LanguageTrainingConfig, TextData
 from captioner.training.language.objective import NextWord, line_loader, validate, window_loader
-from captioner.training.loop import Run, Scores
+from captioner.training.loop import Scores
+from captioner.training.training import Training, Work
 
 Texts = dict[str, list[str]]
 
 
-def train(config: LanguageTrainingConfig, folder: Path, command: str, *, device: str, resume: bool) -> Path:
-    """Train a language model.
-
-    Args:
-        config: what to do.
-        folder: the run folder.
-        command: that repeats this training, for the model card.
-        device: `auto` or `cpu`.
-        resume: continue from the last checkpoint.
-
-    Returns:
-        the folder of the finished model.
+class LanguageTraining(Training[LanguageTrainingConfig, LanguageModel]):
+    """Training of a language model; see `Training` for the arguments.
 
     Raises:
         DataError: the text cannot be used.
-        ConfigError: more streams than there is text for.
     """
-    stream = config.data.tokens != "captions"
-    lines, texts = _read_text(config.data) if stream else _read_captions(config.data)
-    run = Run(
-        folder,
-        seed=config.seed,
-        precision=config.precision,
-        checkpoint_steps=config.checkpoint_steps,
-        device=device,
-        resume=resume,
-        metric="perplexity",
-    )
-    split = [split_words(line, config.data.tokens) for line in lines]
-    vocabulary = Vocabulary.build(split, config.data.min_count)
-    torch.manual_seed(config.seed)
-    network = LanguageConfig(purpose=config.purpose, tokens=config.data.tokens, network=config.network)
-    model = LanguageModel.build(network, vocabulary)
-    model.network.to(run.accelerator.device)
 
-    encoded, stage = [[*vocabulary.encode(words), vocabulary.end] for words in split], config.stages.language
-    words = sum(map(len, encoded))
-    if stream:
-        if words <= stage.batch_size:
-            raise ConfigError(f"stages.language.batch_size is {stage.batch_size}, but the text has only {words} words.")
-        ids = torch.tensor([id for line in encoded for id in line])
-        loader = window_loader(ids, stage.batch_size, stage.steps, config.seed)
-    else:
-        loader = line_loader(encoded, stage.batch_size, config.seed)
-    objective = NextWord(model.network, stage.batch_size if stream else None)
+    metric, split = "perplexity", "valid"
 
-    def keep(score: float, scores: Scores) -> None:
-        model.config = model.config.model_copy(
-            update={"scores": {f"{name} valid": each for name, each in scores.items()}}
+    def __init__(
+        self, config: LanguageTrainingConfig, folder: Path, command: str, *, device: str, resume: bool
+    ) -> None:
+        super().__init__(config, folder, command, device=device, resume=resume)
+        data = config.data
+        self.stream = data.tokens != "captions"
+        lines, self.texts = _read_text(data) if self.stream else _read_captions(data)
+        split = [split_words(line, data.tokens) for line in lines]
+        self.vocabulary = Vocabulary.build(split, data.min_count)
+        self.lines = [[*self.vocabulary.encode(words), self.vocabulary.end] for words in split]
+        self.words = sum(map(len, self.lines))
+
+    def new_model(self) -> LanguageModel:
+        """An untrained language model."""
+        torch.manual_seed(self.config.seed)
+        config = LanguageConfig(
+            purpose=self.config.purpose, tokens=self.config.data.tokens, network=self.config.network
         )
-        model.save(folder / "model", _card(config, command, words, model))
+        model = LanguageModel.build(config, self.vocabulary)
+        model.network.to(self.device)
+        return model
 
-    groups = [{"params": list(model.network.parameters()), "lr": 1.0}]
-    check = partial(validate, model, texts, stream=stream)
-    run.train("language", 0, stage, objective, groups, loader, check, keep)
-    return folder / "model"
+    def prepare(self, stage: Stage, seed: int) -> Work:
+        """Cross-entropy of each next word.
+
+        Raises:
+            ConfigError: more streams than there is text for.
+        """
+        assert isinstance(stage, LanguageStage)
+        network = self.model.network
+        if self.stream:
+            if self.words <= stage.batch_size:
+                raise ConfigError(
+                    f"stages.language.batch_size is {stage.batch_size}, but the text has only {self.words} words."
+                )
+            ids = torch.tensor([id for line in self.lines for id in line])
+            loader = window_loader(ids, stage.batch_size, stage.steps, seed)
+        else:
+            loader = line_loader(self.lines, stage.batch_size, seed)
+        objective = NextWord(network, stage.batch_size if self.stream else None)
+        return Work(objective, [{"params": list(network.parameters()), "lr": 1.0}], loader, self.validate)
+
+    def validate(self) -> tuple[float, Scores]:
+        """Perplexity."""
+        return validate(self.model, self.texts, stream=self.stream)
+
+    def card(self, origin: str, scores: Scores) -> ModelCard:
+        """The model card."""
+        return language_card(self.config, self.command, origin, self.model, self.words, scores)
 
 
 def _read_text(data: TextData) -> tuple[list[str], Texts]:
@@ -90,32 +95,3 @@ def _read_captions(data: TextData) -> tuple[list[str], Texts]:
         for path, captions in files.items()
     }
     return [text for _, text in read_caption_text([data.root / path for path in data.train], held_out)], texts
-
-
-def _card(config: LanguageTrainingConfig, command: str, words: int, model: LanguageModel) -> str:
-    """A model card in Markdown; what a person must add is listed at its end."""
-    network, data = config.network, config.data
-    parameters = sum(value.numel() for value in model.network.parameters())
-    rows = [f"| {name} | {each['perplexity']:.2f} |" for name, each in model.config.scores.items()]
-    return "\n".join(
-        [
-            f"# {config.purpose}",
-            "",
-            f"- Network: {network.layers} x {network.unit} of {network.hidden_size}, {parameters / 1e6:.1f} million "
-            "parameters, input and output embeddings tied.",
-            f"- Vocabulary: {len(model.vocabulary)} tokens; rarer than {data.min_count} times is unknown.",
-            f"- Learnt from: {words} tokens of {', '.join(path.name for path in data.train)}.",
-            f"- Made by: `{command}`",
-            "",
-            "Perplexity of what also chose this checkpoint"
-            + (", read in parallel streams:" if data.tokens != "captions" else ", each caption on its own:"),
-            "",
-            "| text | perplexity |",
-            "| --- | --- |",
-            *rows,
-            "",
-            "Still to be written by whoever publishes this model: the licences of its data, what it is good and bad "
-            "at, and the perplexity of a test text.",
-            "",
-        ]
-    )

@@ -1,6 +1,5 @@
 """`captioner train` of a translator: from pairs of sentences to a model folder."""
 
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -9,69 +8,72 @@ from captioner.data.parallel import Pair, filter_lengths, read_pairs, read_table
 from captioner.models.translate import TranslateConfig, Translator
 from captioner.text.bpe import Subwords
 from captioner.training.batches import make_loader
-from captioner.training.loop import Run, Scores
-from captioner.training.translate.card import write_card
-from captioner.training.translate.config import PairFiles, TranslateTrainingConfig
+from captioner.training.card import ModelCard
+from captioner.training.config import Stage
+from captioner.training.loop import Scores
+from captioner.training.training import Training, Work
+from captioner.training.translate.card import translator_card
+from captioner.training.translate.config import PairFiles, TranslateStage, TranslateTrainingConfig
 from captioner.training.translate.objective import PairItems, TranslationLoss, validate
 
 
-def train(config: TranslateTrainingConfig, folder: Path, command: str, *, device: str, resume: bool) -> Path:
-    """Train a translator.
-
-    Args:
-        config: what to do.
-        folder: the run folder.
-        command: that repeats this training, for the model card.
-        device: `auto` or `cpu`.
-        resume: continue from the last checkpoint.
-
-    Returns:
-        the folder of the finished model.
+class TranslatorTraining(Training[TranslateTrainingConfig, Translator]):
+    """Training of a translator; see `Training` for the arguments.
 
     Raises:
         DataError: the text cannot be used.
     """
-    data, stage = config.data, config.stages.cross_entropy
-    read = [pair for files in data.train for pair in _read(files, data.root)]
-    pairs = filter_lengths(read, data.max_words, data.max_ratio)
-    valid = {name: _read(files, data.root) for name, files in data.valid.items()}
-    run = Run(
-        folder,
-        seed=config.seed,
-        precision=config.precision,
-        checkpoint_steps=config.checkpoint_steps,
-        device=device,
-        resume=resume,
-        metric="BLEU",
-        unit="pieces",
-    )
-    subwords = Subwords.build((side for pair in pairs for side in pair), data.pieces)
-    torch.manual_seed(config.seed)
-    model = Translator.build(
-        TranslateConfig(
-            purpose=config.purpose,
-            source=config.source,
-            target=config.target,
-            reader=config.reader,
-            decoder=config.decoder,
-            search=config.search,
-        ),
-        subwords,
-    )
-    model.network.to(run.accelerator.device)
 
-    def keep(score: float, scores: Scores) -> None:
-        model.config = model.config.model_copy(
-            update={"scores": {f"{name} valid": each for name, each in scores.items()}}
+    metric, unit, split = "BLEU", "pieces", "valid"
+
+    def __init__(
+        self, config: TranslateTrainingConfig, folder: Path, command: str, *, device: str, resume: bool
+    ) -> None:
+        super().__init__(config, folder, command, device=device, resume=resume)
+        data = config.data
+        read = [pair for files in data.train for pair in _read(files, data.root)]
+        self.pairs = filter_lengths(read, data.max_words, data.max_ratio)
+        self.left_out = len(read) - len(self.pairs)
+        self.valid = {name: _read(files, data.root) for name, files in data.valid.items()}
+        self.subwords = Subwords.build((side for pair in self.pairs for side in pair), data.pieces)
+
+    def new_model(self) -> Translator:
+        """An untrained translator."""
+        config = self.config
+        torch.manual_seed(config.seed)
+        model = Translator.build(
+            TranslateConfig(
+                purpose=config.purpose,
+                source=config.source,
+                target=config.target,
+                reader=config.reader,
+                decoder=config.decoder,
+                search=config.search,
+            ),
+            self.subwords,
         )
-        sizes = {name: len(each) for name, each in valid.items()}
-        model.save(folder / "model", write_card(config, command, model, len(pairs), len(read) - len(pairs), sizes))
+        model.network.to(self.device)
+        return model
 
-    loader = make_loader(PairItems(pairs, subwords, data.dropout, config.seed), stage.batch_size, config.seed)
-    objective = TranslationLoss(model.network, stage.label_smoothing)
-    groups = [{"params": list(model.network.parameters()), "lr": 1.0}]
-    run.train("cross_entropy", 0, stage, objective, groups, loader, partial(validate, model, valid), keep)
-    return folder / "model"
+    def prepare(self, stage: Stage, seed: int) -> Work:
+        """Cross-entropy of each next piece."""
+        assert isinstance(stage, TranslateStage)
+        network = self.model.network
+        items = PairItems(self.pairs, self.subwords, self.config.data.dropout, seed)
+        loader = make_loader(items, stage.batch_size, seed)
+        groups = [{"params": list(network.parameters()), "lr": 1.0}]
+        return Work(TranslationLoss(network, stage.label_smoothing), groups, loader, self.validate)
+
+    def validate(self) -> tuple[float, Scores]:
+        """BLEU and chrF."""
+        return validate(self.model, self.valid)
+
+    def card(self, origin: str, scores: Scores) -> ModelCard:
+        """The model card."""
+        sizes = {name: len(each) for name, each in self.valid.items()}
+        return translator_card(
+            self.config, self.command, origin, self.model, len(self.pairs), self.left_out, scores, sizes
+        )
 
 
 def _read(files: PairFiles, root: Path) -> list[Pair]:

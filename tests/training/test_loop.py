@@ -164,8 +164,8 @@ def test_text_about_held_out_photos_is_not_read_where_those_photos_are_absent(wr
         ),
         tmp_path / "run",
         "",
-        "cpu",
-        False,
+        device="cpu",
+        resume=False,
     )
     assert not any("secret" in words for words in training.text)
 
@@ -208,7 +208,7 @@ def test_a_finders_file_among_the_checkpoints_is_no_checkpoint(write_config, tmp
 
 
 def test_a_score_that_is_no_number_still_leaves_a_model(tmp_path):
-    from captioner.training.config import Stage
+    from captioner.training.config import Stage, TrainingConfig
 
     class Loss(torch.nn.Module):
         def __init__(self):
@@ -221,7 +221,7 @@ def test_a_score_that_is_no_number_still_leaves_a_model(tmp_path):
     vocabulary = Vocabulary([*SPECIALS, "a"])
     loader = make_loader(TextItems([["a"]] * 3, vocabulary, 5), batch_size=2, seed=0)
     kept, loss = [], Loss()
-    machine = Run(tmp_path, seed=0, precision="float32", checkpoint_steps=9, device="cpu")
+    machine = Run(tmp_path, TrainingConfig(kind="any", purpose="", precision="float32"), device="cpu")
     stage = Stage(epochs=3, learning_rate=0.01, patience=2)
     groups = [{"params": list(loss.parameters()), "lr": 1.0}]
     machine.train(

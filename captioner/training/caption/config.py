@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from captioner.decoding.steps import DecodingConfig
 from captioner.models.caption_network import DecoderConfig
-from captioner.training.config import Count, Rate, Share, Stage, Strict, TrainingConfig
+from captioner.training.config import Count, EncoderOptions, Rate, Share, Stage, StagedConfig, Strict
 from captioner.vision.encoder import Precision
 
 
@@ -55,24 +55,14 @@ class DataConfig(Strict):
     cache: Path | None = None
 
 
-class EncoderChoice(Strict):
+class EncoderChoice(EncoderOptions):
     """The CNN.
 
     Attributes:
         name: timm's name.
-        weights: a local safetensors file in timm's key names; without it `pretrained` decides.
-        pretrained: fetch timm's weights from the model hub.
-        size: of the square input in pixels; the network's own by default.
-        crop: `squash` keeps the whole picture; `center` is timm's evaluation crop.
-        precision: of the arithmetic.
     """
 
     name: str
-    weights: Path | None = None
-    pretrained: bool = True
-    size: Count | None = None
-    crop: Literal["squash", "center"] = "squash"
-    precision: Precision = "float32"
 
 
 class LanguageStage(Stage):
@@ -136,15 +126,13 @@ class Stages(Strict):
     self_critical: SelfCriticalStage | None = None
 
 
-class CaptionTrainingConfig(TrainingConfig):
+class CaptionTrainingConfig(StagedConfig):
     """A whole training of a photo captioner.
 
     Attributes:
         init: a photo captioner to go on from, with its networks and words: a model in the package, a folder, or
             `hf-hub:owner/name`. Without it `encoder` says which CNN a new one has.
-        runs: how often to run the stages after `language`, from what that one kept, with other draws. The model is the
-            mean of the weights that the runs end with (Wortsman et al., 2022, "Model soups"), which costs no time when
-            captioning.
+        runs: how often to run the stages after `language`, from what that one kept.
         search_precision: of the decoder when it captions, on a CPU that multiplies bfloat16; other CPUs use float32.
     """
 
@@ -156,7 +144,6 @@ class CaptionTrainingConfig(TrainingConfig):
     decoder: DecoderConfig = Field(default_factory=lambda: DecoderConfig.model_validate({}))
     search: DecodingConfig = DecodingConfig()
     search_precision: Precision = "float32"
-    runs: Count = 1
     stages: Stages
 
     @model_validator(mode="after")

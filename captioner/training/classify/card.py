@@ -1,18 +1,14 @@
-"""The model card of a classifier of clips: what it is, what it learnt from, and what it scored."""
+"""The model card of a classifier of clips."""
 
 from captioner.metrics.classification import ClassificationReport
+from captioner.training.card import ModelCard, table
 from captioner.training.classify.config import ClassifyTrainingConfig
 
-_UNWRITTEN = (
-    "Still to be written by whoever publishes this model (the key `notes` of its configuration): the licence of its "
-    "data, and what it is good and bad at."
-)
 
-
-def write_card(
+def classifier_card(
     config: ClassifyTrainingConfig, command: str, protocol: str, report: ClassificationReport, learnt_from: int
-) -> str:
-    """A model card in Markdown.
+) -> ModelCard:
+    """The card of a classifier.
 
     Args:
         config: of the training.
@@ -26,39 +22,31 @@ def write_card(
     directions = "forwards and backwards" if network.bidirectional else "forwards"
     where = "the whole frame" if frames.area == "whole" else "the square that moves most"
     low, high = report.interval
-    return "\n".join(
-        [
-            f"# {config.purpose}",
-            "",
-            f"- Classes: {', '.join(report.labels)}.",
-            f"- Sees: {frames.count} frames of a clip, {where}, through the CNN of {encoder.model or encoder.name}"
-            f"{' (not stored here)' if encoder.model else ''}; reads the features of {what[network.inputs]}.",
-            f"- Network: {network.members} x {network.layers}-layer {network.unit} of {network.hidden_size}, "
-            f"{directions}, {network.pooling} of its states.",
-            f"- Learnt from: {learnt_from} clips.",
-            f"- Made by: `{command}`",
-            "",
-            f"Scores ({protocol}, {report.confusion.sum()} clips): accuracy {report.accuracy:.3f}, 95 % interval "
-            f"{low:.3f} to {high:.3f} over resampled groups of clips.",
-            "",
-            *table(report),
-            "",
-            config.notes.strip() or _UNWRITTEN,
-            "",
-        ]
-    )
+    facts = [
+        f"Classes: {', '.join(report.labels)}.",
+        f"Sees: {frames.count} frames of a clip, {where}, through the CNN of {encoder.model or encoder.name}"
+        f"{' (not stored here)' if encoder.model else ''}; reads the features of {what[network.inputs]}.",
+        f"Network: {network.members} x {network.layers}-layer {network.unit} of {network.hidden_size}, "
+        f"{directions}, {network.pooling} of its states.",
+        f"Learnt from: {learnt_from} clips.",
+        f"Made by: `{command}`",
+    ]
+    scored = [
+        f"Scores ({protocol}, {report.confusion.sum()} clips): accuracy {report.accuracy:.3f}, 95 % interval "
+        f"{low:.3f} to {high:.3f} over resampled groups of clips.",
+        "",
+        *confusion_table(report),
+    ]
+    return ModelCard(config.purpose, facts, scored, config.notes)
 
 
-def table(report: ClassificationReport) -> list[str]:
+def confusion_table(report: ClassificationReport) -> list[str]:
     """Precision, recall and confusions as the lines of a Markdown table."""
     rows = [
-        f"| {label} | {_share(score.precision)} | {_share(score.recall)} | "
-        + " | ".join(map(str, report.confusion[place]))
-        + " |"
+        [label, _share(score.precision), _share(score.recall), *map(str, report.confusion[place])]
         for place, (label, score) in enumerate(report.classes().items())
     ]
-    said = " | ".join(f"said {label}" for label in report.labels)
-    return [f"| true class | precision | recall | {said} |", "| --- " * (3 + len(report.labels)) + "|", *rows]
+    return table(["true class", "precision", "recall", *(f"said {label}" for label in report.labels)], rows)
 
 
 def _share(value: float | None) -> str:

@@ -3,12 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from captioner.models.classify_network import ClassifierConfig
-from captioner.training.config import Count, Rate, Share, Stage, Strict, TrainingConfig
+from captioner.training.config import ClipEncoder, Count, Rate, Share, Stage, Strict, TrainingConfig
 from captioner.vision.clip_features import FramesConfig
-from captioner.vision.encoder import Precision
 
 
 class ClipData(Strict):
@@ -32,34 +31,6 @@ class ClipData(Strict):
     folds: Annotated[int, Field(ge=2)] | None = None
     views: Count = 3
     cache: Path | None = None
-
-
-class ClipEncoder(Strict):
-    """The CNN: that of a model in the package, or one of timm's.
-
-    Attributes:
-        model: a photo captioner whose CNN is shared; its weights are then not stored again.
-        name: timm's name.
-        weights: a local safetensors file in timm's key names; without it `pretrained` decides.
-        pretrained: fetch timm's weights from the model hub.
-        size: of the square input in pixels; the network's own by default.
-        crop: `squash` keeps the whole frame; `center` is timm's evaluation crop.
-        precision: of the arithmetic.
-    """
-
-    model: str | None = None
-    name: str | None = None
-    weights: Path | None = None
-    pretrained: bool = True
-    size: Count | None = None
-    crop: Literal["squash", "center"] = "squash"
-    precision: Precision = "float32"
-
-    @model_validator(mode="after")
-    def _one_of_both(self) -> "ClipEncoder":
-        if (self.model is None) == (self.name is None):
-            raise ValueError("give either model, whose CNN is shared, or name, a network of timm's")
-        return self
 
 
 class FitStage(Strict):
@@ -105,15 +76,10 @@ class ClassifyStages(Strict):
 
 
 class ClassifyTrainingConfig(TrainingConfig):
-    """A whole training of a classifier of clips.
-
-    Attributes:
-        notes: for the model card: the data's licence, what the model is good and bad at; Markdown.
-    """
+    """A whole training of a classifier of clips."""
 
     kind: Literal["classify"] = "classify"
     purpose: str = "tells classes of clips apart"
-    notes: str = ""
     data: ClipData
     encoder: ClipEncoder
     frames: FramesConfig = Field(default_factory=lambda: FramesConfig.model_validate({}))

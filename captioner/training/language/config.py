@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from captioner.models.language import NetworkConfig, Tokens
-from captioner.training.config import Count, Stage, Strict, TrainingConfig
+from captioner.training.config import Count, Stage, StagedConfig, Strict
 
 
 class TextData(Strict):
@@ -48,7 +48,7 @@ class LanguageStages(Strict):
     language: LanguageStage
 
 
-class LanguageTrainingConfig(TrainingConfig):
+class LanguageTrainingConfig(StagedConfig):
     """A whole training of a language model."""
 
     kind: Literal["language"] = "language"

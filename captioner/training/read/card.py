@@ -1,25 +1,21 @@
-"""The model card of a reader: what it is, what it learnt from, and what it scored."""
+"""The model card of a reader."""
 
 from captioner.metrics.calibration import Reliability
 from captioner.metrics.line_scores import METRICS, LineScores
 from captioner.text.alphabet import Alphabet
+from captioner.training.card import ModelCard, table
 from captioner.training.read.config import ReadTrainingConfig
 
-_UNWRITTEN = (
-    "Still to be written by whoever publishes this model (the key `notes` of its configuration): the licence of its "
-    "data, and what it is good and bad at."
-)
 
-
-def write_card(
+def reader_card(
     config: ReadTrainingConfig,
     command: str,
     alphabet: Alphabet,
     scores: LineScores,
     reliability: Reliability,
     learnt_from: int,
-) -> str:
-    """A model card in Markdown.
+) -> ModelCard:
+    """The card of a reader.
 
     Args:
         config: of the training.
@@ -35,30 +31,23 @@ def write_card(
     pictures = f"{learnt_from} pictures of lines" if learnt_from else ""
     intervals = scores.intervals()
     rows = [
-        f"| {METRICS[name]} | {value:.4f} | {intervals[name][0]:.4f} to {intervals[name][1]:.4f} |"
+        [METRICS[name], f"{value:.4f}", f"{intervals[name][0]:.4f} to {intervals[name][1]:.4f}"]
         for name, value in scores.totals.items()
     ]
-    return "\n".join(
-        [
-            f"# {config.purpose}",
-            "",
-            f"- Sees: a grey line {picture.height} pixels high, one column for each {network.column} pixels.",
-            f"- Network: CNN of {network.channels} to {4 * network.channels} channels, {network.layers} x "
-            f"{network.unit} of {network.hidden_size}, {directions}, CTC.",
-            f"- Alphabet, in NFC: `{''.join(sorted(alphabet.characters)).strip()}` and the space.",
-            f"- Learnt from: {' and '.join(filter(None, [pictures, drawn]))}.",
-            f"- Made by: `{command}`",
-            "",
-            f"Scores on the {len(scores.counts)} lines that were held out, which also chose this checkpoint:",
-            "",
-            "| metric | value | 95 % interval |",
-            "| --- | --- | --- |",
-            *rows,
-            "",
-            "Confidence is the chance that a text is right; calibrated on a part of these lines, its expected "
-            f"calibration error on the others is {reliability.error:.3f}.",
-            "",
-            config.notes.strip() or _UNWRITTEN,
-            "",
-        ]
-    )
+    facts = [
+        f"Sees: a grey line {picture.height} pixels high, one column for each {network.column} pixels.",
+        f"Network: CNN of {network.channels} to {4 * network.channels} channels, {network.layers} x "
+        f"{network.unit} of {network.hidden_size}, {directions}, CTC.",
+        f"Alphabet, in NFC: `{''.join(sorted(alphabet.characters)).strip()}` and the space.",
+        f"Learnt from: {' and '.join(filter(None, [pictures, drawn]))}.",
+        f"Made by: `{command}`",
+    ]
+    scored = [
+        f"Scores on the {len(scores.counts)} lines that were held out, which also chose this checkpoint:",
+        "",
+        *table(["metric", "value", "95 % interval"], rows),
+        "",
+        "Confidence is the chance that a text is right; calibrated on a part of these lines, its expected "
+        f"calibration error on the others is {reliability.error:.3f}.",
+    ]
+    return ModelCard(config.purpose, facts, scored, config.notes)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from captioner.models.read_network import ReaderConfig
-from captioner.training.config import Count, Stage, Strict, TrainingConfig
+from captioner.training.config import Count, Stage, StagedConfig, Strict
 from captioner.vision.line_augmentation import Strength
 from captioner.vision.line_pictures import LineTransform
 
@@ -82,18 +82,16 @@ class ReadStages(Strict):
     read: ReadStage
 
 
-class ReadTrainingConfig(TrainingConfig):
+class ReadTrainingConfig(StagedConfig):
     """A whole training of a reader.
 
     Attributes:
-        notes: for the model card: the data's licence, what the model is good and bad at; Markdown.
         start: a reader to begin with, by name or folder; its alphabet is kept, network and picture must be its own.
         picture: how a line becomes the network's input.
     """
 
     kind: Literal["read"] = "read"
     purpose: str = "reads text lines"
-    notes: str = ""
     start: str | None = None
     data: LineData
     picture: LineTransform = Field(default_factory=lambda: LineTransform.model_validate({}))

@@ -63,14 +63,14 @@ class Sources:
         painter = None if synthetic is None else _painter(config, synthetic, alphabet, say)
         return cls(config, alphabet, learnt.lines if learnt else (), held_out.lines if held_out else (), painter)
 
-    def items(self) -> LineItems:
-        """The lines of every epoch."""
+    def items(self, seed: int) -> LineItems:
+        """The lines of every epoch; `seed` is of what is drawn."""
         config, synthetic = self.config, self.config.data.synthetic
         return LineItems(
             [config.picture.width(*line.size) for line in self.learnt if line.size],
             lambda place: self.example(self.learnt[place]),
             config.stages.read.augmentation,
-            config.seed,
+            seed,
             repeat=config.data.repeat,
             painter=self.drawing if self.painter else None,
             drawings=synthetic.count if synthetic else 0,

@@ -56,7 +56,7 @@ def read_lines(network: ReaderNetwork, alphabet: Alphabet, lines: Sequence[Pixel
 def score_answers(truths: Sequence[str], texts: Sequence[str]) -> tuple[float, Scores]:
     """What a training goes by, minus the character error rate, and the scores to record."""
     scores = LineScores.of(truths, texts).totals
-    return -scores["CER"], {"val": scores}
+    return -scores["CER"], {"lines": scores}
 
 
 def are_right(truths: Sequence[str], texts: Sequence[str], *, loosely: bool) -> list[bool]:

@@ -9,7 +9,7 @@ from captioner.decoding.steps import DecodingConfig
 from captioner.models.caption_network import DecoderConfig
 from captioner.models.translate import LIMIT
 from captioner.models.translate_network import SourceConfig
-from captioner.training.config import Count, Rate, Share, Stage, Strict, TrainingConfig
+from captioner.training.config import Count, Rate, Share, Stage, StagedConfig, Strict
 
 
 class PairFiles(Strict):
@@ -74,7 +74,7 @@ class TranslateStages(Strict):
     cross_entropy: TranslateStage
 
 
-class TranslateTrainingConfig(TrainingConfig):
+class TranslateTrainingConfig(StagedConfig):
     """A whole training of a translator.
 
     Attributes:

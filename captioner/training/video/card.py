@@ -1,34 +1,39 @@
-"""The model card that the training of a captioner of clips writes."""
+"""The model card of a captioner of clips."""
 
+from captioner.training.card import ModelCard, table
 from captioner.training.loop import Scores
 from captioner.training.video.config import VideoTrainingConfig
 
 
-def write_card(config: VideoTrainingConfig, command: str, scores: Scores, training: int, validation: int) -> str:
-    """A model card in Markdown; what a person must add is listed at its end."""
+def video_card(
+    config: VideoTrainingConfig, command: str, origin: str, scores: Scores, training: int, validation: int
+) -> ModelCard:
+    """The card of a model that was trained with `command`, and whose weights come from `origin`.
+
+    Args:
+        config: of the training.
+        command: that repeats it.
+        origin: a stage, or the mean of some.
+        scores: on the validation clips.
+        training: clips to learn from.
+        validation: clips to validate on.
+    """
     temporal, decoder = config.temporal, config.decoder
     encoder = config.encoder.name or f"that of {config.encoder.model}"
     directions = "both directions" if temporal.bidirectional else "one direction"
-    looks = f"attention over moments ({decoder.heads} heads)" if decoder.attention else "the mean over all moments"
+    attention = f"attention over moments ({decoder.heads} heads)" if decoder.attention else "the mean over all moments"
     totals = scores["clips"]
-    return "\n".join(
-        [
-            f"# {config.purpose}",
-            "",
-            f"- Encoder: {encoder}, of {config.frames} frames of each clip.",
-            f"- Over time: {temporal.layers} x {temporal.unit} of {temporal.hidden_size}, {directions}.",
-            f"- Decoder: {decoder.layers} x {decoder.unit} of {decoder.hidden_size}, {looks}.",
-            f"- Learnt from: {training} clips.",
-            f"- Made by: `{command}`",
-            "",
-            f"Scores on {validation} validation clips, which also chose this checkpoint:",
-            "",
-            f"| {' | '.join(totals)} |",
-            f"| {' | '.join('---' for _ in totals)} |",
-            f"| {' | '.join(f'{value:.4f}' for value in totals.values())} |",
-            "",
-            "Still to be written by whoever publishes this model: the licences of its data, what it is good and bad "
-            "at, and scores on a test split.",
-            "",
-        ]
-    )
+    facts = [
+        f"Encoder: {encoder}, of {config.frames} frames of each clip.",
+        f"Over time: {temporal.layers} x {temporal.unit} of {temporal.hidden_size}, {directions}.",
+        f"Decoder: {decoder.layers} x {decoder.unit} of {decoder.hidden_size}, {attention}.",
+        f"Learnt from: {training} clips.",
+        f"Last stage: {origin}.",
+        f"Made by: `{command}`",
+    ]
+    scored = [
+        f"Scores on {validation} validation clips, which also chose this checkpoint:",
+        "",
+        *table(list(totals), [[f"{value:.4f}" for value in totals.values()]]),
+    ]
+    return ModelCard(config.purpose, facts, scored, config.notes)

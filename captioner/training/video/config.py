@@ -9,8 +9,7 @@ from captioner.decoding.steps import DecodingConfig
 from captioner.models.caption_network import DecoderConfig
 from captioner.models.video_caption import TemporalConfig
 from captioner.training.caption.config import CrossEntropyStage
-from captioner.training.classify.config import ClipEncoder
-from captioner.training.config import Count, Strict, TrainingConfig
+from captioner.training.config import ClipEncoder, Count, StagedConfig, Strict
 from captioner.vision.encoder import Precision
 
 
@@ -47,7 +46,7 @@ class VideoStages(Strict):
     cross_entropy: CrossEntropyStage
 
 
-class VideoTrainingConfig(TrainingConfig):
+class VideoTrainingConfig(StagedConfig):
     """A whole training of a captioner of clips.
 
     Attributes:

@@ -2,6 +2,7 @@ import gzip
 import json
 
 import pytest
+import torch
 import yaml
 
 from captioner.errors import ConfigError, DataError
@@ -91,3 +92,14 @@ def test_files_that_slipped_are_refused_before_training(config, tmp_path):
 def test_pairs_are_two_files_or_a_table(config, tmp_path, files):
     with pytest.raises(ConfigError, match="name either source and target, or table"):
         run(config, tmp_path / "run", f"data.train=[{files}]")
+
+
+def test_the_mean_of_several_runs_is_kept_and_differs_from_each(config, tmp_path):
+    folder = run(config, tmp_path / "run", "runs=2", "stages.cross_entropy.epochs=1")
+    first, second, mean = (
+        load(tmp_path / "run" / name, "cpu").weights()["decoder.embedding.weight"]
+        for name in ("cross_entropy_1", "cross_entropy_2", "model")
+    )
+    assert not torch.equal(first, second)
+    torch.testing.assert_close(mean, (first + second) / 2, atol=1e-3, rtol=0)
+    assert "Last stage: the mean of cross_entropy_1 and cross_entropy_2." in (folder / "README.md").read_text()

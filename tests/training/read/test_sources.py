@@ -59,6 +59,6 @@ def test_without_pictures_the_characters_must_be_named(root):
 
 def test_lines_of_an_epoch_are_the_same_each_time(root):
     sources = Sources.read(config(root), lambda _: None)
-    first, again = sources.items(), sources.items()
+    first, again = sources.items(0), sources.items(0)
     for place in range(len(first)):
         assert np.array_equal(first[place, 3][0], again[place, 3][0])
