@@ -179,6 +179,12 @@ TOOLS = (
         "Show how far back in time gradients reach, of a model on photos, clips or texts, or of fresh units compared.",
     ),
     Command(
+        "serve",
+        "captioner.pipelines.serve.options:ServeOptions",
+        "captioner.pipelines.serve.command:serve",
+        "Serve a page and an API on which photos, clips and texts are captioned, classified, read and translated.",
+    ),
+    Command(
         "models",
         "captioner.pipelines.models:ModelsOptions",
         "captioner.pipelines.models:list_models",

@@ -21,6 +21,12 @@ _FOREVER = 1e9  # seconds
 _LONGEST = 1e6  # seconds; who says more is damaged
 _MISSING = 0.5  # seconds, and 2 % of the length, that a file may be shorter than it says
 _REORDERED = 8  # frames, at most, from when one is decoded to when it is shown
+# formats that hold their own content; playlists (HLS, DASH, SDP ...) name other files, which nobody asked to open
+_FORMATS = (
+    "mov,matroska,avi,mpeg,mpegts,mpegvideo,asf,flv,live_flv,ogg,gif,apng,avif,webp,h261,h263,h264,hevc,vvc,evc,av1,obu,"
+    "ivf,mjpeg,m4v,dv,mxf,gxf,nut,nsv,rm,swf,wtv,amv,vc1,cavsvideo,avs2,avs3,dirac,dnxhd,yuv4mpegpipe,mp3,aac,ac3,flac,"
+    "wav,aiff,amr,caf"
+)
 _HEADLESS = ("mpegts", "mpeg")  # formats whose length is only guessed
 _COVER = Disposition.attached_pic  # the picture of a song
 
@@ -195,11 +201,10 @@ class Container:
 
     def _open(self) -> Any:
         head = _head(self.path)
-        if head.startswith(b"ffconcat"):  # a list of other files
-            raise self.error("not a video")
         try:
-            # the prefix and the list keep names and contents from opening anything but files
-            name, options = "file:" + os.fspath(self.path), {"protocol_whitelist": "file"}
+            # the prefix and the lists keep names and contents from opening anything but this file
+            name = "file:" + os.fspath(self.path)
+            options = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
             return av.open(name, options=options, metadata_errors="replace")
         except (FFmpegError, OSError) as error:
             if head[4:8] == b"ftyp":

@@ -154,11 +154,22 @@ class _Page(JsonRows):
         super().__init__(path, overwrite=overwrite, head=head, between=b",\n", tail=tail, **options)
 
 
+def style() -> bytes:
+    """The style sheet that all galleries share, which is that of `photos.html`."""
+    page = files("captioner.pipelines.gallery").joinpath("photos.html").read_bytes()
+    return page.partition(b"<style>\n")[2].partition(b"</style>")[0]
+
+
+def look() -> bytes:
+    """The part of a page's script that writes captions and shows where the model looked."""
+    return files("captioner.pipelines.gallery").joinpath("look.js").read_bytes()
+
+
 def _template(name: str) -> tuple[bytes, bytes]:
-    """What stands before and behind the rows of a page; all galleries share the style of `photos.html`."""
-    folder = files("captioner.pipelines.gallery")
-    style = folder.joinpath("photos.html").read_bytes().partition(b"<style>\n")[2].partition(b"</style>")[0]
-    head, _, tail = folder.joinpath(name).read_bytes().replace(b"/* STYLE */\n", style).partition(b"<!--ROWS-->")
+    """What stands before and behind the rows of a page."""
+    page = files("captioner.pipelines.gallery").joinpath(name).read_bytes()
+    page = page.replace(b"/* STYLE */\n", style()).replace(b"/* LOOK */\n", look())
+    head, _, tail = page.partition(b"<!--ROWS-->")
     return head.rstrip(b"\n") + b"\n", tail
 
 

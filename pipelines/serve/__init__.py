@@ -1,0 +1,1 @@
+"""`captioner serve`: a page and an API over the jobs of the other rooms."""

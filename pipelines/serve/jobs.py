@@ -1,0 +1,233 @@
+"""What a server can be asked for: each job is its room's own function, whose rows go to who waits for them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import BaseModel, Field
+from rich.console import Console
+
+from captioner.decoding.ctc import Beam
+from captioner.errors import UsageError, VideoError
+from captioner.pipelines.caption.options import CaptionOptions
+from captioner.pipelines.caption.work import caption_folder
+from captioner.pipelines.classify.options import ClassifyOptions
+from captioner.pipelines.classify.work import classify_clips
+from captioner.pipelines.folder.outputs import Outputs, Record, Writer
+from captioner.pipelines.folder.progress import Meter, Summary
+from captioner.pipelines.media import FRAMES, ClipOptions, is_clip
+from captioner.pipelines.read.options import ReadOptions
+from captioner.pipelines.read.work import read_folder
+from captioner.pipelines.serve.batching import Item
+from captioner.pipelines.serve.models import Models
+from captioner.pipelines.serve.options import ServeOptions
+from captioner.pipelines.serve.parameters import parameters
+from captioner.pipelines.serve.problems import Problem
+from captioner.pipelines.translate.documents import Place, Row
+from captioner.pipelines.translate.options import TranslateOptions
+from captioner.pipelines.translate.work import translate_rows
+from captioner.vision.video import Video
+
+Run = Callable[[Sequence[Any], Any, BaseModel, Outputs, "Worker"], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something that a client can ask for.
+
+    Attributes:
+        name: the last part of its address, and what is done.
+        summary: one sentence.
+        kinds: of models that do it.
+        schema: of its options.
+        run: does it.
+        texts: whether it is done with texts, not with files.
+    """
+
+    name: str
+    summary: str
+    kinds: tuple[str, ...]
+    schema: type[BaseModel]
+    run: Run
+    texts: bool = False
+
+
+@dataclass(frozen=True)
+class Key:
+    """What items must have in common to be done together."""
+
+    job: str
+    model: str
+    options: BaseModel
+
+
+class Worker:
+    """Models and limits, and the work that threads do with them."""
+
+    def __init__(self, models: Models, options: ServeOptions) -> None:
+        self.models, self.options = models, options
+
+    def work(self, items: Sequence[Item]) -> None:
+        """Do items of one key and set their answers."""
+        key: Key = items[0].key  # type: ignore[assignment]
+        todo = [item for item in items if not self._refused(item)]
+        if todo:
+            model = self.models.get(key.model)
+            JOBS[key.job].run([item.payload for item in todo], model, key.options, Outputs([Answers(todo)]), self)
+
+    def key(self, job: Job, options: BaseModel) -> Key:
+        """What a request's items have in common with others that can be done with them.
+
+        Raises:
+            Problem: there is no such model or language, or the options contradict each other.
+        """
+        chosen: Any = options
+        if job.texts and chosen.model is None:
+            model = self._translator(chosen.to, "to")
+        else:
+            model = self.models.named(chosen.model, job.kinds, job.name)
+        if job.name == "caption" and chosen.language != "en":
+            self._translator(chosen.language, "language")
+        search = getattr(self.models.get(model).config, "search", None)
+        if search is not None:
+            try:
+                replace(search, **_chosen(options, *(name for name in _SEARCH if hasattr(search, name))))
+            except UsageError as error:
+                raise Problem(422, str(error)) from None
+        return Key(job.name, model, options)
+
+    def _translator(self, language: str, option: str) -> str:
+        """The name of the model that translates into a language."""
+        if language not in self.models.languages:
+            there = ", ".join(sorted(self.models.languages)) or "none"
+            raise Problem(422, f"{option}: no model here translates into {language!r}; languages: {there}.")
+        return self.models.languages[language]
+
+    def _refused(self, item: Item) -> bool:
+        """Whether an item is a clip that is too long, which is then its answer."""
+        if not isinstance(item.payload, str) or not is_clip(item.payload):
+            return False
+        limit = self.options.max_seconds
+        try:
+            with Video(item.payload, max_pixels=self.options.max_pixels) as video:
+                seconds = video.duration
+        except VideoError:
+            return False  # the job says so itself
+        if seconds > limit:
+            error = f"too long ({seconds:,.0f} s; the limit is {limit:,.0f} s); cut it, or send parts"
+            item.answer.set_result(Record(item.payload, error=error))
+        return seconds > limit
+
+
+class Answers(Writer):
+    """Gives each record to who waits for it; records come in the order of the items."""
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        super().__init__()
+        self._waiting = iter(items)
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Set answers."""
+        for record in records:
+            next(self._waiting).answer.set_result(record)
+
+
+def _meter() -> Meter:
+    return Meter(0, "files", Console(quiet=True), quiet=True)
+
+
+def _chosen(options: BaseModel, *names: str) -> dict[str, Any]:
+    values = {name: getattr(options, name, None) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _caption(paths: Sequence[str], model: Any, options: Any, outputs: Outputs, server: Worker) -> None:
+    translator = None if options.language == "en" else server.models.get(server.models.languages[options.language])
+    caption_folder(
+        paths,
+        model,
+        outputs,
+        replace(model.config.search, **_chosen(options, "beam_size", "num_captions", "max_length")),
+        _meter(),
+        Summary(),
+        clips=ClipOptions(options.frames or getattr(model.config, "frames", FRAMES), options.every, options.scenes),
+        workers=1,
+        max_pixels=server.options.max_pixels,
+        pictures=options.pictures,
+        translator=translator,
+    )
+
+
+def _classify(paths: Sequence[str], model: Any, options: Any, outputs: Outputs, server: Worker) -> None:
+    top_k = min(options.top_k, len(model.config.labels))
+    classify_clips(paths, model, outputs, _meter(), Summary(), top_k=top_k, every=options.every, workers=1)
+
+
+def _read(paths: Sequence[str], model: Any, options: Any, outputs: Outputs, server: Worker) -> None:
+    beam = None if options.beam_size == 1 else Beam(options.beam_size)
+    read_folder(paths, model, outputs, _meter(), Summary(), beam=beam, workers=1, max_pixels=server.options.max_pixels)
+
+
+def _translate(texts: Sequence[str], model: Any, options: Any, outputs: Outputs, server: Worker) -> None:
+    rows = [Row(str(number), {"text": text}, [Place(("text",))]) for number, text in enumerate(texts)]
+    search = replace(model.config.search, **_chosen(options, "beam_size", "num_captions"))
+    translate_rows(rows, model, outputs, search, _meter(), Summary())
+
+
+_BEAM = (1, 20)
+_EVERY = (0.1, 3600.0)
+_SEARCH = {"beam_size": _BEAM, "num_captions": _BEAM, "max_length": (1, 100), "frames": (1, 64), "every": _EVERY}
+_Model = (str | None, Field(None, description="Name of a model that the server has; by default its first."))
+_Pictures = (bool, Field(False, description="Add a small copy, and where the model looked for each word."))
+_To = (str, Field("de", description="Language of the translations."))
+
+JOBS: Mapping[str, Job] = {
+    job.name: job
+    for job in (
+        Job(
+            "caption",
+            "Caption photos and clips",
+            ("caption", "video"),
+            parameters(
+                "CaptionOptions",
+                CaptionOptions,
+                ("language", "beam_size", "num_captions", "max_length", "frames", "every", "scenes"),
+                _SEARCH,
+                model=_Model,
+                pictures=_Pictures,
+            ),
+            _caption,
+        ),
+        Job(
+            "classify",
+            "Classify clips",
+            ("classify",),
+            parameters(
+                "ClassifyOptions",
+                ClassifyOptions,
+                ("top_k", "every"),
+                {"top_k": (1, 1000), "every": _EVERY},
+                model=_Model,
+            ),
+            _classify,
+        ),
+        Job(
+            "read",
+            "Read pictures of text lines",
+            ("read",),
+            parameters("ReadOptions", ReadOptions, ("beam_size",), {"beam_size": (1, 64)}, model=_Model),
+            _read,
+        ),
+        Job(
+            "translate",
+            "Translate sentences",
+            ("translate",),
+            parameters(
+                "TranslateOptions", TranslateOptions, ("beam_size", "num_captions"), _SEARCH, model=_Model, to=_To
+            ),
+            _translate,
+            texts=True,
+        ),
+    )
+}
+"""By name."""

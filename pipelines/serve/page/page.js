@@ -1,0 +1,248 @@
+"use strict";
+// The server's page: it posts each file, shows what comes back, and keeps nothing but what is on it.
+const one = (selector) => document.querySelector(selector);
+const TOGETHER = 4; // requests; the server puts what comes at the same time into one batch
+const TASKS = {
+  caption: {title: "Caption photos and clips", kinds: ["caption", "video"]},
+  classify: {title: "Classify clips", kinds: ["classify"]},
+  read: {title: "Read text lines", kinds: ["read"]},
+};
+const AREAS = [["top left", "top", "top right"], ["left", "middle", "right"], ["bottom left", "bottom", "bottom right"]];
+const waiting = [], cards = [];
+let running = 0, stopping = new AbortController(), models = [];
+
+function headers() {
+  const token = one("#token").value;
+  return token ? {Authorization: `Bearer ${token}`} : {};
+}
+
+async function start() {
+  const response = await fetch("/v1/models", {headers: headers()});
+  one("#secret").hidden = response.ok && !one("#token").value;
+  if (response.status === 401) return trouble(one("#token").value ? "This token is wrong." : "This server asks for its token.");
+  if (!response.ok) return trouble((await response.json()).detail);
+  trouble("");
+  const about = await response.json();
+  models = about.models;
+  const tasks = Object.entries(TASKS).filter(([, {kinds}]) => models.some(({kind}) => kinds.includes(kind)));
+  one("#task").replaceChildren(...tasks.map(([value, {title}]) => new Option(title, value)));
+  const names = new Intl.DisplayNames("en", {type: "language"});
+  one("#language").replaceChildren(...about.languages.map((each) => new Option(names.of(each), each)));
+  choose();
+}
+
+function choose() {
+  const task = one("#task").value;
+  const fit = models.filter(({kind}) => TASKS[task]?.kinds.includes(kind));
+  one("#model").replaceChildren(...fit.map(({name}) => new Option(name)));
+  for (const each of document.querySelectorAll("[data-for]")) each.hidden = !each.dataset.for.split(" ").includes(task);
+}
+
+function trouble(text) {
+  one("#trouble").textContent = text;
+}
+
+function add(files) {
+  for (const file of files) {
+    const card = make("figure", "waiting"), box = make("div", "photo");
+    card.tabIndex = 0;
+    card.file = file;
+    card.task = one("#task").value;
+    card.setAttribute("role", "group");
+    card.setAttribute("aria-label", file.name);
+    card.append(box, make("figcaption", "", `${file.name} …`));
+    card.form = new FormData();
+    card.form.append("model", one("#model").value);
+    if (card.task === "caption") {
+      card.form.append("language", one("#language").value);
+      card.form.append("num_captions", one("#alternatives").value);
+      card.form.append("pictures", "true");
+    }
+    if (card.task !== "read" && one("#every").value) card.form.append("every", one("#every").value);
+    card.form.append("file", file, file.name);
+    cards.push(card);
+    waiting.push(card);
+    one("#results").append(card);
+  }
+  progress();
+  while (running < TOGETHER && waiting.length) work();
+}
+
+async function work() {
+  running += 1;
+  for (let card = waiting.shift(); card; card = waiting.shift()) {
+    card.row = await ask(card);
+    card.classList.remove("waiting");
+    fill(card);
+    progress();
+  }
+  running -= 1;
+}
+
+async function ask(card) {
+  const name = card.file.name;
+  try {
+    for (;;) {
+      const response = await fetch(`/v1/${card.task}`, {
+        method: "POST", body: card.form, headers: headers(), signal: stopping.signal,
+      });
+      if (response.status === 503) { // the server is busy and says when it may not be
+        await new Promise((go) => setTimeout(go, 1000 * (Number(response.headers.get("Retry-After")) || 1)));
+        if (stopping.signal.aborted) return {path: name, error: "stopped"};
+        continue;
+      }
+      const answer = await response.json();
+      if (response.status === 401) one("#secret").hidden = false;
+      return answer.rows ? {...answer.rows[0], path: name} : {path: name, error: answer.detail};
+    }
+  } catch (error) {
+    return {path: name, error: error.name === "AbortError" ? "stopped" : "the server cannot be reached"};
+  }
+}
+
+function fill(card) {
+  const {row, file} = card, box = make("div", "photo"), text = make("figcaption");
+  card.photo = row;
+  if (row.error) {
+    box.hidden = true;
+    text.append(make("p", "error", row.error));
+  } else if (card.task === "caption") {
+    box.append(row.frames ? film(row) : picture(`data:image/jpeg;base64,${row.image}`, captionsOf(row)[0].caption), make("canvas"));
+    box.style.setProperty("--ratio", row.width / row.height);
+    captionsOf(row).forEach((each, place) => text.append(line(each, place)));
+    if (row.segments?.length > 1) text.append(...row.segments.map((each) => part(each, each.caption)));
+    if (captionsOf(row)[0].attention) card.dataset.looks = "";
+  } else if (card.task === "classify") {
+    box.append(Object.assign(make("video"), {src: URL.createObjectURL(file), controls: true, muted: true}));
+    row.top.forEach(({label, score}) => text.append(scored(label, score)));
+    if (row.segments?.length > 1) text.append(...row.segments.map((each) => part(each, each.label)));
+  } else {
+    box.append(picture(URL.createObjectURL(file), row.text));
+    text.append(scored(row.text, row.score));
+  }
+  text.append(make("div", "path", row.path));
+  if (row.warning) text.append(make("div", "warning", row.warning));
+  card.replaceChildren(box, text);
+}
+
+const picture = (src, alt) => Object.assign(new Image(), {src, alt});
+
+function film(row) {
+  const box = make("div", "film");
+  box.append(...row.frames.map(({image, time}) => picture(`data:image/jpeg;base64,${image}`, `at ${time} s`)));
+  return box;
+}
+
+function part({start, end}, said) {
+  return make("p", "segment", `${start.toFixed(1)} to ${end.toFixed(1)} s: ${said}`);
+}
+
+function scored(said, score) {
+  const whole = make("p");
+  whole.append(make("span", "", said), make("span", "score", score.toFixed(2)));
+  return whole;
+}
+
+function progress() {
+  const done = cards.filter((card) => card.row), failed = done.filter((card) => card.row.error).length;
+  one("#done").hidden = !cards.length;
+  Object.assign(one("#progress"), {max: cards.length || 1, value: done.length});
+  one("#stop").disabled = done.length === cards.length;
+  one("#count").textContent = cards.length
+    ? `${done.length} of ${cards.length} done${failed ? `, ${failed} could not be used` : ""}` : "";
+}
+
+// What is copied and saved: the rows of the command line, without pictures.
+function rows() {
+  return cards.filter((card) => card.row).map(({row}) => {
+    const {image, frames, grid, window: seen, height, width, ...kept} = row;
+    if (kept.captions) kept.captions = kept.captions.map(({caption, score}) => ({caption, score}));
+    return kept;
+  });
+}
+
+const jsonLines = () => rows().map((row) => `${JSON.stringify(row)}\n`).join("");
+
+function table() {
+  const flat = rows().map(({captions, top, segments, ...row}) => {
+    (captions ?? top ?? []).forEach((each, place) => {
+      for (const [key, value] of Object.entries(each)) row[place ? `${key}_${place + 1}` : key] = value;
+    });
+    return row;
+  });
+  const columns = [...new Set(flat.flatMap(Object.keys))];
+  const cell = (value) => `"${String(value ?? "").replaceAll('"', '""')}"`;
+  return [columns, ...flat.map((row) => columns.map((column) => row[column]))]
+    .map((cells) => `${cells.map(cell).join(",")}\r\n`).join("");
+}
+
+function save(text, name, type) {
+  const address = URL.createObjectURL(new Blob([text], {type}));
+  Object.assign(make("a"), {href: address, download: name}).click();
+  setTimeout(() => URL.revokeObjectURL(address), 1000);
+}
+
+// Says in words what the picture shows, for those who do not see it.
+function show(card, word) {
+  look(card, word);
+  const weights = word && captionsOf(card.photo)[word.dataset.place].attention;
+  if (!weights) return void (one("#where").textContent = "");
+  const [high, wide] = card.photo.grid, from = word.dataset.index * high * wide;
+  const cells = Array.from(atob(weights).slice(from, from + high * wide), (each) => each.charCodeAt(0));
+  const best = cells.indexOf(Math.max(...cells));
+  const area = AREAS[Math.floor(3 * Math.floor(best / wide) / high)][Math.floor(3 * (best % wide) / wide)];
+  one("#where").textContent = `${word.textContent}: ${area}`;
+}
+
+const results = one("#results");
+results.addEventListener("pointerover", ({target}) => {
+  const card = target.closest("figure");
+  if (card?.photo && !card.photo.error) show(card, target.closest(".word"));
+});
+results.addEventListener("pointerout", ({target}) => target.closest(".word") && show(target.closest("figure"), null));
+results.addEventListener("focusout", ({target}) => target.matches("figure") && target.photo && show(target, null));
+results.addEventListener("keydown", (event) => {
+  const card = event.target.closest("figure"), step = {ArrowRight: 1, ArrowLeft: -1}[event.key];
+  if (!card?.photo || card.photo.error || event.target !== card || !(step || event.key === "Escape")) return;
+  const words = [...card.querySelectorAll(".word")], at = words.findIndex((word) => word.classList.contains("on"));
+  show(card, step ? words[(at + step + words.length + (at < 0 && step < 0)) % words.length] : null);
+  event.preventDefault();
+});
+one("#files").addEventListener("change", ({target}) => { add([...target.files]); target.value = "" });
+addEventListener("paste", ({clipboardData}) => add([...clipboardData.files]));
+for (const kind of ["dragover", "dragleave", "drop"])
+  addEventListener(kind, (event) => {
+    event.preventDefault();
+    one("#drop").classList.toggle("over", kind === "dragover");
+    if (kind === "drop") add([...event.dataTransfer.files]);
+  });
+one("#ask").addEventListener("submit", (event) => event.preventDefault());
+one("#task").addEventListener("change", choose);
+one("#token").addEventListener("change", start);
+one("#stop").addEventListener("click", () => {
+  stopping.abort();
+  stopping = new AbortController();
+  for (const card of waiting.splice(0)) {
+    card.row = {path: card.file.name, error: "stopped"};
+    fill(card);
+  }
+  progress();
+});
+one("#copy").addEventListener("click", async () => {
+  await navigator.clipboard.writeText(jsonLines());
+  one("#count").textContent = "Copied as JSON Lines";
+});
+one("#jsonl").addEventListener("click", () => save(jsonLines(), "captions.jsonl", "application/jsonl"));
+one("#csv").addEventListener("click", () => save(table(), "captions.csv", "text/csv"));
+one("#clear").addEventListener("click", () => {
+  if (!one("#stop").disabled) one("#stop").click();
+  cards.length = 0;
+  results.replaceChildren();
+  progress();
+});
+one("#theme").addEventListener("click", () => {
+  const root = document.documentElement;
+  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  root.dataset.theme = dark ? "light" : "dark";
+});
+start();

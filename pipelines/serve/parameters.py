@@ -1,0 +1,58 @@
+"""What a client can choose, made from the options of the command line, with limits of its own."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, get_args, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from captioner.pipelines.serve.problems import Problem
+
+
+def parameters(
+    name: str,
+    options: type,
+    chosen: Sequence[str],
+    limits: Mapping[str, tuple[float, float]],
+    **more: Any,
+) -> type[BaseModel]:
+    """A schema of some of a command's options.
+
+    Args:
+        name: of the schema.
+        options: the command's dataclass.
+        chosen: names of the options that a client has.
+        limits: least and most, where a server's differ from a command's.
+        more: (type, default) of what only a client has.
+    """
+    hints = get_type_hints(options, include_extras=True)
+    found: dict[str, Any] = {}
+    for each in chosen:
+        kind, option = get_args(hints[each])[:2]
+        least, most = limits.get(each, (option.min, option.max))
+        help_text = option.help.partition("  [default")[0]
+        limited = (
+            Annotated[kind, Field(ge=least, le=most, description=help_text, allow_inf_nan=False)]
+            if (each in limits)
+            else Annotated[kind, Field(description=help_text)]
+        )
+        found[each] = (limited, getattr(options, each, None))
+    config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    return create_model(name, __config__=config, **found, **more)
+
+
+def parsed(schema: type[BaseModel], values: Mapping[str, Any]) -> BaseModel:
+    """Values of a request, checked.
+
+    Raises:
+        Problem: one is unknown or wrong.
+    """
+    try:
+        return schema.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        key = ".".join(map(str, first["loc"])) or "the request"
+        if first["type"] == "extra_forbidden":
+            detail = f"{key}: no such option; there are {', '.join(schema.model_fields)}."
+        else:
+            detail = f"{key}: {first['msg'][:1].lower()}{first['msg'][1:]}."
+        raise Problem(422, detail) from None

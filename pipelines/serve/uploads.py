@@ -1,0 +1,176 @@
+"""A request's body as files in a folder of the server's own, or as texts; what clients call them is never a path."""
+
+import base64
+import binascii
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from captioner.pipelines.serve.problems import CLOSE, Problem
+from captioner.vision.images import SUFFIXES
+from captioner.vision.video import VIDEO_SUFFIXES
+
+_NAME = 255  # characters of a file's name that are given back
+_TEXT = 10_000  # characters of a sentence
+_FIELDS = 100
+
+
+@dataclass(frozen=True)
+class Uploads:
+    """What a request brought.
+
+    Attributes:
+        names: of its files, as the client calls them.
+        payloads: the files' paths in the server's folder, or the texts.
+        values: its options, unchecked.
+    """
+
+    names: Sequence[str]
+    payloads: Sequence[str]
+    values: Mapping[str, Any]
+
+
+async def files_of(request: Request, folder: Path, most: int, *, clips: bool) -> Uploads:
+    """Write a request's files into a folder.
+
+    Args:
+        request: multipart with parts called `file`, or JSON with `files`, each of `name` and `data` in base64.
+        folder: of the server's own.
+        most: files.
+        clips: whether every file is a clip, whatever it is called.
+
+    Raises:
+        Problem: the body is neither, or has none or too many files.
+    """
+    if _media_type(request) == "multipart/form-data":
+        return await _multipart(request, folder, most, clips)
+    values = await _json(request)
+    files = values.pop("files", None)
+    if not isinstance(files, list) or not all(isinstance(file, dict) for file in files):
+        raise Problem(422, 'files: give a list such as [{"name": "a.jpg", "data": "BASE64"}].')
+    _check_count(len(files), most)
+    names, paths = [], []
+    for place, file in enumerate(files):
+        name, data = file.get("name", f"file{place + 1}"), file.get("data")
+        if not isinstance(name, str) or not isinstance(data, str) or not set(file) <= {"name", "data"}:
+            raise Problem(422, f"files.{place}: a file has a name and its data in base64, both strings.")
+        names.append(name[:_NAME])
+        paths.append(_own_path(folder, place, name, clips))
+        await run_in_threadpool(_write_base64, paths[-1], data, place)
+    return Uploads(names, paths, values)
+
+
+async def texts_of(request: Request, most: int) -> Uploads:
+    """A request's texts.
+
+    Args:
+        request: JSON with `texts`, a list of sentences.
+        most: texts.
+
+    Raises:
+        Problem: the body is no such thing.
+    """
+    values = await _json(request)
+    texts = values.pop("texts", None)
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise Problem(422, 'texts: give a list of sentences, such as ["A dog runs."].')
+    _check_count(len(texts), most, "texts")
+    for place, text in enumerate(texts):
+        if len(text) > _TEXT:
+            raise Problem(422, f"texts.{place}: has {len(text):,} characters; the limit is {_TEXT:,}.")
+        if not _is_unicode(text):
+            raise Problem(422, f"texts.{place}: holds half a character (an unpaired surrogate); send whole ones.")
+    return Uploads([""] * len(texts), texts, values)
+
+
+async def _multipart(request: Request, folder: Path, most: int, clips: bool) -> Uploads:
+    try:
+        form = await request.form(max_files=most, max_fields=_FIELDS)
+    except HTTPException as error:
+        if error.detail.startswith("Too many files"):
+            raise Problem(413, f"more than {most} files; send them in several requests.", CLOSE) from None
+        raise Problem(400, f"not a whole multipart form ({error.detail.rstrip('.')}).", CLOSE) from None
+    try:
+        values: dict[str, Any] = {}
+        files: list[UploadFile] = []
+        for key, value in form.multi_items():
+            if key == "file" and isinstance(value, UploadFile):
+                files.append(value)
+            elif isinstance(value, str) and key != "file":
+                if key in values:
+                    raise Problem(422, f"{key}: is given twice; give it once.")
+                values[key] = value
+            else:
+                raise Problem(
+                    422, f"{key[:_NAME]}: a file is a part called file that has a file name; no option is one."
+                )
+        _check_count(len(files), most)
+        names = [(file.filename or "file")[:_NAME] for file in files]
+        paths = [_own_path(folder, place, name, clips) for place, name in enumerate(names)]
+        await run_in_threadpool(_write_files, files, paths)
+    finally:
+        await form.close()
+    return Uploads(names, paths, values)
+
+
+async def _json(request: Request) -> dict[str, Any]:
+    if _media_type(request) != "application/json":
+        raise Problem(415, "Content-Type: send multipart/form-data or application/json.", CLOSE)
+    body = await request.body()
+    try:
+        values = await run_in_threadpool(json.loads, body)
+    except (ValueError, RecursionError):
+        raise Problem(400, "the body is not JSON.") from None
+    if not isinstance(values, dict):
+        raise Problem(422, "the body is JSON, but no object.")
+    return values
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _check_count(count: int, most: int, kind: str = "files") -> None:
+    if count == 0:
+        raise Problem(422, f"no {kind}; send at least one.")
+    if count > most:
+        raise Problem(413, f"more than {most} {kind}; send them in several requests.")
+
+
+def _own_path(folder: Path, place: int, name: str, clips: bool) -> str:
+    """A path that only says what kind of photo or clip the file claims to be."""
+    suffix = os.path.splitext(name)[1].lower()
+    if suffix not in VIDEO_SUFFIXES | SUFFIXES or (clips and suffix not in VIDEO_SUFFIXES):
+        suffix = ".mp4" if clips else ""
+    return str(folder / f"{place}{suffix}")
+
+
+def _write_files(files: Sequence[UploadFile], paths: Sequence[str]) -> None:
+    for upload, path in zip(files, paths, strict=True):
+        with open(path, "wb") as file:
+            while block := upload.file.read(1 << 20):
+                file.write(block)
+
+
+def _write_base64(path: str, data: str, place: int) -> None:
+    try:
+        content = base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        raise Problem(422, f"files.{place}.data: not base64.") from None
+    Path(path).write_bytes(content)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

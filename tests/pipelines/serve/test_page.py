@@ -1,0 +1,157 @@
+"""The page in a real browser: choosing, dropping, captions, attention by keyboard, errors, saving, accessibility."""
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+
+
+@pytest.fixture(scope="module")
+def address(start, folders):
+    return start(*(each for name in ("tiny", "moves", "words") for each in ("--model", str(folders[name])))).address
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    if not os.path.exists(CHROMIUM):
+        pytest.skip("Chromium is not installed: apt-get install chromium")
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, address):
+    context = browser.new_context(viewport={"width": 1100, "height": 900}, color_scheme="light")
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    page.asked, page.problems = [], []
+    page.on("request", lambda request: page.asked.append(request.url))
+    page.on("console", lambda message: page.problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.goto(address)
+    page.wait_for_selector("#task option", state="attached")
+    yield page
+    context.close()
+
+
+@pytest.fixture
+def photos(tmp_path):
+    paths = []
+    for seed in range(2):
+        pixels = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), np.uint8)
+        paths.append(tmp_path / f"photo{seed}.jpg")
+        cv2.imwrite(str(paths[-1]), cv2.resize(pixels, (96, 80), interpolation=cv2.INTER_CUBIC))
+    (tmp_path / "bad<b>.jpg").write_bytes(b"no photo")
+    return [*paths, tmp_path / "bad<b>.jpg"]
+
+
+def choose(page, paths):
+    page.set_input_files("#files", [str(path) for path in paths])
+    page.wait_for_selector("#stop:disabled")
+
+
+def test_chosen_files_are_captioned_and_what_cannot_be_read_says_why(page, photos, address):
+    choose(page, photos)
+    assert page.inner_text("#count") == "3 of 3 done, 1 could not be used"
+    texts = [card.inner_text() for card in page.query_selector_all("figure")]
+    assert all(f"photo{seed}.jpg" in texts[seed] for seed in range(2))
+    assert len(page.query_selector_all("figure:first-child figcaption > p")) == 3  # the best caption and alternatives
+    assert "not an image" in texts[2]
+    assert "bad<b>.jpg" in texts[2]
+    assert {url.split("/")[2] for url in page.asked if url.startswith("http")} == {address.split("/")[2]}
+    assert [problem for problem in page.problems if "422" not in problem] == []
+
+
+def test_arrow_keys_show_where_the_model_looked_and_say_it(page, photos):
+    choose(page, photos[:1])
+    page.focus("figure")
+    page.keyboard.press("ArrowRight")
+    first = page.inner_text(".word.on")
+    assert page.eval_on_selector("canvas", "canvas => canvas.classList.contains('on') && canvas.width > 300")
+    assert page.text_content("#where").startswith(f"{first}: ")
+    page.keyboard.press("ArrowRight")
+    assert page.eval_on_selector_all(".word", "words => words.findIndex(word => word.classList.contains('on'))") == 1
+    page.keyboard.press("Escape")
+    assert page.query_selector(".word.on") is None
+    page.hover("figure .word")
+    assert page.query_selector(".word.on") is not None
+
+
+def test_dropped_files_and_the_saved_rows(page, photos):
+    data = page.evaluate_handle(
+        """bytes => {
+            const data = new DataTransfer();
+            data.items.add(new File([new Uint8Array(bytes)], 'dropped, "it".jpg', {type: "image/jpeg"}));
+            return data;
+        }""",
+        list(photos[0].read_bytes()),
+    )
+    page.dispatch_event("#drop", "drop", {"dataTransfer": data})
+    page.wait_for_selector("figure:not(.waiting)")
+    with page.expect_download() as saved:
+        page.click("#jsonl")
+    row = json.loads(Path(saved.value.path()).read_text(encoding="utf-8"))
+    assert set(row) == {"path", "captions"}
+    assert set(row["captions"][0]) == {"caption", "score"}
+    with page.expect_download() as saved:
+        page.click("#csv")
+    table = list(csv.DictReader(io.StringIO(Path(saved.value.path()).read_text(encoding="utf-8"))))
+    assert table[0]["path"] == 'dropped, "it".jpg'
+    assert table[0]["caption_2"] == row["captions"][1]["caption"]
+    page.click("#clear")
+    assert page.query_selector("figure") is None
+
+
+def test_clips_are_classified_and_captions_come_in_other_languages(page, photos, draw_clip, tmp_path):
+    page.select_option("#language", "de")
+    choose(page, photos[:1])
+    assert page.query_selector("figure .word") is not None
+    page.select_option("#task", "classify")
+    assert page.is_hidden("#language")
+    choose(page, [draw_clip(tmp_path / "a.avi")])
+    assert "jump" in page.inner_text("figure:last-child")
+
+
+def test_axe_finds_no_fault_in_light_and_dark_before_and_after(page, photos):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    for step in range(2):
+        for _ in range(2):
+            found = axe.Axe().run(page).response["violations"]
+            assert [(fault["id"], [node["html"][:80] for node in fault["nodes"]]) for fault in found] == []
+            page.click("#theme")
+        if step == 0:
+            choose(page, photos)
+
+
+def test_the_api_s_page_lists_every_address(page, address):
+    page.goto(f"{address}/docs")
+    page.wait_for_selector("h2")
+    shown = page.inner_text("main")
+    assert "POST /v1/caption" in shown
+    assert "beam_size" in shown
+    assert f"curl -F file=@photo.jpg {address}/v1/caption" in shown
+    assert page.problems == []
+
+
+def test_a_server_with_a_token_asks_for_it(browser, start, model_folder, photos):
+    server = start("--model", str(model_folder), "--token", "correct-horse")
+    page = browser.new_page()
+    page.goto(server.address)
+    page.wait_for_selector("text=asks for its token")
+    page.fill("#token", "correct-horse")
+    page.press("#token", "Tab")
+    page.wait_for_selector("#task option", state="attached")
+    choose(page, photos[:1])
+    assert page.inner_text("#count") == "1 of 1 done"
+    page.close()
