@@ -5,7 +5,7 @@ A command's job is imported when it runs, so that help stays fast.
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
 from inspect import Parameter, Signature
 from typing import Annotated, Any, get_type_hints
@@ -14,6 +14,9 @@ import typer
 
 from captioner.applications import Command, commands, resolve, run_command
 from captioner.errors import CaptionerError
+
+_ALONE = {"--sidecar": ".txt"}
+"""Options that may stand without their value, which is a suffix, and what they then mean."""
 
 app = typer.Typer(
     name="captioner",
@@ -66,6 +69,18 @@ def _function(command: Command) -> Callable[..., None]:
     return call
 
 
+def _with_values(arguments: Sequence[str]) -> list[str]:
+    """Arguments in which options that may stand alone have the value that they then mean."""
+    given: list[str] = []
+    for place, argument in enumerate(arguments):
+        given.append(argument)
+        following = arguments[place + 1] if place + 1 < len(arguments) else ""
+        is_value = following.lstrip("+").startswith(".") and os.sep not in following and following.strip(".+")
+        if argument in _ALONE and not is_value:
+            given.append(_ALONE[argument])
+    return given
+
+
 for _name, _command in commands().items():
     app.command(_name, help=_command.help)(_function(_command))
 
@@ -73,7 +88,7 @@ for _name, _command in commands().items():
 def main() -> None:
     """Run the command line; errors meant for people become one sentence on standard error and status 2."""
     try:
-        app()
+        app(_with_values(sys.argv[1:]))
     except CaptionerError as error:
         if "--debug" in sys.argv:
             raise

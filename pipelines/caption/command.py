@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -11,9 +11,11 @@ from rich.console import Console
 
 from captioner.errors import UsageError
 from captioner.pipelines.caption.options import LM_WEIGHT, CaptionOptions
-from captioner.pipelines.caption.outputs import CaptionTable, CocoResults, Sidecars
+from captioner.pipelines.caption.outputs import CaptionTable, CocoResults
+from captioner.pipelines.caption.sidecars import sidecar_writer
 from captioner.pipelines.caption.subtitles import SUFFIXES as SUBTITLES
 from captioner.pipelines.caption.subtitles import Subtitles
+from captioner.pipelines.caption.wording import Wording
 from captioner.pipelines.folder.command import run_folder_command
 from captioner.pipelines.folder.inputs import find_inputs, identity, shown
 from captioner.pipelines.folder.made import asked_of, made_by
@@ -39,6 +41,8 @@ def caption(options: CaptionOptions) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if options.lm is None and options.lm_weight is not None:
         raise UsageError("--lm-weight is how much a language model has to say; name one with --lm, such as captions.")
+    if options.append and not options.sidecar:
+        raise UsageError("--append adds to the texts beside images, which --sidecar writes; give both.")
     if options.every is not None and not options.every >= 0.1:
         raise UsageError(f"--every is {options.every:g}; give a positive number of seconds, at least 0.1.")
     if options.language != "en":
@@ -52,7 +56,7 @@ def caption(options: CaptionOptions) -> int:
         exclude=options.exclude or (),
         packed=SUFFIXES,
     )
-    console = Console(stderr=bool(options.outputs) or options.sidecar or not sys.stdout.isatty())
+    console = Console(stderr=bool(options.outputs or options.sidecar) or not sys.stdout.isatty())
     outputs = Outputs(_writers(options, found.paths, console))
     work = partial(_caption, outputs=outputs, options=options)
     clips = sum(map(is_clip, found.paths))
@@ -100,13 +104,14 @@ def _caption(todo: Sequence[str], meter: Meter, summary: Summary, *, outputs: Ou
         max_pixels=options.max_pixels,
         pictures=any(_suffix(path) == ".html" for path in options.outputs or []),
         translator=translator,
+        wording=Wording(options.prefix, options.suffix, options.style),
     )
 
 
 def _clip_options(options: CaptionOptions, frames: int = FRAMES) -> ClipOptions:
     """How clips are seen, by default as `frames`; subtitles need segments."""
     count = options.frames or frames
-    subtitles = any(_suffix(path) in SUBTITLES for path in options.outputs or [])
+    subtitles = any(name.lower().endswith(SUBTITLES) for name in [*(options.outputs or []), *(options.sidecar or [])])
     if options.every is None and not options.scenes and subtitles:
         return ClipOptions(count, SUBTITLE_SECONDS, scenes=True)
     return ClipOptions(count, options.every, options.scenes)
@@ -141,8 +146,12 @@ def _writers(options: CaptionOptions, paths: Sequence[str], console: Console) ->
         }
 
     writers = [writer_of(path, choices(path)) for path in options.outputs or []]
-    if options.sidecar:
-        writers.append(Sidecars(paths, overwrite=options.overwrite))
+    for form in options.sidecar or []:
+        writers.append(
+            sidecar_writer(
+                paths, form, overwrite=options.overwrite, append=options.append, language=options.language
+            )
+        )
     if not writers:
         writers.append(JsonStream() if console.stderr else CaptionTable(console, paths))
     return writers
@@ -156,6 +165,7 @@ def _made_by(options: CaptionOptions) -> dict[str, Any]:
     translator = None if options.language == "en" else translator_to(options.language)
     usual = asked_of(options.model, "search")
     clips = _clip_options(options)
+    wording = Wording(options.prefix, options.suffix, options.style)
     return made_by(
         {"model": options.model, "lm": options.lm, "translator": translator},
         lm_weight=lm_weight if options.lm is not None else None,
@@ -165,6 +175,7 @@ def _made_by(options: CaptionOptions) -> dict[str, Any]:
         frames=options.frames,
         every=clips.every,
         scenes=clips.scenes,
+        **{name: value for name, value in asdict(wording).items() if value != getattr(Wording(), name)},
     )
 
 

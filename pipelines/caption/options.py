@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from captioner.pipelines.caption.wording import Style
 from captioner.pipelines.folder.options import FolderOptions
 
 MAX_PIXELS = 200_000_000  # the largest phone cameras make
@@ -29,7 +30,18 @@ class CaptionOptions(FolderOptions):
             "[default: print]",
         ),
     ] = None
-    sidecar: Annotated[bool, typer.Option("--sidecar", help="Write a .txt beside each image.")] = False
+    sidecar: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[FORM]",
+            help="Write a file beside each image: .txt or another suffix for texts (+.txt for a.jpg.txt), .xmp, or "
+            ".srt beside each clip; may be repeated.  [default: none; .txt where it stands alone]",
+        ),
+    ] = None
+    append: Annotated[bool, typer.Option("--append", help="Add captions to the texts that are there.")] = False
+    prefix: Annotated[str, typer.Option(help="Written before each caption.  [default: none]", show_default=False)] = ""
+    suffix: Annotated[str, typer.Option(help="Written behind each caption.  [default: none]", show_default=False)] = ""
+    style: Annotated[Style, typer.Option(help="no-stop: no full stop; lower: lower case; plain: both.")] = "sentence"
     annotations: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="COCO captions file that gives the image ids for .json.  [default: names]"),

@@ -54,7 +54,7 @@ class Subtitles(Writer):
             if record.error is not None:
                 continue
             try:
-                replace_file(self.path, [self._text(record).encode()])
+                replace_file(self.path, [subtitles_of(record, vtt=self.path.lower().endswith(".vtt")).encode()])
             except OSError as error:
                 raise WriteError(f"{shown(self.path)}: cannot be written ({reason(error)}).") from error
             if self.journal is not None:
@@ -62,14 +62,6 @@ class Subtitles(Writer):
                 self.journal.begin([(_CLIP, source)])
                 self.journal.close()
             self.done[identity(record.path)] = False
-
-    def _text(self, record: Record) -> str:
-        vtt = self.path.lower().endswith(".vtt")
-        blocks = []
-        for number, segment in enumerate(record.fields["segments"], 1):
-            start, end = (timestamp(segment[key], "." if vtt else ",") for key in ("start", "end"))
-            blocks.append(f"{number}\n{start} --> {end}\n{segment['caption']}\n")
-        return (_HEADER if vtt else "") + "\n".join(blocks)
 
     def _check(self, clip: str) -> None:
         """See that the subtitles that are there are of this clip as it is, made as they would be now."""
@@ -103,6 +95,15 @@ class Subtitles(Writer):
         if not start.startswith((_HEADER, "1\n")):
             raise UsageError(f"{shown(self.path)}: holds something else than subtitles; choose another output.")
         return True
+
+
+def subtitles_of(record: Record, *, vtt: bool) -> str:
+    """A clip's segments as WebVTT or SubRip."""
+    blocks = []
+    for number, segment in enumerate(record.fields["segments"], 1):
+        start, end = (timestamp(segment[key], "." if vtt else ",") for key in ("start", "end"))
+        blocks.append(f"{number}\n{start} --> {end}\n{segment['caption']}\n")
+    return (_HEADER if vtt else "") + "\n".join(blocks)
 
 
 def timestamp(seconds: float, point: str) -> str:

@@ -21,6 +21,7 @@ import torch
 from captioner.decoding.search import DecodingConfig
 from captioner.models.caption import Caption, Captioner
 from captioner.models.translated_captions import translate_captions
+from captioner.pipelines.caption.wording import Wording
 from captioner.pipelines.folder.outputs import Outputs, Record
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.folder.stages import defer_sigint, halve_on_oom, ordered_parallel_map, prefetch
@@ -55,6 +56,7 @@ def caption_folder(
     max_pixels: int = MAX_PIXELS,
     pictures: bool = False,
     translator: "Translator | None" = None,
+    wording: Wording | None = None,
 ) -> None:
     """Caption photos and clips and write a record of each, in order.
 
@@ -71,12 +73,13 @@ def caption_folder(
         max_pixels: larger photos are refused.
         pictures: add to the records what a gallery shows besides: thumbnails, and where the model looked.
         translator: into the language of the captions; None for the model's own.
+        wording: how captions are written; None for as the model says them.
 
     Raises:
         WriteError: an output can no longer be written.
     """
     started = time.monotonic()
-    clips = clips or ClipOptions()
+    clips, wording = clips or ClipOptions(), wording or Wording()
     on_cpu = model.device.type == "cpu"
     size = batch_size or (CPU_BATCH if on_cpu else GPU_BATCH)
     load = partial(load_media, transform=model.transform, clips=clips, max_pixels=max_pixels, pictures=pictures)
@@ -105,7 +108,7 @@ def caption_folder(
                 for part, captions in batch:
                     open_parts.append((part, captions))
                     if part.last:
-                        records.append(_record(open_parts, search.num_captions, segmented=clips.segmented))
+                        records.append(_record(open_parts, search.num_captions, wording, segmented=clips.segmented))
                         open_parts = []
                 if records:
                     with defer_sigint():
@@ -195,16 +198,16 @@ def _caption(
     return [(replace(part, pixels=None), several) for part, several in zip(batch, captions, strict=True)]
 
 
-def _record(captioned: Sequence[Captioned], wanted: int, segmented: bool) -> Record:
+def _record(captioned: Sequence[Captioned], wanted: int, wording: Wording, segmented: bool) -> Record:
     """What has been said of all parts of a file."""
     first, captions = captioned[0]
     failed = next((part.error for part, _ in captioned if part.error is not None), None)
     if failed is not None:
         return Record(first.path, error=failed, stamp=first.stamp)
-    rows = [{"caption": caption.text, "score": round(caption.score, 4)} for caption in captions]
+    rows = [{"caption": wording(caption.text), "score": round(caption.score, 4)} for caption in captions]
     fields: dict[str, Any] = {}
     if first.span is not None and segmented:
-        spoken = _segments(captioned)
+        spoken = _segments(captioned, wording)
         fields["segments"] = spoken
         rows = _longest(spoken)[:wanted]
     fields = {**(rows[0] if wanted == 1 else {"captions": rows}), **fields}
@@ -216,7 +219,7 @@ def _record(captioned: Sequence[Captioned], wanted: int, segmented: bool) -> Rec
     return Record(first.path, fields, warning=captioned[-1][0].warning, picture=picture, stamp=first.stamp)
 
 
-def _segments(captioned: Sequence[Captioned]) -> list[dict[str, Any]]:
+def _segments(captioned: Sequence[Captioned], wording: Wording) -> list[dict[str, Any]]:
     """The segments of a clip, those that follow each other with the same caption as one."""
     rows = []
     for text, same in groupby(captioned, key=lambda each: each[1][0].text):
@@ -224,7 +227,8 @@ def _segments(captioned: Sequence[Captioned]) -> list[dict[str, Any]]:
         lengths = [max(end - start, 1e-3) for (start, end), _ in parts]
         score = sum(length * score for length, (_, score) in zip(lengths, parts, strict=True)) / sum(lengths)
         start, end = parts[0][0][0], parts[-1][0][1]
-        rows.append({"start": round(start, 3), "end": round(end, 3), "caption": text, "score": round(score, 4)})
+        span = {"start": round(start, 3), "end": round(end, 3)}
+        rows.append({**span, "caption": wording(text), "score": round(score, 4)})
     return rows
 
 

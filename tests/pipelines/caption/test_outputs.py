@@ -2,13 +2,12 @@
 
 import io
 import json
-import os
 
 import pytest
 from rich.console import Console
 
 from captioner.errors import UsageError
-from captioner.pipelines.caption.outputs import CaptionTable, CocoResults, Sidecars, coco_ids
+from captioner.pipelines.caption.outputs import CaptionTable, CocoResults, coco_ids
 from captioner.pipelines.folder.inputs import identity
 from captioner.pipelines.folder.outputs import Record
 
@@ -90,73 +89,6 @@ def test_images_without_an_id_of_their_own_are_refused_at_once(tmp_path, images,
 def test_missing_annotations_say_so(tmp_path):
     with pytest.raises(UsageError, match=r"none\.json: cannot be read"):
         CocoResults(str(tmp_path / "r.json"), ["a.jpg"], "none.json", overwrite=False)
-
-
-def test_a_text_file_beside_each_image_holds_its_captions(tmp_path):
-    images = [str(tmp_path / name) for name in ("a.jpg", "b.png", "c.jpg")]
-    writer = Sidecars(images, overwrite=False)
-    writer.write(
-        [Record(images[0], DOG), Record(images[1], {"captions": [CAT, DOG]}), Record(images[2], error="empty")]
-    )
-    assert (tmp_path / "a.txt").read_text() == "A dog.\n"
-    assert (tmp_path / "b.txt").read_text() == "A cat.\nA dog.\n"
-    assert not (tmp_path / "c.txt").exists()
-
-
-def test_text_files_that_exist_are_kept_unless_empty_or_overwriting(tmp_path):
-    images = [str(tmp_path / name) for name in ("a.jpg", "b.jpg", "c.jpg")]
-    (tmp_path / "a.txt").write_text("mine")
-    (tmp_path / "b.txt").write_text("")
-    assert Sidecars(images, overwrite=False).done == {identity(images[0]): False}
-    assert Sidecars(images, overwrite=True).done == {}
-
-
-def test_files_that_would_share_a_text_file_have_each_their_own(tmp_path):
-    for name in ("live.heic", "live.MOV", "img.png", "img.jpg", "alone.jpg"):
-        (tmp_path / name).touch()
-    images = [str(tmp_path / name) for name in ("live.heic", "live.MOV", "img.jpg", "alone.jpg")]
-    Sidecars(images, overwrite=False).write([Record(image, {"caption": image, "score": -1}) for image in images])
-    assert sorted(each.name for each in tmp_path.glob("*.txt")) == [
-        *("alone.txt", "img.jpg.txt", "live.MOV.txt", "live.heic.txt")
-    ]
-    assert (tmp_path / "img.jpg.txt").read_text() == f"{tmp_path}/img.jpg\n"
-
-
-def test_a_text_file_that_cannot_be_written_stays_and_the_others_are_written(tmp_path):
-    images = [str(tmp_path / name) for name in ("a.jpg", "b.jpg", "c.jpg", "d.jpg")]
-    (tmp_path / "a.txt").write_text("by hand")
-    (tmp_path / "a.txt").chmod(0o444)
-    (tmp_path / "b.txt").mkdir()
-    (tmp_path / "elsewhere.txt").write_text("old")
-    os.symlink("elsewhere.txt", tmp_path / "d.txt")
-    writer = Sidecars(images, overwrite=True)
-    writer.write([Record(image, DOG) for image in images])
-    assert (tmp_path / "a.txt").read_text() == "by hand"
-    assert (tmp_path / "c.txt").read_text() == "A dog.\n"
-    assert (tmp_path / "d.txt").is_symlink()
-    assert (tmp_path / "elsewhere.txt").read_text() == "A dog.\n"
-    assert writer.problems == [
-        (str(tmp_path / "a.txt"), "cannot be written (permission denied)"),
-        (str(tmp_path / "b.txt"), "cannot be written (is a directory)"),
-    ]
-    assert not [each for each in os.listdir(tmp_path) if each.endswith(".part")]
-
-
-def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path):
-    tmp_path.chmod(0o500)
-    if os.access(tmp_path, os.W_OK):
-        pytest.skip("this user may write everywhere (root)")
-    with pytest.raises(UsageError, match="the folder cannot be written, which --sidecar needs"):
-        Sidecars([str(tmp_path / "a.jpg")], overwrite=False)
-
-
-def test_texts_that_were_there_are_said_to_be_kept(tmp_path):
-    (tmp_path / "a.jpg").touch()
-    (tmp_path / "a.txt").write_text("mine")
-    os.utime(tmp_path / "a.txt", (1, 1))
-    assert Sidecars([str(tmp_path / "a.jpg")], overwrite=False).notes() == [
-        "1 text was there already, 1 of them older than what they are of; --overwrite writes them anew"
-    ]
 
 
 ANNOTATED = {11: "2019/IMG_1.jpg", 22: "2020/IMG_1.jpg", 33: "windows\\cafe\u0301.jpg", 44: "plain.jpg"}
