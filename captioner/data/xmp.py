@@ -70,6 +70,19 @@ def with_description(packet: bytes | None, texts: Mapping[str, str], name: str) 
     return packet[:start] + encoded + packet[end:]
 
 
+def described(texts: Mapping[str, str], language: str) -> bool:
+    """Whether a description says something in a language, or to everybody in a language that it does not name."""
+    others = any(text.strip() for key, text in texts.items() if key != DEFAULT)
+    spoken = any(text.strip() for key, text in texts.items() if key.partition("-")[0].lower() == language)
+    return spoken or (bool(texts.get(DEFAULT, "").strip()) and not others)
+
+
+def all_descriptions(texts: Mapping[str, str], caption: str, language: str) -> dict[str, str]:
+    """A description with one more language; the first one is for everybody."""
+    there = {key: text for key, text in texts.items() if text.strip()}
+    return {DEFAULT: there.get(DEFAULT, caption), **there, language: caption}
+
+
 class _Packet:
     """Where a packet's description stands, and what it says.
 

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from captioner.errors import UsageError
+from captioner.pipelines.caption.embedding import Embedded
 from captioner.pipelines.caption.options import LM_WEIGHT, CaptionOptions
 from captioner.pipelines.caption.outputs import CaptionTable, CocoResults
 from captioner.pipelines.caption.sidecars import sidecar_writer
@@ -56,7 +57,7 @@ def caption(options: CaptionOptions) -> int:
         exclude=options.exclude or (),
         packed=SUFFIXES,
     )
-    console = Console(stderr=bool(options.outputs or options.sidecar) or not sys.stdout.isatty())
+    console = Console(stderr=bool(options.outputs or options.sidecar or options.embed) or not sys.stdout.isatty())
     outputs = Outputs(_writers(options, found.paths, console))
     work = partial(_caption, outputs=outputs, options=options)
     clips = sum(map(is_clip, found.paths))
@@ -145,7 +146,10 @@ def _writers(options: CaptionOptions, paths: Sequence[str], console: Console) ->
             **dict.fromkeys(SUBTITLES, subtitles),
         }
 
-    writers = [writer_of(path, choices(path)) for path in options.outputs or []]
+    writers: list[Writer] = []
+    if options.embed:  # first, since rows tell what the photos' files are like
+        writers.append(Embedded(paths, overwrite=options.overwrite, language=options.language))
+    writers += [writer_of(path, choices(path)) for path in options.outputs or []]
     for form in options.sidecar or []:
         writers.append(
             sidecar_writer(

@@ -38,6 +38,9 @@ class CaptionOptions(FolderOptions):
             ".srt beside each clip; may be repeated.  [default: none; .txt where it stands alone]",
         ),
     ] = None
+    embed: Annotated[
+        bool, typer.Option("--embed", help="Write captions into the photos' own files, as their description.")
+    ] = False
     append: Annotated[bool, typer.Option("--append", help="Add captions to the texts that are there.")] = False
     prefix: Annotated[str, typer.Option(help="Written before each caption.  [default: none]", show_default=False)] = ""
     suffix: Annotated[str, typer.Option(help="Written behind each caption.  [default: none]", show_default=False)] = ""

@@ -5,11 +5,11 @@ import os
 import unicodedata
 from abc import abstractmethod
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 from captioner.data.packed import split
-from captioner.data.xmp import DEFAULT, read_description, with_description
+from captioner.data.xmp import all_descriptions, described, read_description, with_description
 from captioner.errors import DataError, UsageError
 from captioner.pipelines.caption.subtitles import SUFFIXES as SUBTITLES
 from captioner.pipelines.caption.subtitles import subtitles_of
@@ -182,19 +182,6 @@ class XmpSidecars(Sidecars):
         there = {} if before is None or self.overwrite else read_description(before, file)
         caption = captions_of(record)[0]["caption"]
         return with_description(before, all_descriptions(there, caption, self.language), file)
-
-
-def described(texts: Mapping[str, str], language: str) -> bool:
-    """Whether a description says something in a language, or to everybody in a language that it does not name."""
-    others = any(text.strip() for key, text in texts.items() if key != DEFAULT)
-    spoken = any(text.strip() for key, text in texts.items() if key.partition("-")[0].lower() == language)
-    return spoken or (bool(texts.get(DEFAULT, "").strip()) and not others)
-
-
-def all_descriptions(texts: Mapping[str, str], caption: str, language: str) -> dict[str, str]:
-    """A description with one more language; the first one is for everybody."""
-    there = {key: text for key, text in texts.items() if text.strip()}
-    return {DEFAULT: there.get(DEFAULT, caption), **there, language: caption}
 
 
 class SubtitleSidecars(Sidecars):
