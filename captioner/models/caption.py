@@ -134,14 +134,6 @@ class Captioner:
             self._encoder = self._encoder()
         return self._encoder
 
-    def resize(self, size: int) -> None:
-        """Look at images of another square size, in pixels, from now on."""
-        encoder = self.encoder
-        self.transform = encoder.transform = replace(self.transform, size=(size, size))
-        changed = self.config.encoder.model_copy(update={"transform": self.transform})
-        self.config = self.config.model_copy(update={"encoder": changed})
-        self._run = None
-
     @classmethod
     def build(cls, config: CaptionConfig, vocabulary: Vocabulary, encoder: Encoder | None = None) -> "Captioner":
         """A model whose decoder has learnt nothing yet, with a CNN, or a random one of the configuration's name."""

@@ -5,6 +5,7 @@ fastest: OpenVINO on a CPU, PyTorch with channels last on a GPU.
 """
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -92,12 +93,11 @@ class Encoder(nn.Module):
         height, width = self.transform.size
         return -(-height // reduction), -(-width // reduction)
 
-    def freeze(self, share: float, *, depthwise: bool = False) -> None:
-        """Stop training some weights.
+    def freeze(self, share: float) -> None:
+        """Stop training some weights, and make the others fit for training.
 
         Args:
             share: of the layers, 0 to 1, counted in timm's own groups from the stem up.
-            depthwise: the filters of all depthwise convolutions too.
         """
         from timm.models import group_parameters
 
@@ -107,9 +107,10 @@ class Encoder(nn.Module):
         for layer, names in groups.items():
             for name in names:
                 parameters[name].requires_grad_(layer not in frozen)
-        for module in self.cnn.modules() if depthwise else ():
-            if isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1:
-                module.weight.requires_grad_(False)
+        for module in self.cnn.modules():
+            depthwise = isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1
+            if depthwise and module.weight.requires_grad:
+                module.forward = partial(_in_float32, module)  # type: ignore[method-assign]
 
     def train(self, mode: bool = True) -> "Encoder":
         """Switch dropout and the like; batch statistics stay as pretrained, since fine-tuning batches are small."""
@@ -118,6 +119,18 @@ class Encoder(nn.Module):
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
         return self
+
+
+def _in_float32(module: nn.Conv2d, images: Tensor) -> Tensor:
+    """A depthwise convolution without autocast on a CPU, where the gradients of its filters take long in bfloat16.
+
+    In float32 the upper 70 % of an EfficientNet-Lite2 take 42 ms a photo of 260 pixels instead of 65 (one thread of an
+    EPYC with AVX-512 BF16).
+    """
+    if images.device.type != "cpu":
+        return type(module).forward(module, images)
+    with torch.autocast("cpu", enabled=False):
+        return type(module).forward(module, images.float()).to(images.dtype)
 
 
 def _create(name: str, *, pretrained: bool) -> Any:

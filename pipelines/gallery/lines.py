@@ -49,7 +49,7 @@ def line_card(pixels: Pixels) -> LineCard:
 class LineGallery(Gallery):
     """Writes `name.html`: for each line its picture, its text, and the columns that show each character."""
 
-    template = "lines.html"
+    kind = "lines"
 
     def row(self, record: Record) -> Mapping[str, Any]:
         """The record with its picture, and of each character its probability and its place."""

@@ -1,6 +1,7 @@
 // A caption whose words can be pointed at, and what a photo shows then. Shared by galleries, the server's page and the
 // captioner in the browser.
 const make = (tag, className = "", text = "") => Object.assign(document.createElement(tag), {className, textContent: text});
+const bytesOf = (text) => Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
 const captionsOf = (photo) => photo.captions ?? [photo];
 
 function line(caption, place, wanted = []) {
@@ -30,7 +31,7 @@ function look(card, word) {
   canvas?.classList.toggle("on", Boolean(weights));
   word?.classList.add("on");
   if (!weights) return;
-  const [high, wide] = photo.grid, cells = Uint8Array.from(atob(weights), (each) => each.charCodeAt(0));
+  const [high, wide] = photo.grid, cells = bytesOf(weights);
   const small = Object.assign(document.createElement("canvas"), {width: wide, height: high}), pen = small.getContext("2d");
   const veil = pen.createImageData(wide, high);
   for (let cell = 0; cell < high * wide; cell++)

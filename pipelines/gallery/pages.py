@@ -1,7 +1,8 @@
 """The HTML gallery: photos, captions, and where the model looked for each word, in files that open offline.
 
 A page holds its photos as rows of JSON between a head and a tail, so that it is a whole page after every write and can
-be continued like any other output. Everything that is shown is made from those rows by the script in `photos.html`.
+be continued like any other output. Everything that is shown is made from those rows by the scripts `page.js`, which all
+galleries share, and `photos.js`, `clips.js` and so on.
 """
 
 import os
@@ -34,11 +35,12 @@ class Gallery(Writer):
         UsageError: a page cannot be written, or is no gallery of this version.
     """
 
-    template = "photos.html"
+    kind = "photos"
+    """Of the gallery, whose style and script are in files of this name."""
 
     def __init__(self, path: str, title: str, *, overwrite: bool, page_bytes: int = PAGE_BYTES, **options: Any) -> None:
         super().__init__()
-        self._head, self._tail = _template(self.template)
+        self._head, self._tail = _template(self.kind)
         self.path, self.title, self.page_bytes, self.options = path, title, page_bytes, options
         self.pages: list[_Page] = []
         self._begun = False
@@ -155,9 +157,8 @@ class _Page(JsonRows):
 
 
 def style() -> bytes:
-    """The style sheet that all galleries share, which is that of `photos.html`."""
-    page = files("captioner.pipelines.gallery").joinpath("photos.html").read_bytes()
-    return page.partition(b"<style>\n")[2].partition(b"</style>")[0]
+    """The style sheet that all galleries share."""
+    return files("captioner.pipelines.gallery").joinpath("page.css").read_bytes()
 
 
 def look() -> bytes:
@@ -165,10 +166,14 @@ def look() -> bytes:
     return files("captioner.pipelines.gallery").joinpath("look.js").read_bytes()
 
 
-def _template(name: str) -> tuple[bytes, bytes]:
-    """What stands before and behind the rows of a page."""
-    page = files("captioner.pipelines.gallery").joinpath(name).read_bytes()
-    page = page.replace(b"/* STYLE */\n", style()).replace(b"/* LOOK */\n", look())
+def _template(kind: str) -> tuple[bytes, bytes]:
+    """What stands before and behind the rows of a page: what all kinds share, with the style and script of one."""
+    folder = files("captioner.pipelines.gallery")
+    page = folder.joinpath("page.html").read_bytes()
+    styles, scripts = ("page.css", f"{kind}.css"), ("look.js", "page.js", f"{kind}.js")
+    for place, names in ((b"/* STYLE */\n", styles), (b"/* SCRIPT */\n", scripts)):
+        parts = [folder.joinpath(name) for name in names]
+        page = page.replace(place, b"".join(part.read_bytes() for part in parts if part.is_file()))
     head, _, tail = page.partition(b"<!--ROWS-->")
     return head.rstrip(b"\n") + b"\n", tail
 
@@ -181,7 +186,7 @@ def _escaped(row: bytes) -> bytes:
 class ClipGallery(Gallery):
     """Writes `name.html`: for each clip a few frames, its classes, and what happens when."""
 
-    template = "clips.html"
+    kind = "clips"
 
     def row(self, record: Record) -> Mapping[str, Any]:
         """The record with its frames."""

@@ -102,11 +102,9 @@ class CaptionTraining(Training[CaptionTrainingConfig, Captioner]):
             self._leave_out(find_unreadable(self.photos, self._names()))
         photos = partial(PhotoItems, self.train_images, vocabulary, max_length=longest, seed=seed)
         if isinstance(stage, FineTuneStage):
-            if stage.size is not None:
-                self.model.resize(stage.size)
             encoder = self.model.encoder
             encoder.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-            encoder.freeze(stage.frozen, depthwise=not stage.depthwise)
+            encoder.freeze(stage.frozen)
             fetch = Augmented(self.photos, encoder.transform.size, stage.smallest_crop, stage.jitter)
             loader = make(photos(stage.captions_per_photo, fetch=fetch), workers=self.config.workers)
             trained = [value for value in encoder.parameters() if value.requires_grad]

@@ -200,7 +200,7 @@ class TranslatedSubtitles(Writer):
 class AlignmentPages(Gallery):
     """An HTML page of sentences and translations, with lines between the words that belong together."""
 
-    template = "translations.html"
+    kind = "translations"
 
     def __init__(self, path: str, title: str, rows: Sequence[Row], **options: Any) -> None:
         super().__init__(path, title, stamps={identity(row.name): stamp_of_row(row) for row in rows}, **options)

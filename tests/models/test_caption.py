@@ -230,17 +230,6 @@ def test_caption_options_reach_the_search(captioner):
     assert caption.attention.shape[1:] == (2, 3)
 
 
-def test_a_model_can_look_at_images_of_another_size(build, tmp_path):
-    model = build()
-    wide = model.caption([picture(50, 70)], attention=True)[0]
-    model.resize(96)
-    square = model.caption([picture(50, 70)], attention=True)[0]
-    assert wide.attention.shape[1:] == (2, 3)
-    assert square.attention.shape[1:] == (3, 3)
-    model.save(tmp_path / "model", "# A model card")
-    assert Captioner.load(tmp_path / "model").transform.size == (96, 96)
-
-
 def test_an_image_that_cannot_be_read_is_named(captioner, tmp_path):
     with pytest.raises(ImageError, match=r"none\.jpg"):
         captioner.caption([tmp_path / "none.jpg"])

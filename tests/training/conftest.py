@@ -66,8 +66,6 @@ def settings(squares):
                 "batch_size": 8,
                 "learning_rate": 0.003,
                 "captions_per_photo": 2,
-                "size": 48,
-                "depthwise": False,
             },
             "self_critical": {"epochs": 1, "batch_size": 8, "learning_rate": 0.001, "samples": 3},
         },

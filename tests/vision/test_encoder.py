@@ -96,14 +96,17 @@ def test_local_weights_with_a_classifier_load(encoder, tmp_path, pixels):
     torch.testing.assert_close(Engine(other)(pixels).grid, Engine(encoder)(pixels).grid)
 
 
-def test_depthwise_filters_can_be_left_alone():
-    encoder = Encoder("test_efficientnet", Transform(size=(64, 64)))
-    encoder.freeze(0.0, depthwise=True)
-    frozen = {name: value for name, value in encoder.cnn.named_parameters() if not value.requires_grad}
-    assert frozen
-    assert all("conv_dw" in name and value.shape[1] == 1 for name, value in frozen.items())
+def test_gradients_of_depthwise_filters_are_those_of_float32_also_where_the_rest_is_bfloat16(pixels):
+    encoder = Encoder("test_efficientnet", Transform(size=(64, 64))).train()
     encoder.freeze(0.0)
-    assert all(value.requires_grad for value in encoder.cnn.parameters())
+    filters = next(value for name, value in encoder.cnn.named_parameters() if "conv_dw" in name)
+    encoder(torch.from_numpy(pixels)).pow(2).mean().backward()
+    exact = filters.grad.clone()
+    filters.grad = None
+    with torch.autocast("cpu", torch.bfloat16):
+        encoder(torch.from_numpy(pixels)).float().pow(2).mean().backward()
+    assert filters.dtype == filters.grad.dtype == torch.float32
+    assert torch.nn.functional.cosine_similarity(exact.flatten(), filters.grad.flatten(), dim=0) > 0.99
 
 
 def test_freezing_starts_at_the_stem_and_batch_statistics_never_train(encoder):

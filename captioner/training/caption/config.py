@@ -90,17 +90,12 @@ class FineTuneStage(CrossEntropyStage):
     Attributes:
         encoder_rate: the CNN's learning rate as a share of the decoder's.
         frozen: share of the CNN's layers, from the first on, that stay as they are.
-        depthwise: train the filters of depthwise convolutions too, of which there are few. A CPU takes longer for their
-            gradients in bfloat16 than for all others.
-        size: of the square images in pixels, in this stage and in the model that it makes; as before by default.
         smallest_crop: least share of the photo's area that a training crop shows.
         jitter: strength of random changes of brightness, contrast and saturation.
     """
 
     encoder_rate: Rate = 0.1
     frozen: Share = 0.0
-    depthwise: bool = True
-    size: Count | None = None
     smallest_crop: Share = 0.7
     jitter: Share = 0.2
 
