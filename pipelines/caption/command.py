@@ -12,7 +12,7 @@ from rich.console import Console
 from captioner.errors import UsageError
 from captioner.pipelines.caption.embedding import Embedded
 from captioner.pipelines.caption.options import LM_WEIGHT, CaptionOptions
-from captioner.pipelines.caption.outputs import CaptionTable, CocoResults
+from captioner.pipelines.caption.outputs import CaptionTable, CocoResults, MetadataRows
 from captioner.pipelines.caption.sidecars import sidecar_writer
 from captioner.pipelines.caption.subtitles import SUFFIXES as SUBTITLES
 from captioner.pipelines.caption.subtitles import Subtitles
@@ -21,6 +21,7 @@ from captioner.pipelines.folder.command import run_folder_command
 from captioner.pipelines.folder.inputs import find_inputs, identity, shown
 from captioner.pipelines.folder.made import asked_of, made_by
 from captioner.pipelines.folder.outputs import CsvRows, JsonRows, JsonStream, Outputs, Writer, writer_of
+from captioner.pipelines.folder.parquet import ParquetRows
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.folder.tables import WindowRows
 from captioner.pipelines.gallery.pages import Gallery
@@ -132,15 +133,27 @@ def _writers(options: CaptionOptions, paths: Sequence[str], console: Console) ->
     def choices(path: str) -> dict[str, Callable[[], Writer]]:
         def table() -> Writer:
             if _clip_options(options).segmented:
-                return WindowRows(path, columns, **rows)
-            return CsvRows(path, ["path", *columns], **rows)
+                return WindowRows(path, columns, bom=options.bom, **rows)
+            return CsvRows(path, ["path", *columns], bom=options.bom, **rows)
+
+        def lines() -> Writer:
+            named = os.path.basename(path).lower() == "metadata.jsonl"
+            return MetadataRows(path, paths, **rows) if named else JsonRows(path, **rows)
+
+        def parquet() -> Writer:
+            scored = {"caption": str, "score": float}
+            found: dict[str, Any] = scored if options.num_captions == 1 else {"captions": scored}
+            if _clip_options(options).segmented:
+                found = {**found, "segments": {"start": float, "end": float, **scored}}
+            return ParquetRows(path, {"path": str, **found}, **rows)
 
         def subtitles() -> Writer:
             return Subtitles(path, paths, overwrite=options.overwrite, made_by=rows["made_by"])
 
         return {
-            ".jsonl": lambda: JsonRows(path, **rows),
+            ".jsonl": lines,
             ".csv": table,
+            ".parquet": parquet,
             ".json": lambda: CocoResults(path, paths, options.annotations, folders=options.inputs, **rows),
             ".html": lambda: Gallery(path, _title(options), **rows),
             **dict.fromkeys(SUBTITLES, subtitles),

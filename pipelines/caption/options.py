@@ -26,8 +26,8 @@ class CaptionOptions(FolderOptions):
             "--output",
             "-o",
             metavar="FILE",
-            help="FILE.jsonl, .csv, .json (COCO), .html, or subtitles of one clip: .srt, .vtt; may be repeated.  "
-            "[default: print]",
+            help="FILE.jsonl, .csv, .parquet, .json (COCO), .html, metadata.jsonl (imagefolder), or subtitles of one "
+            "clip: .srt, .vtt; may be repeated.  [default: print]",
         ),
     ] = None
     sidecar: Annotated[

@@ -1,4 +1,4 @@
-"""Outputs that only captions have: the terminal's table, COCO results, and a text file beside each photo."""
+"""Outputs that only captions have: the terminal's table, COCO results, and metadata beside the photos."""
 
 import json
 import os
@@ -9,6 +9,7 @@ from typing import Any
 
 from captioner.data.ids import ImageId, image_id
 from captioner.data.names import Names, below
+from captioner.data.packed import split
 from captioner.errors import UsageError
 from captioner.pipelines.folder.inputs import identity, shown
 from captioner.pipelines.folder.made import Source
@@ -79,6 +80,42 @@ class CocoResults(JsonRows):
                 f"not {shown(image)}; choose another output, or --overwrite."
             )
         return image
+
+
+class MetadataRows(JsonRows):
+    """A `metadata.jsonl` in the photos' folder, `{"file_name": "a/1.jpg", "text": "..."}`, as Hugging Face's
+    imagefolder reads it; photos that failed are not in it.
+
+    Args:
+        path: of the file.
+        images: the inputs.
+        options: of `FileRows`.
+
+    Raises:
+        UsageError: an image does not lie below the file's folder.
+    """
+
+    keeps_failures = False
+
+    def __init__(self, path: str, images: Sequence[str], **options: Any) -> None:
+        self.folder = os.path.dirname(identity(path))
+        for image in images:
+            if split(image) is not None or os.path.commonpath([identity(image), self.folder]) != self.folder:
+                raise UsageError(
+                    f"{shown(path)}: a metadata.jsonl is of the photos below its folder, where {shown(image)} is not; "
+                    "put it beside the photos, or take another name."
+                )
+        super().__init__(path, **options)
+
+    def row(self, record: Record) -> Mapping[str, Any] | None:
+        """Name and best caption."""
+        captions = captions_of(record)
+        name = os.path.relpath(identity(record.path), self.folder).replace(os.sep, "/")
+        return {"file_name": name, "text": captions[0]["caption"]} if captions else None
+
+    def key(self, row: Mapping[str, Any]) -> str:
+        """The photo of this name."""
+        return identity(os.path.join(self.folder, row["file_name"]))
 
 
 def coco_ids(images: Sequence[str], annotations: str | None, folders: Sequence[str] = ()) -> dict[str, ImageId]:

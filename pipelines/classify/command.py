@@ -72,8 +72,8 @@ def _writers(options: ClassifyOptions, paths: Sequence[str], console: Console) -
     def choices(path: str) -> dict[str, Callable[[], Writer]]:
         def table() -> Writer:
             if options.every is not None:
-                return WindowRows(path, label_columns(options.top_k), **rows)
-            return CsvRows(path, ["path", *label_columns(options.top_k)], **rows)
+                return WindowRows(path, label_columns(options.top_k), bom=options.bom, **rows)
+            return CsvRows(path, ["path", *label_columns(options.top_k)], bom=options.bom, **rows)
 
         return {
             ".jsonl": lambda: JsonRows(path, **rows),

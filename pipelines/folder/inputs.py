@@ -18,7 +18,7 @@ from captioner.data.packed import split
 from captioner.errors import UsageError
 from captioner.pipelines.folder.packed_inputs import is_list, is_packed, listed, packed_paths
 
-_OWN = frozenset({".jsonl", ".json", ".csv", ".html", ".txt", ".srt", ".vtt", ".made"})
+_OWN = frozenset({".jsonl", ".json", ".csv", ".html", ".txt", ".srt", ".vtt", ".made", ".caption", ".xmp"})
 """What folder commands write: it needs no mention where it lies beside the photos."""
 
 

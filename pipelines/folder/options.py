@@ -38,4 +38,7 @@ class FolderOptions:
         list[str] | None,
         typer.Option(metavar="PATTERN", help="Names to pass over in folders; may be repeated.  [default: none]"),
     ] = None
+    bom: Annotated[
+        bool, typer.Option("--bom", help="Begin a new .csv with a byte order mark, as spreadsheets want it.")
+    ] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False

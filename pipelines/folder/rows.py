@@ -3,6 +3,7 @@
 Inputs that a file holds already are not done again, unless their files have changed since.
 """
 
+import codecs
 import csv
 import io
 import json
@@ -28,6 +29,7 @@ class FileRows(Writer):
         retry: make rows of inputs that failed anew.
         made_by: what makes the rows, see `made.made_by`; None if nobody will ask.
         stamps: of the inputs that are no files, as they are now, by `identity`.
+        output: the file that people know, where the rows go elsewhere in the end.
         layout: head, between and tail of `RowFile`.
 
     Raises:
@@ -42,13 +44,14 @@ class FileRows(Writer):
         retry: bool = False,
         made_by: Mapping[str, Any] | None = None,
         stamps: Mapping[str, Stamp] | None = None,
+        output: str | None = None,
         **layout: bytes,
     ) -> None:
         super().__init__()
         self.file = RowFile(path, **layout)
         self._begun = False
         try:
-            self.held = HeldRows(path, made_by, retry=retry, stamps=stamps)
+            self.held = HeldRows(output or path, made_by, retry=retry, stamps=stamps)
             self.done = self.held.done
             if not overwrite and os.path.getsize(path):
                 self.held.check()
@@ -171,21 +174,23 @@ class CsvRows(FileRows):
     Args:
         path: of the file.
         columns: names, the first of which is `path`; `warning` and `error` are added.
+        bom: begin a new file with a byte order mark, by which spreadsheets know UTF-8.
         options: of `FileRows`.
 
     Raises:
         UsageError: the file cannot be written, or has other columns.
     """
 
-    def __init__(self, path: str, columns: Sequence[str], **options: Any) -> None:
+    def __init__(self, path: str, columns: Sequence[str], *, bom: bool = False, **options: Any) -> None:
         self.columns = [*columns, "warning", "error"]
+        self.mark = codecs.BOM_UTF8 if bom else b""
         super().__init__(path, **options)
 
     def begin(self) -> None:
         """Make the file ready for rows, once; a new one gets the columns' names."""
         super().begin()
         if not self.file.rows:
-            self.file.append([_csv_line(self.columns)])
+            self.file.append([self.mark + _csv_line(self.columns)])
 
     def write(self, records: Sequence[Record]) -> None:
         """Append records."""
@@ -220,7 +225,8 @@ class CsvRows(FileRows):
             offset += len(line)
             if pending.count(b'"') % 2 or not line.endswith(b"\n"):
                 continue  # a cell may hold line breaks; the last line may be unfinished
-            row = next(csv.reader([pending.decode("utf-8", "surrogateescape")]), [])
+            text = pending.removeprefix(b"" if rows else codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
+            row = next(csv.reader([text]), [])
             if rows == 0 and row != self.columns:
                 break
             pending = b""
@@ -232,7 +238,8 @@ class CsvRows(FileRows):
                 location = identity(row[0]) if source is None else source.location
                 self.held.hold(location, row[0], source, failed=bool(row[-1]), span=(start, offset))
             rows, end, start, open_rows = rows + open_rows, offset - 1, offset, 0
-        if rows == 0 and not _csv_line(self.columns).startswith(pending):
+        first = _csv_line(self.columns)
+        if rows == 0 and not any(head.startswith(pending) for head in (first, codecs.BOM_UTF8 + first)):
             raise UsageError(
                 f"{shown(self.file.path)}: its columns are not {', '.join(self.columns)}, so it cannot be continued; "
                 "choose another output, or --overwrite."
@@ -241,8 +248,8 @@ class CsvRows(FileRows):
 
 
 def _name(row: Mapping[str, Any]) -> Any:
-    """What a row calls its input: a path as it was typed, or an image id."""
-    return row.get("path", row.get("image_id"))
+    """What a row calls its input: a path as it was typed, an image id, or a name in the folder of the rows."""
+    return row.get("path", row.get("image_id", row.get("file_name")))
 
 
 def _parse(line: bytes) -> Mapping[str, Any] | None:

@@ -105,7 +105,7 @@ def _writers(options: ReadOptions, paths: Sequence[str], console: Console) -> li
     def choices(path: str) -> dict[str, Callable[[], Writer]]:
         return {
             ".jsonl": lambda: JsonRows(path, **rows),
-            ".csv": lambda: CsvRows(path, COLUMNS, **rows),
+            ".csv": lambda: CsvRows(path, COLUMNS, bom=options.bom, **rows),
             ".json": lambda: JsonRows(path, head=b"[\n", between=b",\n", tail=b"\n]\n", **rows),
             ".html": lambda: LineGallery(path, title or "Lines", **rows),
         }
