@@ -129,6 +129,21 @@ APPLICATIONS = {
         trainer="captioner.pipelines.train.video:VideoTraining",
         use="captioner caption CLIPS --model {model}",
     ),
+    "search": Application(
+        noun="a photo captioner that finds",
+        model="captioner.models.caption:Captioner",
+        config="captioner.training.search.config:SearchTrainingConfig",
+        trainer="captioner.pipelines.train.search:SearchTraining",
+        use='captioner search "a dog on the beach" PHOTOS --model {model}',
+        commands=(
+            Command(
+                "search",
+                "captioner.pipelines.search.options:SearchOptions",
+                "captioner.pipelines.search.command:search",
+                "Find photos and moments of clips by a sentence, offline, from an index that keeps itself up to date.",
+            ),
+        ),
+    ),
     "read": Application(
         noun="a reader of text lines",
         model="captioner.models.read:Reader",

@@ -1,14 +1,20 @@
 """Tensors in files and under names: reading, checking, choosing and writing them. Stands below all networks."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from captioner.errors import ModelError
 
-Weights = dict[str, Tensor]
+if TYPE_CHECKING:  # importing it takes longer than a search of ten thousand photos
+    from torch import Tensor
+
+Weights: TypeAlias = dict[str, "Tensor"]
+Arrays = dict[str, NDArray[np.float32]]
 
 
 def read_tensors(path: Path) -> Weights:
@@ -17,13 +23,29 @@ def read_tensors(path: Path) -> Weights:
     Raises:
         ModelError: the file is missing, cut or not a safetensors file.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
+
+    return _read(path, load_file)
+
+
+def read_arrays(path: Path) -> Arrays:
+    """All tensors of a safetensors file as arrays of float32, without PyTorch.
+
+    Raises:
+        ModelError: the file is missing, cut or not a safetensors file.
+    """
+    from safetensors.numpy import load_file
+
+    return {name: value.astype(np.float32) for name, value in _read(path, load_file).items()}
+
+
+def _read(path: Path, load: Callable[[Path], dict[str, Any]]) -> dict[str, Any]:
+    from safetensors import SafetensorError
 
     if not path.is_file():
         raise ModelError(f"{path}: there is no such weights file.")
     try:
-        return load_file(path)
+        return load(path)
     except SafetensorError as error:
         raise ModelError(f"{path}: not a complete safetensors file ({error}); copy or download it again.") from error
 
@@ -49,6 +71,7 @@ def check_fit(found: Weights, expected: Weights, path: Path) -> None:
 
 def write_tensors(path: Path, weights: Weights) -> None:
     """Write a safetensors file, floating-point numbers as float16; it appears whole or not at all."""
+    import torch
     from safetensors.torch import save_file
 
     half = {

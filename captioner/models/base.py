@@ -9,16 +9,19 @@ import json
 import re
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import torch
 from pydantic import BaseModel, ValidationError
 
 from captioner.applications import APPLICATIONS, FILES, resolve
 from captioner.errors import ModelError, UsageError
-from captioner.weights import Weights, read_tensors, write_atomically, write_tensors
+from captioner.weights import Arrays, Weights, read_arrays, read_tensors, write_atomically, write_tensors
+
+if TYPE_CHECKING:  # importing it takes longer than a search of ten thousand photos
+    import torch
 
 Config = TypeVar("Config", bound=BaseModel)
+Tensors = TypeVar("Tensors")
 DEFAULT = "photos"
 _HUB = "hf-hub:"
 _HUB_NAME = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
@@ -64,7 +67,7 @@ def kind_of(folder: Path) -> str:
         ModelError: it cannot be read, or names no kind that there is.
     """
     path = folder / "config.json"
-    kind = _read_json(path).get("kind")
+    kind = read_json(path).get("kind")
     if not isinstance(kind, str) or kind not in APPLICATIONS:
         raise ModelError(f"{path}: kind is {kind!r}; this captioner knows {', '.join(APPLICATIONS)}.")
     return kind
@@ -84,7 +87,7 @@ def translator_to(language: str) -> str:
     """
     targets: dict[str, str] = {}
     for name, folder in shipped().items():
-        config = _read_json(folder / "config.json")
+        config = read_json(folder / "config.json")
         if config.get("kind") == "translate":
             targets[str(config.get("target"))] = name
     if language not in targets:
@@ -117,12 +120,14 @@ def find(model: str | Path) -> Path:
     raise ModelError(f"{name}: no such model. In the package: {known}. A folder or {_HUB}owner/name works too.")
 
 
-def choose_device(device: str) -> torch.device:
+def choose_device(device: str) -> "torch.device":
     """The device of a name; `auto` is a GPU where there is one.
 
     Raises:
         UsageError: no such device, or this PyTorch finds no GPU.
     """
+    import torch
+
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kind, _, index = device.partition(":")
@@ -142,7 +147,7 @@ def read_config(folder: Path, schema: type[Config]) -> Config:
         ModelError: it is missing, not JSON, or has wrong keys or values.
     """
     path = folder / "config.json"
-    values = _read_json(path)
+    values = read_json(path)
     _format(path, values)
     try:
         return schema.model_validate_json(json.dumps({key: value for key, value in values.items() if key != "format"}))
@@ -158,9 +163,21 @@ def read_weights(folder: Path) -> Weights:
     Raises:
         ModelError: it is missing or cut, or its configuration cannot be read.
     """
+    return _of_today(folder, read_tensors(folder / "model.safetensors"))
+
+
+def read_weight_arrays(folder: Path) -> Arrays:
+    """As `read_weights`, but arrays, without PyTorch.
+
+    Raises:
+        ModelError: it is missing or cut, or its configuration cannot be read.
+    """
+    return _of_today(folder, read_arrays(folder / "model.safetensors"))
+
+
+def _of_today(folder: Path, tensors: dict[str, Tensors]) -> dict[str, Tensors]:
     path = folder / "config.json"
-    tensors = read_tensors(folder / "model.safetensors")
-    if _format(path, _read_json(path)) >= FORMAT:
+    if _format(path, read_json(path)) >= FORMAT:
         return tensors
     return {_renamed(name): value for name, value in tensors.items()}
 
@@ -171,7 +188,12 @@ def _renamed(name: str) -> str:
     return name
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file of a model folder, unchecked; nothing where it holds something else than an object.
+
+    Raises:
+        ModelError: it cannot be read, or is not JSON.
+    """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -23,7 +23,8 @@ from captioner.decoding.search import DecodingConfig, Hypothesis, StepModel, sea
 from captioner.errors import ModelError
 from captioner.models.base import read_config, read_weights, write_model
 from captioner.models.caption_network import CaptionDecoder, DecoderConfig, SearchDecoder
-from captioner.models.rank import SHARE, Prepared, encode_sentence, log_probs
+from captioner.models.rank import Prepared, log_probs
+from captioner.models.search_config import SHARE, encode_sentence
 from captioner.text.english import to_sentence
 from captioner.text.vocabulary import Vocabulary
 from captioner.vision import compiled
@@ -34,6 +35,7 @@ from captioner.weights import Weights, check_fit, named, part_of
 
 if TYPE_CHECKING:
     from captioner.models.language import LanguageModel
+    from captioner.models.search import Finder, Found, Seen
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +115,7 @@ class Captioner:
         self.transform = config.encoder.transform
         self._run: Callable[..., Features] | None = None
         self._network: compiled.Network | None = None
+        self._folder: Path | None = None  # where it was read from, with what it searches by
         self._key: str | None = None
         self._ready: tuple[tuple[int, ...], SearchDecoder] | None = None
         self._making = threading.Lock()  # of the two above
@@ -179,7 +182,7 @@ class Captioner:
         check_fit(weights, named("encoder.", of_encoder) | named("decoder.", decoder.state_dict()), path)
         decoder.load_state_dict(part_of(weights, "decoder."))
         model = cls(config, vocabulary, encoder, decoder, device, name or folder.name)
-        model._key, model._network = key, network
+        model._key, model._network, model._folder = key, network, folder
         return model
 
     def save(self, folder: Path, card: str) -> None:
@@ -252,6 +255,53 @@ class Captioner:
             return np.zeros((len(_several(images)), len(ids)), np.float32)
         found: NDArray[np.float32] = (torch.cat(rows) - share * log_probs(decoder, None, ids)).numpy()
         return found
+
+    def see(self, images: Path | str | Pixels | Any | Sequence[Path | str | Pixels | Any]) -> "Seen":
+        """Images as `search` looks through them, for several searches.
+
+        Args:
+            images: as `caption` takes them.
+
+        Raises:
+            ImageError: an image cannot be read, or is none.
+            DataError: there is no image.
+        """
+        from captioner.models.search import Seen
+
+        return Seen.join([self._finder.look(each) for each in self._looked_at(images)])
+
+    def search(
+        self,
+        sentence: str,
+        images: "Seen | Path | str | Pixels | Any | Sequence[Path | str | Pixels | Any]",
+        *,
+        top: int = 10,
+    ) -> list["Found"]:
+        """The images that a sentence describes best; `captioner search` keeps an index of folders instead.
+
+        Args:
+            sentence: in English.
+            images: what `see` gives, or images as `caption` takes them.
+            top: how many.
+
+        Returns:
+            their places among the images with scores, best first.
+
+        Raises:
+            ImageError: an image cannot be read, or is none.
+            DataError: there is no image, or no word in the sentence.
+            ModelError: the model folder's search files are damaged, or belong to another captioner.
+        """
+        from captioner.models.search import Seen
+
+        ids = encode_sentence(sentence, self.vocabulary)
+        return self._finder.find(ids, images if isinstance(images, Seen) else self.see(images), top)
+
+    @functools.cached_property
+    def _finder(self) -> "Finder":
+        from captioner.models.search import Finder
+
+        return Finder(self) if self._folder is None else Finder.load(self._folder, self)
 
     def _looked_at(self, images: Any) -> Iterator[Features]:
         """Features of images as `caption` takes them, some at a time."""
@@ -352,7 +402,7 @@ class Captioner:
             score=hypothesis.log_probability / (len(tokens) + 1),
             log_probability=hypothesis.log_probability,
             tokens=tokens,
-            attention=None if weights is None else weights.float().view(len(tokens), *self._grid_shape()).cpu().numpy(),
+            attention=None if weights is None else weights.float().view(len(tokens), *self.grid_shape()).cpu().numpy(),
         )
 
     def _searched(self) -> SearchDecoder:
@@ -366,7 +416,8 @@ class Captioner:
                 self._ready = versions, SearchDecoder(decoder.eval())
             return self._ready[1]
 
-    def _grid_shape(self) -> tuple[int, int]:
+    def grid_shape(self) -> tuple[int, int]:
+        """Rows and columns of the grid that the decoder looks at."""
         return self._network.grid if self._network is not None else self._built_encoder().grid_shape()
 
 

@@ -120,6 +120,11 @@ class CaptionDecoder(nn.Module):
         _, state = self.recurrent(first[:, None])
         return {name: value[:, None] for name, value in state.items()}, self._context(features, content)
 
+    def summary(self, features: Features) -> Tensor:
+        """What the mean of the features says (images, embedding_size): the content vector, or else the first input."""
+        content = self._content(features)
+        return self.image_projection(features.pooled) if content is None else content
+
     def follow(
         self, tokens: Tensor, state: State, context: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor | None]:

@@ -12,15 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from captioner.errors import DataError
 from captioner.models.caption_network import CaptionDecoder
-from captioner.text.ptb import tokenize
 from captioner.text.vocabulary import Vocabulary
 from captioner.vision.encoder import Features
 
-SHARE = 0.85
-"""Of log p(sentence), chosen on 100 of Flickr8k's validation photos with their 500 captions."""
-LONGEST = 60  # tokens of a sentence that are read; captions have thirty at most
 _PAIRS = 256  # at a time, whose scores of all words fit into 100 MB
 
 
@@ -58,18 +53,6 @@ class Prepared:
             {name: value[photos] for name, value in self.state.items()},
             {name: value[photos] for name, value in self.context.items()},
         )
-
-
-def encode_sentence(sentence: str, vocabulary: Vocabulary) -> list[int]:
-    """The ids of a sentence's tokens; words that the vocabulary lacks become `<unk>`.
-
-    Raises:
-        DataError: there is no word in it.
-    """
-    ids = vocabulary.encode(tokenize(sentence)[:LONGEST])
-    if not ids:
-        raise DataError(f"{sentence!r}: has no word; say what a photo shows, such as 'a dog on the beach'.")
-    return ids
 
 
 @torch.inference_mode()

@@ -7,11 +7,10 @@ import torch
 from numpy.typing import NDArray
 
 from captioner.metrics.retrieval import Retrieval, rank_of
-from captioner.models.rank import SHARE, log_probs
+from captioner.models.rank import log_probs
 from captioner.models.search import Finder, Seen
+from captioner.models.search_config import CANDIDATES, SHARE
 
-TOP = 50
-"""Answers that the careful part ranks anew."""
 Floats = NDArray[np.float32]
 
 
@@ -21,7 +20,7 @@ def retrieve(
     sentences: Sequence[Sequence[int]],
     owners: NDArray[np.int64],
     *,
-    top: int = TOP,
+    top: int = CANDIDATES,
     progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, tuple[Retrieval, Retrieval]]:
     """Rank all photos for each sentence, and all sentences for each photo.

@@ -7,55 +7,28 @@ lies in its folder, as `search.json` and `search.safetensors`. A folder without 
 by the careful part alone (`rank`).
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
+import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from captioner.errors import ModelError
+from captioner.errors import DataError, ModelError
 from captioner.models.caption import Captioner
-from captioner.models.rank import SHARE, Prepared, log_probs
+from captioner.models.packed import PackedShape, pack
+from captioner.models.rank import Prepared, log_probs
+from captioner.models.search_config import CANDIDATES, SEARCH_FILES, SHARE, SearchConfig, read_search_config
 from captioner.recurrent.units import LockedDropout, Recurrent
 from captioner.text.vocabulary import Vocabulary
 from captioner.vision.encoder import Features
 from captioner.weights import check_fit, read_tensors, write_atomically, write_tensors
 
-SEARCH_FILES = ("search.json", "search.safetensors")
-FORMAT = 1
-"""Of these two files; a reader knows this one and all before it."""
 _BLOCK = 256  # sentences read at a time
-
-
-class SearchConfig(BaseModel):
-    """What `search.json` holds.
-
-    Attributes:
-        captioner: digest of the `model.safetensors` that it was trained beside, see `captioner_digest`.
-        unit: of the recurrent network that reads.
-        hidden_size: of its states.
-        size: of the vectors.
-        dropout: of words and features in training.
-        cosine_weight: what a cosine counts beside a log-probability where both parts rank together.
-        scores: measured on validation photos.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    format: Literal[1] = FORMAT
-    captioner: str
-    unit: Literal["tanh", "lstm", "gru"] = "gru"
-    hidden_size: int = Field(384, ge=1)
-    size: int = Field(384, ge=1)
-    dropout: float = Field(0.3, ge=0, lt=1)
-    cosine_weight: float = Field(20.0, ge=0)
-    scores: dict[str, dict[str, float]] = {}
 
 
 class SearchNetwork(nn.Module):
@@ -109,6 +82,31 @@ class Seen:
     def __len__(self) -> int:
         return len(self.prepared)
 
+    @classmethod
+    def join(cls, parts: Sequence["Seen"]) -> "Seen":
+        """All photos of several.
+
+        Raises:
+            DataError: there is none.
+        """
+        if not parts:
+            raise DataError("there is no image to search.")
+        vectors = [part.vectors for part in parts if part.vectors is not None]
+        return cls(Prepared.join([part.prepared for part in parts]), torch.cat(vectors) if vectors else None)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A photo that was found.
+
+    Attributes:
+        place: among those that were searched.
+        score: how much more probable a word of the sentence is with the photo than without, by both parts together.
+    """
+
+    place: int
+    score: float
+
 
 class Finder:
     """A captioner that finds.
@@ -150,6 +148,34 @@ class Finder:
         prepared = Prepared.of(self.captioner.searched_decoder, features)
         return Seen(prepared, None if self.network is None else self.network.look(features.pooled).cpu())
 
+    @cached_property
+    def shape(self) -> PackedShape:
+        """Of photos as an index keeps them."""
+        config = self.captioner.config.decoder
+        hidden = config.hidden_size if config.attention else 0
+        return PackedShape.fitting(*self.captioner.grid_shape(), hidden, config.embedding_size)
+
+    @torch.inference_mode()
+    def pack(self, grids: Tensor) -> tuple[NDArray[np.float16], list[bytes]]:
+        """Photos as an index keeps them.
+
+        Args:
+            grids: (photos, regions, channels), as `Captioner.encode` gives them.
+
+        Returns:
+            vectors (photos, size), of size 0 without a quick part, and packed photos for `Searcher`.
+        """
+        features = Features.of(grids.to(self.captioner.device))
+        decoder, shape = self.captioner.decoder, self.shape
+        vectors = torch.zeros(len(grids), 0) if self.network is None else self.network.look(features.pooled)
+        regions = torch.zeros(len(grids), 0, 0)
+        if shape.regions:
+            cells = features.grid.transpose(1, 2).unflatten(2, self.captioner.grid_shape())
+            cells = nn.functional.adaptive_avg_pool2d(cells, (shape.rows, shape.columns))
+            regions = decoder.regions(cells.flatten(2).transpose(1, 2))
+        packed = pack(shape, decoder.summary(features).cpu().numpy(), regions.cpu().numpy())
+        return vectors.cpu().numpy().astype(np.float16), packed
+
     @torch.inference_mode()
     def read(self, sentences: Sequence[Sequence[int]]) -> Tensor:
         """Vectors (sentences, size) of sentences, as ids of their tokens.
@@ -171,6 +197,17 @@ class Finder:
         """What a cosine counts beside a log-probability."""
         return 0.0 if self.config is None else self.config.cosine_weight
 
+    def find(self, sentence: Sequence[int], seen: Seen, top: int, candidates: int = CANDIDATES) -> list[Found]:
+        """The photos that a sentence, as ids of its tokens, fits best: some by the quick part, ranked by both."""
+        chosen, cosines = torch.arange(len(seen)), torch.zeros(len(seen))
+        if seen.vectors is not None:
+            cosines = seen.vectors @ self.read([sentence])[0]
+            chosen = cosines.topk(min(max(candidates, 2 * top), len(seen))).indices
+        scores = self.careful(seen.prepared[chosen.to(self.captioner.device)], [sentence])[:, 0]
+        scores = (scores + self.cosine_weight * cosines[chosen]) / (len(sentence) + 1)
+        best = scores.argsort(descending=True)[:top]
+        return [Found(int(chosen[each]), float(scores[each])) for each in best]
+
     def careful(self, photos: Prepared, sentences: Sequence[Sequence[int]], share: float = SHARE) -> Tensor:
         """How well sentences fit photos, (photos, sentences), as `Captioner.rank` says it."""
         decoder = self.captioner.searched_decoder
@@ -184,35 +221,6 @@ def embedded(captioner: Captioner, sentences: Sequence[Sequence[int]], device: t
     padded = nn.utils.rnn.pad_sequence(ids, batch_first=True).to(device)
     words = captioner.decoder.embedding(padded) * captioner.decoder.config.embedding_size**0.5
     return words, torch.tensor([len(each) for each in ids])
-
-
-def read_search_config(folder: Path) -> SearchConfig | None:
-    """What `search.json` says; None where a captioner has no quick part.
-
-    Raises:
-        ModelError: it is damaged, or was trained beside another captioner.
-    """
-    path = folder / SEARCH_FILES[0]
-    if not path.is_file():
-        return None
-    try:
-        config = SearchConfig.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "the file"
-        raise ModelError(f"{path}: {key}: {first['msg']}; copy the whole model folder again.") from error
-    if config.captioner != captioner_digest(folder):
-        raise ModelError(
-            f"{path}: was trained beside another model.safetensors; train it again with captioner train "
-            f"configs/search.yaml init={folder}, or delete it to search more slowly without it."
-        )
-    return config
-
-
-def captioner_digest(folder: Path) -> str:
-    """What identifies a captioner's weights."""
-    with (folder / "model.safetensors").open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def write_search(folder: Path, config: SearchConfig, network: SearchNetwork) -> None:

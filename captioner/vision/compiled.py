@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from captioner import __version__
+from captioner.user_cache import cache_folder
 from captioner.vision.images import Pixels
 
 log = logging.getLogger(__name__)
@@ -176,11 +177,6 @@ def convert(
     return converted
 
 
-def cache_folder() -> Path:
-    """Where converted networks are kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "captioner"
-
-
 def _keep(network: Network, key: str) -> None:
     """Write a network's folder, whole or not at all; a place that cannot be written costs only time."""
     openvino = _import_openvino()
@@ -194,7 +190,8 @@ def _keep(network: Network, key: str) -> None:
             new.rename(cache_folder() / key)
         finally:
             shutil.rmtree(new, ignore_errors=True)
-        kept = sorted(cache_folder().iterdir(), key=lambda folder: folder.stat().st_mtime, reverse=True)
+        ours = [about.parent for about in cache_folder().glob("*/about.json")]  # what else lies there is no network
+        kept = sorted(ours, key=lambda folder: folder.stat().st_mtime, reverse=True)
         for folder in kept[_KEPT:]:
             shutil.rmtree(folder, ignore_errors=True)
     except (OSError, RuntimeError) as error:

@@ -40,9 +40,9 @@ def evaluate_retrieval(
         DataError: no photo can be read, or a caption has no word.
     """
     from captioner.models.base import find, load
-    from captioner.models.rank import encode_sentence
     from captioner.models.retrieval import retrieve
     from captioner.models.search import Finder
+    from captioner.models.search_config import encode_sentence
 
     captioner = load(options.model, options.device, ("caption",))
     finder = Finder.load(find(options.model), captioner)
@@ -100,9 +100,6 @@ def _look(
     finder: "Finder", photos: Mapping[int, str], console: Console, meter: Meter
 ) -> tuple["Seen", Sequence[int]]:
     """What both parts see of the photos that can be read, and which those are."""
-    import torch
-
-    from captioner.models.rank import Prepared
     from captioner.models.search import Seen
     from captioner.vision.images import read
 
@@ -121,8 +118,7 @@ def _look(
         meter.advance(len(names[first : first + _BATCH]), 0)
     if not parts:
         raise DataError(f"none of the {len(names)} photos can be read.")
-    vectors = [part.vectors for part in parts if part.vectors is not None]
-    return Seen(Prepared.join([part.prepared for part in parts]), torch.cat(vectors) if vectors else None), images
+    return Seen.join(parts), images
 
 
 def _with_intervals(retrieval: Retrieval, groups: Any) -> dict[str, Any]:

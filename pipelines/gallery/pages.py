@@ -183,6 +183,14 @@ def _escaped(row: bytes) -> bytes:
     return row.replace(b"<", b"\\u003c")
 
 
+def whole_page(title: str, records: Sequence[Record]) -> bytes:
+    """A page of photos and clips that is written once and not continued."""
+    head, tail = _template(Gallery.kind)
+    about = {"title": title, "page": 1, "pages": [""]}
+    rows = b",\n".join(_escaped(to_json(caption_row(record))) for record in records)
+    return head + rows + tail.replace(b"<!--ABOUT-->", _escaped(to_json(about)))
+
+
 class ClipGallery(Gallery):
     """Writes `name.html`: for each clip a few frames, its classes, and what happens when."""
 

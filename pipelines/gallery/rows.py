@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,21 @@ from numpy.typing import NDArray
 from captioner.pipelines.folder.outputs import Record
 from captioner.pipelines.gallery.thumbnails import Film, Thumbnail
 
-if TYPE_CHECKING:  # importing it takes seconds
-    from captioner.models.caption import Caption
+
+class Said(Protocol):
+    """A sentence and where each word was looked for, such as a `Caption`."""
+
+    @property
+    def text(self) -> str:
+        """As people read it."""
+
+    @property
+    def tokens(self) -> Sequence[str]:
+        """Its words."""
+
+    @property
+    def attention(self) -> NDArray[np.float32] | None:
+        """(tokens, rows, columns), or None."""
 
 
 def captions_of(record: Record) -> list[Mapping[str, Any]]:
@@ -47,7 +60,7 @@ class PhotoCard:
     """What a gallery shows of a photo besides its record: a thumbnail, and the captions with their attention."""
 
     thumbnail: Thumbnail
-    captions: "Sequence[Caption]"
+    captions: Sequence[Said]
 
 
 def caption_row(record: Record) -> Mapping[str, Any]:
@@ -73,6 +86,6 @@ def caption_row(record: Record) -> Mapping[str, Any]:
     return row
 
 
-def _words(caption: "Caption") -> dict[str, Any]:
+def _words(caption: Said) -> dict[str, Any]:
     spans = {"spans": word_spans(caption.text, caption.tokens)}
     return spans if caption.attention is None else {**spans, "attention": attention_bytes(caption.attention)}

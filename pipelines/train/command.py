@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 
 from captioner.applications import APPLICATIONS, resolve
 from captioner.errors import ConfigError
-from captioner.models.base import kind_of, use
+from captioner.models.base import use
 from captioner.pipelines.train.options import TrainOptions
 from captioner.training import processes
 from captioner.training.config import TrainingConfig, load_config
@@ -26,7 +26,8 @@ def train_command(options: TrainOptions) -> None:
         options.config, options.overrides or [], options.output, resume=options.resume, device=options.device
     )
     if processes.is_main():
-        print(f"The model is in {folder}; try: {use(kind_of(folder), folder)}")
+        kind = load_config(options.config, options.overrides or []).kind
+        print(f"The model is in {folder}; try: {use(kind, folder)}")
     processes.leave()
 
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from captioner.errors import DataError
-from captioner.models.rank import Prepared, encode_sentence, log_probs
+from captioner.models.rank import Prepared, log_probs
+from captioner.models.search_config import encode_sentence
 from captioner.vision.encoder import Features
 
 SENTENCES = ["a dog runs on the grass", "a cat", "two men sit on a big red hat and the dog", "zebra"]
@@ -55,3 +56,14 @@ def test_ranking_takes_images_and_gives_a_matrix(captioner):
 def test_a_sentence_without_a_word_is_an_error(captioner):
     with pytest.raises(DataError, match="has no word"):
         captioner.rank([], [" . "])
+
+
+def test_a_search_ranks_images_for_a_sentence_and_can_be_repeated(captioner):
+    images = [np.random.default_rng(seed).integers(0, 255, (40, 50, 3), np.uint8) for seed in range(5)]
+    fits = captioner.rank(images, SENTENCES[:1])[:, 0]
+    found = captioner.search(SENTENCES[0], captioner.see(images), top=3)
+    assert [each.place for each in found] == np.argsort(-fits)[:3].tolist()
+    assert [each.score * 7 for each in found] == pytest.approx(np.sort(fits)[::-1][:3].tolist(), abs=1e-4)
+    assert captioner.search(SENTENCES[0], images, top=3) == found
+    with pytest.raises(DataError, match="no image to search"):
+        captioner.search(SENTENCES[0], [])

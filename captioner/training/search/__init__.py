@@ -1,0 +1,1 @@
+"""Training of the quick part of a search: vectors of sentences and photos that fit each other."""

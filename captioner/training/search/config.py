@@ -1,0 +1,78 @@
+"""What trains the quick part of a search: its captioner, data, network and stage, as configuration files name them."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from captioner.training.caption.config import CaptionFile
+from captioner.training.config import Count, Stage, Strict, TrainingConfig
+
+
+class SearchData(Strict):
+    """What to learn from: the captions that the captioner learnt from, as its own configuration names them.
+
+    Attributes:
+        root: folder that the other paths are relative to.
+        sets: captioned photos, by a name under which scores are reported.
+        max_caption_length: words after which a training caption is cut.
+        mirror: learn from each photo's mirror image too.
+        cache: folder for the photos' features; `features` in the run folder by default.
+    """
+
+    root: Path = Path()
+    sets: dict[str, CaptionFile] = Field(min_length=1)
+    max_caption_length: Count = 30
+    mirror: bool = False
+    cache: Path | None = None
+
+
+class NetworkChoice(Strict):
+    """The two networks; see `captioner.models.search.SearchConfig`."""
+
+    unit: Literal["tanh", "lstm", "gru"] = "gru"
+    hidden_size: Count = 384
+    size: Count = 384
+    dropout: float = Field(0.3, ge=0, lt=1)
+    cosine_weight: float = Field(20.0, ge=0)
+
+
+class ContrastiveStage(Stage):
+    """Each photo among a batch's photos is to be told by its caption, and the reverse.
+
+    Attributes:
+        batch_size: photos a step, each with one of its captions, all others being wrong.
+        temperature: that cosines are divided by at first; it is learnt.
+    """
+
+    batch_size: Count = 256
+    learning_rate: float = Field(0.0015, gt=0)
+    weight_decay: float = Field(0.05, ge=0)
+    clip_norm: float = Field(2.0, gt=0)
+    average: float = Field(0.98, ge=0, le=1)
+    temperature: float = Field(0.05, gt=0)
+
+
+class SearchStages(Strict):
+    """The one stage there is."""
+
+    contrastive: ContrastiveStage
+
+
+class SearchTrainingConfig(TrainingConfig):
+    """A whole training of a search's quick part.
+
+    Attributes:
+        init: the captioner that it belongs to: a model in the package, a folder, or `hf-hub:owner/name`.
+    """
+
+    kind: Literal["search"] = "search"
+    purpose: str = "finds photos by sentences"
+    init: str = "photos"
+    data: SearchData
+    network: NetworkChoice = Field(default_factory=lambda: NetworkChoice.model_validate({}))
+    stages: SearchStages
+
+    def one_process(self) -> str | None:
+        """The wrong answers of a step are those of its batch, which processes would divide."""
+        return "a search is trained by one process, whose batches hold the wrong answers"

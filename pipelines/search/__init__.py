@@ -1,0 +1,1 @@
+"""`captioner search`: photos and moments of clips that a sentence describes."""

@@ -1,0 +1,155 @@
+"""`captioner train` of a search's quick part: its captioner's folder comes out with the search in it."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from captioner.data.captions import CaptionedImage, CaptionSet, ImageStore
+from captioner.errors import ConfigError
+from captioner.models.base import find, kind_of, read_weights
+from captioner.models.caption import Captioner
+from captioner.models.search import Finder, SearchNetwork, write_search
+from captioner.models.search_config import SearchConfig, captioner_digest
+from captioner.training.batches import make_loader
+from captioner.training.loop import Run, Scores
+from captioner.training.record import counting, say
+from captioner.training.search.card import with_search
+from captioner.training.search.config import SearchTrainingConfig
+from captioner.training.search.objective import Contrastive, SearchItems, search_scores
+from captioner.vision.cache import FeatureCache, digest_of_weights
+from captioner.vision.encoder import Engine
+from captioner.weights import write_atomically
+
+_BLOCK = 128  # photos whose features are averaged at a time
+
+
+class SearchTraining:
+    """Training of a search's quick part.
+
+    Args:
+        config: what to do.
+        folder: the run folder.
+        command: that repeats this training, for the model card.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        resume: continue from the last checkpoint.
+
+    Raises:
+        ConfigError: `init` is no photo captioner.
+        DataError: captions or photos cannot be used.
+    """
+
+    def __init__(
+        self, config: SearchTrainingConfig, folder: Path, command: str, *, device: str, resume: bool
+    ) -> None:
+        self.config, self.folder, self.command = config, folder, command
+        self.origin = find(config.init)
+        if kind_of(self.origin) != "caption":
+            raise ConfigError(f"init: {config.init} is no photo captioner; name one, such as photos.")
+        data = config.data
+        self.photos = ImageStore([data.root / path for file in data.sets.values() for path in file.photos])
+        self.sets = {}
+        for name, file in data.sets.items():
+            captions = CaptionSet.read(data.root / file.captions, file.split)
+            captions = captions.hold_out(file.hold_out) if file.hold_out else captions
+            self.sets[name] = captions.with_photos(self.photos)
+        self.run = Run(folder, config, device=device, resume=resume, metric="photos R@10", unit="captions")
+        self.captioner = Captioner.load(self.origin, self.run.accelerator.device, config.init)
+
+    def run_all(self) -> Path:
+        """Train; returns the folder of the captioner with its search.
+
+        Raises:
+            ConfigError: no photo is left to validate on.
+        """
+        config, stage = self.config, self.config.stages.contrastive
+        cache = self._fill()
+        parts = {name: [image for image in each if image.split == "val"] for name, each in self.sets.items()}
+        validation = {
+            name: kept
+            for name, part in parts.items()
+            if (kept := [image for image in part if image.file_name not in cache.unreadable])
+        }
+        if not validation:
+            raise ConfigError("data.sets: no photo in a val split; set hold_out to keep some of a COCO file's photos.")
+        images = CaptionSet.join(list(self.sets.values())).split("train").without(cache.unreadable)
+        pooled = _pooled(cache, images)
+        finder = self._new_finder(pooled)
+        assert finder.network is not None
+        embedding = self.captioner.decoder.embedding.weight * self.captioner.decoder.config.embedding_size**0.5
+        objective = Contrastive(finder.network, embedding.float(), stage.temperature)
+        items = SearchItems(
+            images, pooled, self.captioner.vocabulary, config.data.max_caption_length, config.seed
+        )
+        seen = {name: _pooled(cache, part)[:, 0] for name, part in validation.items()}
+        self.run.train(
+            "contrastive",
+            0,
+            stage,
+            objective,
+            [{"params": list(objective.parameters()), "lr": 1.0}],
+            make_loader(items, stage.batch_size, config.seed),
+            lambda: search_scores(finder, validation, seen),
+            lambda score, scores: self._keep(finder, len(images), scores),
+        )
+        return self.folder / "model"
+
+    def _new_finder(self, pooled: Tensor) -> Finder:
+        """Networks that have learnt nothing, but what photos are like on average."""
+        search = SearchConfig(captioner=captioner_digest(self.origin), **self.config.network.model_dump())
+        torch.manual_seed(self.config.seed)
+        network = SearchNetwork(search, self.captioner.decoder.config.embedding_size, pooled.shape[-1])
+        network.center.copy_(pooled.mean((0, 1)))
+        network.scale.copy_(pooled.flatten(0, 1).std(0) + 1e-4)
+        return Finder(self.captioner, search, network)
+
+    def _keep(self, finder: Finder, photos: int, scores: Scores) -> None:
+        """Write the captioner's folder with the search as it is."""
+        assert finder.config is not None
+        assert finder.network is not None
+        named = {f"{name} val": each for name, each in scores.items()}
+        target, card = self.folder / "model", self.origin / "README.md"
+        _copy(self.origin, target)
+        write_search(target, finder.config.model_copy(update={"scores": named}), finder.network)
+        before = card.read_text(encoding="utf-8") if card.is_file() else ""
+        write_atomically(
+            target / "README.md", with_search(before, self.config, finder.config, self.command, photos, named)
+        )
+
+    def _fill(self) -> FeatureCache:
+        """Features of the photos to learn from and to validate on; those that cannot be read are named."""
+        precision = self.captioner.config.encoder.precision
+        with counting("Computing features of photos") as progress:
+            cache = FeatureCache.fill(
+                self.config.data.cache or self.folder / "features",
+                Engine(self.captioner.encoder, self.captioner.device, precision),
+                self.photos,
+                [image.file_name for each in self.sets.values() for image in each if image.split != "test"],
+                weights_digest=digest_of_weights(self.captioner.encoder),
+                mirror=self.config.data.mirror,
+                progress=progress,
+            )
+        for problem in cache.unreadable.values():
+            say(f"{problem} It is left out.")
+        return cache
+
+
+def _pooled(cache: FeatureCache, images: Iterable[CaptionedImage]) -> Tensor:
+    """The mean (photos, views, channels) of each photo's features."""
+    rows = [cache.index[image.file_name] for image in images]
+    blocks = [
+        torch.from_numpy(cache.grids[rows[first : first + _BLOCK]]).float().mean(2)
+        for first in range(0, len(rows), _BLOCK)
+    ]
+    return torch.cat(blocks)
+
+
+def _copy(origin: Path, target: Path) -> None:
+    """The captioner's own files."""
+    target.mkdir(parents=True, exist_ok=True)
+    read_weights(origin)  # a damaged one is not handed on
+    for name in ("config.json", "model.safetensors", "vocabulary.json"):
+        if not (target / name).exists():
+            shutil.copyfile(origin / name, target / name)
