@@ -10,9 +10,10 @@ from captioner.errors import ImageError, VideoError
 from captioner.pipelines.folder.made import Stamp, stamp_of
 from captioner.pipelines.folder.photos import read_photo
 from captioner.pipelines.gallery.thumbnails import FilmFrame, Thumbnail, evenly_spaced, film_frame, thumbnail
+from captioner.vision.frame_files import is_frames
 from captioner.vision.images import Pixels, Transform
 from captioner.vision.scenes import Segment, segments
-from captioner.vision.video import VIDEO_SUFFIXES, Frame, Video, shrinks_to
+from captioner.vision.video import CLIP_SUFFIXES, VIDEO_SUFFIXES, Frame, Video, shrinks_to
 
 FRAMES = 4
 """Of a clip or a segment, for a model that was not trained on clips."""
@@ -26,11 +27,13 @@ class ClipOptions:
         frames: of a clip, or of each of its segments.
         every: seconds of a segment; None for no such limit.
         scenes: whether segments begin where the scene changes.
+        animations: whether GIFs are clips, not photos.
     """
 
     frames: int = FRAMES
     every: float | None = None
     scenes: bool = False
+    animations: bool = False
 
     @property
     def segmented(self) -> bool:
@@ -68,8 +71,13 @@ class MediaItem:
 
 
 def is_clip(path: str) -> bool:
-    """Whether a file is read as a clip, by its suffix."""
-    return os.path.splitext(path)[1].lower() in VIDEO_SUFFIXES
+    """Whether a path is read as a clip: a video file by its suffix, or numbered frames."""
+    return os.path.splitext(path)[1].lower() in VIDEO_SUFFIXES or is_frames(path)
+
+
+def may_be_clip(path: str) -> bool:
+    """Whether a path is read as a clip where clips are asked for."""
+    return is_clip(path) or os.path.splitext(path)[1].lower() in CLIP_SUFFIXES
 
 
 def load_media(
@@ -85,7 +93,7 @@ def load_media(
         pictures: also make what a gallery shows.
     """
     stamp = stamp_of(path)
-    if is_clip(path):
+    if is_clip(path) or (clips.animations and may_be_clip(path)):
         items = load_clip(path, transform, clips, max_pixels, pictures)
     else:
         items = iter([load_photo(path, transform, max_pixels, pictures)])

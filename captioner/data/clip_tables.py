@@ -17,7 +17,7 @@ from captioner.data.names import Names, parts_of
 from captioner.data.splits import SPLITS, Split, split_in
 from captioner.data.tables import read_texts
 from captioner.errors import DataError
-from captioner.vision.video import VIDEO_SUFFIXES
+from captioner.vision.video import CLIP_SUFFIXES, is_clip_file
 
 _NAMES = {
     "path": ("path", "video", "clip", "file", "file_name", "filename", "video_path", "clip_path", "video_name", "name"),
@@ -67,7 +67,7 @@ def read_table(
     names: Names[Path] | None = None
     for line, row in clip_rows(table, group):
         clip = _clip(root, table, line, row if split is None else {**row, "split": split}, group)
-        if not clip.path.is_file():
+        if not _is_there(clip.path):
             names = names or Names({path: str(path) for path in root.rglob("*") if _is_clip(path.name)})
             there = names.find(row["path"], row["path"])
             clip = replace(clip, path=there[0]) if len(there) == 1 else clip
@@ -81,7 +81,7 @@ def read_table(
             what = f", in {sides[0]}" if sides else ""
             raise DataError(f"{table}: lines {first} and {line} both name {row['path']}{what}; keep one of them.")
         seen[clip.path] = line, clip
-        if clip.path.is_file():
+        if _is_there(clip.path):
             yield clip
         else:
             problems.append(f"{table}: line {line}: there is no clip {row['path']} in {root}; it is left out.")
@@ -188,4 +188,8 @@ def _plain(name: str, columns: Sequence[str]) -> str:
 
 
 def _is_clip(name: str) -> bool:
-    return Path(name.strip().strip('"')).suffix.lower() in VIDEO_SUFFIXES
+    return Path(name.strip().strip('"')).suffix.lower() in CLIP_SUFFIXES
+
+
+def _is_there(path: Path) -> bool:
+    return path.is_file() or is_clip_file(path)  # a table may name a folder of frames

@@ -15,7 +15,8 @@ from typing import Literal
 from captioner.data.clip_tables import SIDES, LabelledClip, find_lists, read_table
 from captioner.data.splits import SPLITS, Split
 from captioner.errors import DataError
-from captioner.vision.video import VIDEO_SUFFIXES
+from captioner.vision.frame_files import numbered_frames
+from captioner.vision.video import is_clip_file
 
 
 @dataclass(frozen=True)
@@ -191,9 +192,8 @@ def _read_classes(root: Path, split: Split | None, problems: list[str]) -> Itera
         clips = [
             path
             for path in sorted(folder.rglob("*"))
-            if path.suffix.lower() in VIDEO_SUFFIXES
-            and path.is_file()
-            and not any(part.startswith((".", "@", "#")) for part in path.relative_to(folder).parts)
+            if not any(part.startswith((".", "@", "#")) for part in path.relative_to(folder).parts)
+            and is_clip_file(path)
         ]
         if not clips:
             problems.append(f"{folder}: no clip in this class folder; it is left out.")
@@ -201,14 +201,20 @@ def _read_classes(root: Path, split: Split | None, problems: list[str]) -> Itera
             yield LabelledClip(path, folder.name, group=str(path), split=split)
 
 
+def _files_of(clip: Path) -> list[Path]:
+    """The files that a clip is made of."""
+    return [Path(frame) for frame in numbered_frames(clip)] if clip.is_dir() else [clip]
+
+
 def _join_copies(clips: Sequence[LabelledClip]) -> list[LabelledClip]:
     """Put copies of one file into one group, so that no copy of a training clip is tested on."""
-    sizes = Counter(size for clip in clips if (size := clip.path.stat().st_size))
+    size_of = [sum(file.stat().st_size for file in _files_of(clip.path)) for clip in clips]
+    sizes = Counter(size for size in size_of if size)
     first: dict[str, str] = {}
     joined = []
-    for clip in clips:
-        if sizes[clip.path.stat().st_size] > 1:
-            digest = hashlib.sha256(clip.path.read_bytes()).hexdigest()
+    for clip, size in zip(clips, size_of, strict=True):
+        if sizes[size] > 1:
+            digest = "".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in _files_of(clip.path))
             clip = replace(clip, group=first.setdefault(digest, clip.group))
         joined.append(clip)
     return joined

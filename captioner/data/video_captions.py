@@ -18,7 +18,7 @@ from captioner.data.captions import CaptionSet, assemble
 from captioner.data.names import Names
 from captioner.data.splits import SPLITS, Split
 from captioner.errors import DataError
-from captioner.vision.video import VIDEO_SUFFIXES
+from captioner.vision.video import is_clip_file
 
 
 def read_video_captions(path: Path, clips: Path, *, allow_missing: bool = False) -> CaptionSet:
@@ -92,8 +92,8 @@ def _split(name: Any, path: Path) -> Split:
 
 
 def _files(folder: Path) -> list[str]:
-    """Video files, by their paths in the folder."""
+    """Video files, GIFs and folders of numbered frames, by their paths in the folder."""
     if not folder.is_dir():
         raise DataError(f"{folder}: there is no such folder of clips.")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
+    found = sorted(path for path in folder.rglob("*") if is_clip_file(path))
     return [path.relative_to(folder).as_posix() for path in found]

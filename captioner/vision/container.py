@@ -183,6 +183,14 @@ class Container:
             return end, claimed if longest < enough else None
         return end, claimed if end < enough else None
 
+    def check(self, picture: DecodedFrame) -> None:
+        """Refuse a frame that is too large.
+
+        Raises:
+            VideoError: it is.
+        """
+        self.require_size(picture.frame.width, picture.frame.height)
+
     def require_size(self, width: int, height: int) -> None:
         """Refuse frames that are too large.
 

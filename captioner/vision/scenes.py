@@ -17,6 +17,7 @@ from captioner.vision.video import Frame, Video, instants, windows
 
 if TYPE_CHECKING:
     from captioner.vision.container import DecodedFrame
+    from captioner.vision.frame_files import StillFrame
 
 Sample = TypeVar("Sample")
 
@@ -76,7 +77,7 @@ def _scenes(video: Video, see: Callable[[Frame], Sample], count: int, every: flo
     start = 0.0
     colours: Pixels | None = None
     kept = _Kept(count, see)
-    passed: list[DecodedFrame] = []
+    passed: list[DecodedFrame | StillFrame] = []
 
     def full(time: float) -> Iterator[Segment[Sample]]:
         """The segments of `every` seconds that are over at a moment; whatever is shown lasts into the next one."""
@@ -101,7 +102,9 @@ def _scenes(video: Video, see: Callable[[Frame], Sample], count: int, every: flo
     yield Segment(start, video.duration, kept.evenly_spaced())
 
 
-def _first_of_scene(passed: "Sequence[DecodedFrame]", last: Pixels, colours: Pixels) -> "DecodedFrame":
+def _first_of_scene(
+    passed: "Sequence[DecodedFrame | StillFrame]", last: Pixels, colours: Pixels
+) -> "DecodedFrame | StillFrame":
     """Of the frames between two that were looked at, the first that resembles the later one more."""
     first, end = 0, len(passed) - 1
     while first < end:

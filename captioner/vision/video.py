@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from captioner.vision.frame_files import FrameFiles, StillFrame, is_frames, numbered_frames
 from captioner.vision.images import MAX_PIXELS, Pixels, Transform, resize
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ VIDEO_SUFFIXES = frozenset(
     | {".ogv", ".vob"}
 )
 """What counts as a clip when a folder is listed."""
+
+CLIP_SUFFIXES = VIDEO_SUFFIXES | {".gif"}
+"""What counts as a clip where no photos are looked for."""
 
 # a step of so many frames hides that only frames which others are predicted from are seen
 _COARSE = 8
@@ -64,6 +68,11 @@ class Clip:
     times: NDArray[np.float64]
     duration: float
     warning: str | None = None
+
+
+def is_clip_file(path: Path) -> bool:
+    """Whether there is a video file, a GIF or a folder of numbered frames at a path."""
+    return bool(numbered_frames(path)) if path.is_dir() else path.suffix.lower() in CLIP_SUFFIXES and path.is_file()
 
 
 def sample_frames(
@@ -137,7 +146,7 @@ class Video:
     """An open video file. Reading forwards is cheap; memory does not grow with the length.
 
     Args:
-        path: of the file.
+        path: of the file, or of a folder of numbered frames.
         threads: that decode it; one each is best where several files are read side by side.
         size: (height, width) to which frames are shrunk, if both sides shrink; cheaper here than afterwards.
         max_pixels: of a frame; files that claim larger ones are refused.
@@ -160,11 +169,11 @@ class Video:
     ) -> None:
         from captioner.vision.container import Container  # what reads no clips need not wait for FFmpeg
 
-        self._file = Container(path, threads, max_pixels)
+        self._file: Any = FrameFiles(path, max_pixels) if is_frames(path) else Container(path, threads, max_pixels)
         self._size = size
         self._shape: tuple[int, int] | None = None
-        self._shown: DecodedFrame | None = None  # the frame of the latest instant
-        self._next: DecodedFrame | None = None  # and the one after it
+        self._shown: DecodedFrame | StillFrame | None = None  # the frame of the latest instant
+        self._next: DecodedFrame | StillFrame | None = None  # and the one after it
         self._exact = True  # whether seeking has always led to where it should
         try:
             self.duration, self._claimed = self._file.find_end()
@@ -198,7 +207,7 @@ class Video:
         return "parts of the file are damaged" if self._file.damaged else None
 
     def frames(
-        self, times: Sequence[float] | NDArray[np.float64], *, passed: "list[DecodedFrame] | None" = None
+        self, times: Sequence[float] | NDArray[np.float64], *, passed: "list[DecodedFrame | StillFrame] | None" = None
     ) -> Iterator[Frame]:
         """The frames that are shown at these instants, none twice; see `sample_frames` for which they are.
 
@@ -224,9 +233,9 @@ class Video:
         if given is None:
             raise self._file.error("not one frame can be decoded there")
 
-    def _pixels(self, picture: "DecodedFrame") -> Pixels:
+    def _pixels(self, picture: "DecodedFrame | StillFrame") -> Pixels:
         """A frame in the size of the first one."""
-        self._file.require_size(picture.frame.width, picture.frame.height)  # streams may change theirs
+        self._file.check(picture)  # streams may change their size
         pixels = picture.pixels(self._size)
         self._shape = self._shape or (pixels.shape[0], pixels.shape[1])
         return resize(pixels, *self._shape)
@@ -237,7 +246,7 @@ class Video:
         if skip == "DEFAULT" and before != skip and self._shown is not None:
             self._land(self._shown.time)
 
-    def _go_to(self, time: float, passed: "list[DecodedFrame] | None" = None) -> None:
+    def _go_to(self, time: float, passed: "list[DecodedFrame | StillFrame] | None" = None) -> None:
         """Make `_shown` the frame that is shown at an instant, or None before the first one."""
         before = self._shown is not None and self._shown.time > time + _SAME
         if before or self._may_jump(time):

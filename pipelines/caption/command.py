@@ -100,7 +100,9 @@ def _caption(todo: Sequence[str], meter: Meter, summary: Summary, *, outputs: Ou
         replace(model.config.search, **{name: value for name, value in wanted.items() if value is not None}),
         meter,
         summary,
-        clips=_clip_options(options, getattr(model.config, "frames", FRAMES)),
+        clips=_clip_options(
+            options, getattr(model.config, "frames", FRAMES), video=isinstance(model, VideoCaptioner)
+        ),
         batch_size=options.batch_size,
         workers=options.workers or cores,
         max_pixels=options.max_pixels,
@@ -110,13 +112,14 @@ def _caption(todo: Sequence[str], meter: Meter, summary: Summary, *, outputs: Ou
     )
 
 
-def _clip_options(options: CaptionOptions, frames: int = FRAMES) -> ClipOptions:
-    """How clips are seen, by default as `frames`; subtitles need segments."""
+def _clip_options(options: CaptionOptions, frames: int = FRAMES, *, video: bool = False) -> ClipOptions:
+    """How clips are seen, by default as `frames`; subtitles need segments. A GIF is one where clips are asked for."""
     count = options.frames or frames
     subtitles = any(name.lower().endswith(SUBTITLES) for name in [*(options.outputs or []), *(options.sidecar or [])])
+    animations = subtitles or bool(options.frames or options.every or options.scenes) or video
     if options.every is None and not options.scenes and subtitles:
-        return ClipOptions(count, SUBTITLE_SECONDS, scenes=True)
-    return ClipOptions(count, options.every, options.scenes)
+        return ClipOptions(count, SUBTITLE_SECONDS, scenes=True, animations=True)
+    return ClipOptions(count, options.every, options.scenes, animations)
 
 
 def _writers(options: CaptionOptions, paths: Sequence[str], console: Console) -> list[Writer]:

@@ -17,7 +17,7 @@ from captioner.pipelines.folder.inputs import identity, shown
 from captioner.pipelines.folder.outputs import Record, Writer
 from captioner.pipelines.folder.row_file import WriteError, reason, replace_file
 from captioner.pipelines.gallery.rows import captions_of
-from captioner.pipelines.media import is_clip
+from captioner.pipelines.media import may_be_clip
 from captioner.vision.camera_formats import RAW_SUFFIXES
 from captioner.vision.images import SUFFIXES
 from captioner.vision.video import VIDEO_SUFFIXES
@@ -197,13 +197,13 @@ class SubtitleSidecars(Sidecars):
     """
 
     def __init__(self, inputs: Sequence[str], form: str, *, overwrite: bool) -> None:
-        if not any(map(is_clip, inputs)):
+        if not any(map(may_be_clip, inputs)):
             raise UsageError(f"--sidecar {form}: subtitles are of clips, and there is none.")
         super().__init__(inputs, form, overwrite=overwrite)
 
     def wants(self, path: str) -> bool:
         """Whether it is a clip."""
-        return is_clip(path)
+        return may_be_clip(path)
 
     def content(self, record: Record, file: str) -> bytes | None:
         """The subtitles."""

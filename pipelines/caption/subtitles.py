@@ -9,7 +9,7 @@ from captioner.pipelines.folder.inputs import identity, shown
 from captioner.pipelines.folder.made import Journal, Source, stamp_of
 from captioner.pipelines.folder.outputs import Record, Writer
 from captioner.pipelines.folder.row_file import WriteError, reason, replace_file
-from captioner.pipelines.media import is_clip
+from captioner.pipelines.media import may_be_clip
 
 SUFFIXES = (".srt", ".vtt")
 _HEADER = "WEBVTT\n\n"
@@ -38,7 +38,7 @@ class Subtitles(Writer):
         super().__init__()
         self.path = path
         self.journal = None if made_by is None else Journal(path, made_by)
-        if len(inputs) != 1 or not is_clip(inputs[0]):
+        if len(inputs) != 1 or not may_be_clip(inputs[0]):
             here = f"here are {len(inputs)} inputs" if len(inputs) != 1 else f"{shown(inputs[0])} is no clip"
             raise UsageError(f"{shown(path)}: subtitles are of one clip, and {here}; .jsonl holds any number.")
         folder = os.path.dirname(path) or "."

@@ -27,11 +27,11 @@ def classify(options: ClassifyOptions) -> int:
         UsageError: something is wrong that can be said before any work is done.
         ModelError: the model cannot be used.
     """
-    from captioner.vision.video import VIDEO_SUFFIXES
+    from captioner.vision.video import CLIP_SUFFIXES
 
     if options.every is not None and not options.every >= 0.1:
         raise UsageError(f"--every is {options.every:g}; give a positive number of seconds, at least 0.1.")
-    found = find_inputs(options.inputs, VIDEO_SUFFIXES, kind="clips", exclude=options.exclude or ())
+    found = find_inputs(options.inputs, CLIP_SUFFIXES, kind="clips", exclude=options.exclude or (), frames=True)
     console = Console(stderr=bool(options.outputs) or not sys.stdout.isatty())
     outputs = Outputs(_writers(options, found.paths, console))
     work = partial(_classify, outputs=outputs, options=options)

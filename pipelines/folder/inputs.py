@@ -8,6 +8,7 @@ import codecs
 import fnmatch
 import glob
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -20,6 +21,9 @@ from captioner.pipelines.folder.packed_inputs import is_list, is_packed, listed,
 
 _OWN = frozenset({".jsonl", ".json", ".csv", ".html", ".txt", ".srt", ".vtt", ".made", ".caption", ".xmp"})
 """What folder commands write: it needs no mention where it lies beside the photos."""
+
+
+_FRAMES = re.compile(r"%0?\d*d\.[^.]+$")  # a pattern of numbered frames; whether there are any, its own row says
 
 
 @dataclass
@@ -57,6 +61,7 @@ def find_inputs(
     kind: str = "images",
     exclude: Sequence[str] = (),
     packed: Collection[str] = (),
+    frames: bool = False,
 ) -> Inputs:
     """List the files that a command's arguments stand for.
 
@@ -73,6 +78,7 @@ def find_inputs(
         suffixes: in lower case, with the dot.
         kind: what is looked for, for messages.
         exclude: patterns of names, or of paths below a folder, to be passed over in folders.
+        frames: a folder of numbered pictures is an input itself, as a clip.
         packed: those of `suffixes` that the command can read in archives.
 
     Raises:
@@ -83,7 +89,7 @@ def find_inputs(
     for argument in arguments:
         if argument == "-":
             paths: list[str] = _standard_input()
-        elif os.path.lexists(argument) or split(argument) is not None:
+        elif os.path.lexists(argument) or split(argument) is not None or _FRAMES.search(argument):
             paths = [argument]
         else:
             paths = sorted(glob.glob(argument, recursive=True)) if glob.has_magic(argument) else []
@@ -94,7 +100,7 @@ def find_inputs(
         for path in paths:
             files: Iterable[str] = [path]
             if os.path.isdir(path):
-                files = _walk(path, suffixes, exclude, seen_folders, found)
+                files = _walk(path, suffixes, exclude, seen_folders, found, frames=frames)
             elif packed and is_packed(path):
                 files = _packed(path, packed, exclude, found)
             for file in files:
@@ -151,9 +157,18 @@ def _packed(path: str, suffixes: Collection[str], exclude: Sequence[str], found:
 
 
 def _walk(
-    root: str, suffixes: Collection[str], exclude: Sequence[str], seen: set[tuple[int, int]], found: Inputs
+    root: str,
+    suffixes: Collection[str],
+    exclude: Sequence[str],
+    seen: set[tuple[int, int]],
+    found: Inputs,
+    *,
+    frames: bool,
 ) -> Iterator[str]:
     """Files under a folder; one that has been walked already, as in a loop of links, gives nothing."""
+    if frames and _is_clip(root):
+        yield root
+        return
     stack = [iter(_listed(root, seen, found.problems))]  # no recursion: folders may lie deeper than Python's stack
     while stack:
         entry = next(stack[-1], None)
@@ -165,6 +180,8 @@ def _walk(
         folder, suffix = _is_folder(entry), os.path.splitext(entry.name)[1].lower()
         if (folder and entry.name.lower() in LEFT_OUT) or _matches(entry, root, exclude):
             found.left_out.append(entry.path)
+        elif folder and frames and _is_clip(entry.path):
+            yield entry.path
         elif folder:
             stack.append(iter(_listed(entry.path, seen, found.problems)))
         elif entry.is_symlink() or entry.is_file():  # no pipes and devices
@@ -172,6 +189,13 @@ def _walk(
                 yield entry.path
             else:
                 found.others[suffix] += 1
+
+
+def _is_clip(folder: str) -> bool:
+    """Whether a folder's pictures are the frames of a clip."""
+    from captioner.vision.frame_files import numbered_frames  # what takes no frames need not wait for OpenCV
+
+    return bool(numbered_frames(folder))
 
 
 def _listed(folder: str, seen: set[tuple[int, int]], problems: list[tuple[str, str]]) -> list[os.DirEntry[str]]:

@@ -7,6 +7,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from captioner.pipelines import cli
 
@@ -168,3 +169,22 @@ def test_long_clips_are_read_a_segment_at_a_time(run, make_clip):
     (row,) = lines_of(run(clip, "--every", "1", "--workers", "1", "--batch-size", "4")[1])
     assert row["segments"][-1]["end"] == 12.0
     assert np.isclose(sum(each["end"] - each["start"] for each in row["segments"]), 12.0)
+
+
+def test_numbered_frames_that_are_named_and_gifs_where_clips_are_asked_for_are_clips(run, tmp_path):
+    (tmp_path / "clip").mkdir()
+    for number in range(20):
+        cv2.imwrite(str(tmp_path / "clip" / f"{number:03}.png"), draw(number // 10))
+    frames = [Image.fromarray(cv2.cvtColor(draw(number), cv2.COLOR_BGR2RGB)) for number in (0, 1)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=2000)
+    status, out, _ = run(tmp_path / "clip" / "%03d.png", tmp_path / "a.gif", "--scenes")
+    rows = lines_of(out)
+    assert status == 0
+    assert [row["path"] for row in rows] == [str(tmp_path / "clip" / "%03d.png"), str(tmp_path / "a.gif")]
+    assert rows[1]["segments"][-1]["end"] == 4.0
+    assert "segments" in rows[0]
+    assert "segments" not in lines_of(run(tmp_path / "a.gif")[1])[0]
+    assert len(lines_of(run(tmp_path / "clip")[1])) == 20
+    assert run(tmp_path / "a.gif", "-o", tmp_path / "a.srt")[0] == 0
+    assert (tmp_path / "a.srt").read_text().startswith("1\n00:00:00,000 --> ")
+    assert lines_of(run(tmp_path / "gone" / "%d.png")[1])[0]["error"].startswith("no numbered frames in it")

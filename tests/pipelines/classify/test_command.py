@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from PIL import Image
 
 from captioner.models.base import load
 from captioner.models.caption import EncoderConfig
@@ -17,6 +18,7 @@ from captioner.pipelines import cli
 from captioner.vision.clip_features import FramesConfig
 from captioner.vision.encoder import Encoder
 from captioner.vision.images import Transform
+from captioner.vision.video import sample_frames
 from captioner.weights import named
 
 LABELS = ["jump", "run", "sit"]
@@ -171,3 +173,13 @@ def test_a_folder_without_clips_and_a_model_of_another_kind_are_refused(run, cli
     status, _, err = run(clips, model="photos")
     assert status == 2
     assert "photos is a photo captioner, not a video classifier" in err
+
+
+def test_a_folder_of_frames_is_classified_as_one_clip(run, clips, tmp_path):
+    source = sorted(clips.rglob("*.avi"))[0]
+    (tmp_path / "more" / "frames").mkdir(parents=True)
+    for number, frame in enumerate(sample_frames(source, rate=10.0).frames):
+        Image.fromarray(frame).save(tmp_path / "more" / "frames" / f"{number}.png")
+    rows = lines_of(run(tmp_path / "more", source)[1])
+    assert [row["path"] for row in rows] == [str(tmp_path / "more" / "frames"), str(source)]
+    assert rows[0]["label"] == rows[1]["label"]
