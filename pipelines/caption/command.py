@@ -11,6 +11,7 @@ from rich.console import Console
 
 from captioner.errors import UsageError
 from captioner.pipelines.caption.embedding import Embedded
+from captioner.pipelines.caption.live import leave_out_live_clips
 from captioner.pipelines.caption.options import LM_WEIGHT, CaptionOptions
 from captioner.pipelines.caption.outputs import CaptionTable, CocoResults, MetadataRows
 from captioner.pipelines.caption.sidecars import sidecar_writer
@@ -58,6 +59,8 @@ def caption(options: CaptionOptions) -> int:
         exclude=options.exclude or (),
         packed=SUFFIXES,
     )
+    if not options.live:
+        leave_out_live_clips(found, options.inputs)
     console = Console(stderr=bool(options.outputs or options.sidecar or options.embed) or not sys.stdout.isatty())
     outputs = Outputs(_writers(options, found.paths, console))
     work = partial(_caption, outputs=outputs, options=options)

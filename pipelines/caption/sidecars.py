@@ -248,8 +248,12 @@ def sidecars(inputs: Sequence[str], form: str = ".txt") -> dict[str, str]:
         for name in names:
             wanted[folder, _stem(name)].add(name)
     files = {}
+    given = set(inputs)
     for path in inputs:
-        names = wanted[os.path.dirname(path), _stem(os.path.basename(path))]
+        folder = os.path.dirname(path)
+        names = wanted[folder, _stem(os.path.basename(path))]
+        if _suffix(path) in SUFFIXES:  # the clip of a Live Photo wants none, unless it is captioned too
+            names = {name for name in names if _suffix(name) in SUFFIXES or os.path.join(folder, name) in given}
         alone = len(names) == 1 or (len(names) == 2 and _is_pair(*names))
         files[path] = (os.path.splitext(path)[0] if alone else path) + suffix
     return files

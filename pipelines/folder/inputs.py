@@ -35,12 +35,14 @@ class Inputs:
         problems: (path, reason) of what cannot be read, such as a folder without permission.
         others: how many files of each other suffix lie in the folders that were searched.
         left_out: folders and files that were passed over for their names.
+        remarks: what else people should know, a sentence each.
     """
 
     paths: list[str] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
     left_out: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     def notes(self) -> list[str]:
         """What was passed over, for people."""
@@ -51,7 +53,7 @@ class Inputs:
             notes.append(f"passed over: {first_few(kinds, 8)}")
         if self.left_out:
             notes.append(f"left out: {first_few([shown(path) for path in self.left_out])}; name what is wanted of it")
-        return notes
+        return notes + self.remarks
 
 
 def find_inputs(
