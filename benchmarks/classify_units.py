@@ -33,7 +33,7 @@ def main() -> None:
     options = parser.parse_args()
     config = load_config(options.config, [*options.overrides, f"data.cache={options.cache}"])
     options.cache.mkdir(parents=True, exist_ok=True)
-    training = ClassifierTraining(config, options.cache, "", torch.device("cpu"), resume=False)
+    training = ClassifierTraining(config, options.cache, "", device="cpu", resume=False)
     parts = training.clips.folds(config.data.folds or 5, config.seed)
     # projections and inputs do not depend on the unit, so each fold makes them once
     prepared = [prepare(training, config.network, part.train, part.test) for part in parts.values()]
