@@ -7,14 +7,12 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import BaseModel, ConfigDict
 from torch import nn
 
@@ -28,9 +26,9 @@ from captioner.models.search_config import SHARE, encode_sentence
 from captioner.text.english import to_sentence
 from captioner.text.vocabulary import Vocabulary
 from captioner.vision import compiled
-from captioner.vision.encoder import Encoder, Engine, Features, Precision
-from captioner.vision.images import Pixels, Transform, read_image
-from captioner.vision.rgb import to_pixels
+from captioner.vision.encoder import Encoder, EncoderConfig, Engine, Features, Precision
+from captioner.vision.given import one_or_several, pixels_of
+from captioner.vision.images import Pixels
 from captioner.weights import Weights, check_fit, named, part_of
 
 if TYPE_CHECKING:
@@ -40,16 +38,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BATCH = 32
-
-
-class EncoderConfig(BaseModel):
-    """The network that looks, and how images become its input."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    transform: Transform
-    precision: Precision = "float32"
 
 
 class CaptionConfig(BaseModel):
@@ -252,7 +240,7 @@ class Captioner:
         decoder = self.searched_decoder
         rows = [log_probs(decoder, Prepared.of(decoder, each), ids) for each in self._looked_at(images)]
         if not rows or not ids:
-            return np.zeros((len(_several(images)), len(ids)), np.float32)
+            return np.zeros((len(one_or_several(images)), len(ids)), np.float32)
         found: NDArray[np.float32] = (torch.cat(rows) - share * log_probs(decoder, None, ids)).numpy()
         return found
 
@@ -305,10 +293,10 @@ class Captioner:
 
     def _looked_at(self, images: Any) -> Iterator[Features]:
         """Features of images as `caption` takes them, some at a time."""
-        images = _several(images)
+        images = one_or_several(images)
         for first in range(0, len(images), BATCH):
-            pixels = [self.transform(_pixels(image, self.transform)) for image in images[first : first + BATCH]]
-            yield self.encode(np.stack(pixels))
+            several = [pixels_of(image, self.transform.at_least) for image in images[first : first + BATCH]]
+            yield self.encode(np.stack([self.transform(pixels) for pixels in several]))
 
     @property
     def searched_decoder(self) -> CaptionDecoder:
@@ -456,15 +444,3 @@ def _multiplies_bfloat16() -> bool:
         return False
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
-def _several(images: Any) -> Sequence[Any]:
-    """Images as a sequence, also where one is given: a path, a Pillow image, or an array of up to three dimensions."""
-    single = isinstance(images, str | bytes | PathLike | Image.Image) or len(getattr(images, "shape", range(4))) < 4
-    return [images] if single else images if isinstance(images, Sequence) else list(images)
-
-
-def _pixels(image: Any, transform: Transform) -> Pixels:
-    if isinstance(image, str | PathLike):
-        return read_image(Path(image), at_least=transform.at_least)
-    return to_pixels(image)

@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from captioner.models.base import read_config, read_weights, write_model
-from captioner.models.caption import EncoderConfig
 from captioner.models.classify_network import ClassifierConfig, ClassifierNetwork, pad, vote
 from captioner.models.shared_encoder import FrameEncoder, SharedEncoder
 from captioner.vision.clip_features import FrameSample, FramesConfig, encode, see
+from captioner.vision.encoder import EncoderConfig
 from captioner.vision.video import Frame, Video, clip_paths, instants, windows
 from captioner.weights import check_fit, part_of
 

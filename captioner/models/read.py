@@ -21,11 +21,11 @@ from captioner.models.base import read_config, read_weights, write_model
 from captioner.models.read_network import ReaderConfig, ReaderNetwork
 from captioner.text.alphabet import Alphabet
 from captioner.vision.encoder import Precision
-from captioner.vision.images import Pixels, read_image
+from captioner.vision.given import one_or_several, pixels_of
+from captioner.vision.images import Pixels
 from captioner.vision.line_checks import describe_layout
 from captioner.vision.line_engine import LineEngine
 from captioner.vision.line_pictures import LineTransform, extend
-from captioner.vision.rgb import to_pixels
 from captioner.weights import Weights, check_fit, part_of
 
 Picture = Path | str | Image.Image | NDArray[Any]
@@ -171,11 +171,7 @@ class Reader:
         Raises:
             ImageError: a picture cannot be read, or shows nothing.
         """
-        alone = isinstance(pictures, Path | str | Image.Image) or (
-            isinstance(pictures, np.ndarray) and pictures.ndim < 4
-        )
-        several: Any = [pictures] if alone else pictures
-        return self.read_prepared([self.prepare(_pixels(each)) for each in several], beam)
+        return self.read_prepared([self.prepare(pixels_of(each)) for each in one_or_several(pictures)], beam)
 
     def prepare(self, picture: Pixels) -> PreparedLine:
         """What the network sees of an RGB picture (height, width, 3).
@@ -293,7 +289,3 @@ def _joined(*warnings: str | None) -> str | None:
 def _clarity(text: TextLine) -> float:
     """The mean probability of a text's characters."""
     return float(np.mean([each.score for each in text.characters])) if text.characters else 0.0
-
-
-def _pixels(picture: Picture) -> Pixels:
-    return read_image(picture) if isinstance(picture, Path | str) else to_pixels(picture)

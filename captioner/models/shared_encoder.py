@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict
 
 from captioner.errors import ModelError
 from captioner.models.base import kind_of, read_config, read_weights, shipped
-from captioner.models.caption import CaptionConfig, EncoderConfig
+from captioner.models.caption import CaptionConfig
 from captioner.vision import compiled
-from captioner.vision.encoder import Encoder, Engine, Features
+from captioner.vision.encoder import Encoder, EncoderConfig, Engine, Features
 from captioner.vision.images import Pixels, Transform
 from captioner.weights import Weights, check_fit, named, part_of
 

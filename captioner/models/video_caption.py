@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from captioner.decoding.search import DecodingConfig
 from captioner.models.base import read_config, read_weights, write_model
-from captioner.models.caption import Caption, CaptionConfig, Captioner, EncoderConfig
+from captioner.models.caption import Caption, CaptionConfig, Captioner
 from captioner.models.caption_network import CaptionDecoder, DecoderConfig
 from captioner.models.language import LanguageModel
 from captioner.models.shared_encoder import FrameEncoder, SharedEncoder
 from captioner.recurrent.units import LockedDropout, Recurrent, Unit
 from captioner.text.vocabulary import Vocabulary
-from captioner.vision.encoder import Features, Precision
+from captioner.vision.encoder import EncoderConfig, Features, Precision
 from captioner.vision.images import Pixels
 from captioner.vision.video import clip_paths, sample_frames
 from captioner.weights import Weights, check_fit, named, part_of

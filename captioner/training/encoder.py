@@ -4,10 +4,9 @@ from pathlib import Path
 
 import torch
 
-from captioner.models.caption import EncoderConfig
 from captioner.models.shared_encoder import FrameEncoder, SharedEncoder
 from captioner.training.config import ClipEncoder, EncoderOptions
-from captioner.vision.encoder import Encoder, default_transform, load_encoder_weights
+from captioner.vision.encoder import Encoder, EncoderConfig, default_transform, load_encoder_weights
 from captioner.weights import named
 
 

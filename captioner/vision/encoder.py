@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from captioner.errors import ModelError
@@ -50,6 +51,22 @@ class Features:
         """The same features on another device, or in another type."""
         real = self.real if self.real is None or isinstance(target, torch.dtype) else self.real.to(target)
         return Features(self.grid.to(target), self.pooled.to(target), real)
+
+
+class EncoderConfig(BaseModel):
+    """The CNN of a model, and how images become its input.
+
+    Attributes:
+        name: timm's.
+        transform: of images.
+        precision: of the arithmetic on a CPU.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    transform: Transform
+    precision: Precision = "float32"
 
 
 class Encoder(nn.Module):

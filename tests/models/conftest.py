@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from captioner.decoding.steps import DecodingConfig
-from captioner.models.caption import CaptionConfig, Captioner, EncoderConfig
+from captioner.models.caption import CaptionConfig, Captioner
 from captioner.models.caption_network import DecoderConfig
 from captioner.text.vocabulary import SPECIALS, Vocabulary
+from captioner.vision.encoder import EncoderConfig
 from captioner.vision.images import Transform
 
 WORDS = ["a", "dog", "cat", "man", "runs", "sits", "on", "the", "grass", "'s", "hat", "and", "two", "men", "red", "big"]

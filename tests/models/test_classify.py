@@ -10,12 +10,11 @@ import torch
 from captioner.errors import ModelError, VideoError
 from captioner.models import shared_encoder
 from captioner.models.base import load
-from captioner.models.caption import EncoderConfig
 from captioner.models.classify import ClassifyConfig, VideoClassifier
 from captioner.models.classify_network import ClassifierConfig, ClassifierNetwork
 from captioner.models.shared_encoder import FrameEncoder, SharedEncoder, encoder_digest
 from captioner.vision.clip_features import FramesConfig
-from captioner.vision.encoder import Encoder
+from captioner.vision.encoder import Encoder, EncoderConfig
 from captioner.vision.images import Transform
 from captioner.vision.video import Video, windows
 from captioner.weights import named, read_tensors

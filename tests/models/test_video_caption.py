@@ -7,12 +7,11 @@ import torch
 
 from captioner.decoding.search import DecodingConfig
 from captioner.models.base import load
-from captioner.models.caption import EncoderConfig
 from captioner.models.caption_network import DecoderConfig
 from captioner.models.shared_encoder import FrameEncoder
 from captioner.models.video_caption import TemporalConfig, VideoCaptionConfig, VideoCaptioner, VideoDecoder
 from captioner.text.vocabulary import SPECIALS, Vocabulary
-from captioner.vision.encoder import Encoder
+from captioner.vision.encoder import Encoder, EncoderConfig
 from captioner.vision.images import Transform
 from captioner.weights import named
 

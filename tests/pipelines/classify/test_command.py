@@ -10,13 +10,12 @@ import torch
 from PIL import Image
 
 from captioner.models.base import load
-from captioner.models.caption import EncoderConfig
 from captioner.models.classify import ClassifyConfig, VideoClassifier
 from captioner.models.classify_network import ClassifierConfig, ClassifierNetwork
 from captioner.models.shared_encoder import FrameEncoder
 from captioner.pipelines import cli
 from captioner.vision.clip_features import FramesConfig
-from captioner.vision.encoder import Encoder
+from captioner.vision.encoder import Encoder, EncoderConfig
 from captioner.vision.images import Transform
 from captioner.vision.video import sample_frames
 from captioner.weights import named

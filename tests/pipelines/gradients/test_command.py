@@ -11,7 +11,6 @@ from PIL import Image
 from captioner.decoding.ctc import best_path, log_probabilities
 from captioner.errors import DataError, UsageError
 from captioner.models.base import load
-from captioner.models.caption import EncoderConfig
 from captioner.models.classify import ClassifyConfig, VideoClassifier
 from captioner.models.classify_network import ClassifierConfig, ClassifierNetwork
 from captioner.models.language import LanguageConfig, LanguageModel, NetworkConfig
@@ -24,7 +23,7 @@ from captioner.recurrent import capacity
 from captioner.text.alphabet import Alphabet
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 from captioner.vision.clip_features import FramesConfig, encode
-from captioner.vision.encoder import Encoder
+from captioner.vision.encoder import Encoder, EncoderConfig
 from captioner.vision.images import Transform, read_image
 from captioner.vision.line_pictures import LineTransform
 from captioner.vision.video import Video

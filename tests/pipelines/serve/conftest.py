@@ -10,7 +10,6 @@ import threading
 import pytest
 import torch
 
-from captioner.models.caption import EncoderConfig
 from captioner.models.classify import ClassifyConfig, VideoClassifier
 from captioner.models.classify_network import ClassifierConfig, ClassifierNetwork
 from captioner.models.read import ReadConfig, Reader
@@ -18,7 +17,7 @@ from captioner.models.read_network import ReaderConfig, ReaderNetwork
 from captioner.models.shared_encoder import FrameEncoder
 from captioner.text.alphabet import Alphabet
 from captioner.vision.clip_features import FramesConfig
-from captioner.vision.encoder import Encoder
+from captioner.vision.encoder import Encoder, EncoderConfig
 from captioner.vision.images import Transform
 from captioner.vision.line_pictures import LineTransform
 from captioner.weights import named

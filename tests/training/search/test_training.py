@@ -16,9 +16,10 @@ def captioner_folder(squares, tmp_path_factory):
     import torch
 
     from captioner.data.captions import CaptionSet
-    from captioner.models.caption import CaptionConfig, Captioner, EncoderConfig
+    from captioner.models.caption import CaptionConfig, Captioner
     from captioner.models.caption_network import DecoderConfig
     from captioner.text.vocabulary import Vocabulary
+    from captioner.vision.encoder import EncoderConfig
     from captioner.vision.images import Transform
 
     words = [tokens for image in CaptionSet.read(squares / "train.json") for tokens in image.tokens]

@@ -1,0 +1,32 @@
+"""Images as callers from Python give them: paths, arrays or Pillow images, one or several."""
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from captioner.vision.images import Pixels, read_image
+from captioner.vision.rgb import to_pixels
+
+
+def one_or_several(images: Any) -> Sequence[Any]:
+    """Images as a sequence, also where one is given: a path, a Pillow image, or an array of up to three dimensions."""
+    single = isinstance(images, str | bytes | PathLike | Image.Image) or len(getattr(images, "shape", range(4))) < 4
+    return [images] if single else images if isinstance(images, Sequence) else list(images)
+
+
+def pixels_of(image: Any, at_least: tuple[int, int] | None = None) -> Pixels:
+    """RGB pixels (height, width, 3) of one image.
+
+    Args:
+        image: a path, an array or a Pillow image.
+        at_least: height and width below which a file need not be decoded; see `read_image`.
+
+    Raises:
+        ImageError: it cannot be read, or is no image.
+    """
+    if isinstance(image, str | PathLike):
+        return read_image(Path(image), at_least=at_least)
+    return to_pixels(image)
