@@ -14,7 +14,7 @@ from captioner.data.ids import ImageId
 from captioner.data.photos import ImageStore
 from captioner.data.splits import Split
 from captioner.errors import DataError
-from captioner.text.ptb import tokenize
+from captioner.text.tokenization import PTB, Tokenization
 
 __all__ = ["CaptionSet", "CaptionedImage", "ImageStore", "Split", "assemble"]
 
@@ -30,7 +30,7 @@ class CaptionedImage:
         file_name: as the annotation file says, with its folder if given.
         split: the part of the data set it belongs to.
         captions: as written, none of zero words.
-        tokens: the PTB tokens of each caption.
+        tokens: those of each caption.
     """
 
     id: ImageId
@@ -74,11 +74,11 @@ class CaptionSet:
         return cls.of(find_captions(path, columns), split)
 
     @classmethod
-    def of(cls, found: FoundCaptions, split: Split = "train") -> "CaptionSet":
+    def of(cls, found: FoundCaptions, split: Split = "train", tokenization: Tokenization = PTB) -> "CaptionSet":
         """The captions that were found, tokenised; see `read`."""
         for problem in found.problems:
             _log.warning("%s", problem)
-        return assemble(found.entries, found.source, split)
+        return assemble(found.entries, found.source, split, tokenization)
 
     @classmethod
     def join(cls, sets: Sequence["CaptionSet"]) -> "CaptionSet":
@@ -148,13 +148,16 @@ class CaptionSet:
         return self.without(set(missing))
 
 
-def assemble(entries: Iterable[Entry], source: Path, split: Split = "train") -> CaptionSet:
+def assemble(
+    entries: Iterable[Entry], source: Path, split: Split = "train", tokenization: Tokenization = PTB
+) -> CaptionSet:
     """A set of photos with their captions: tokenises them, and leaves out what holds no word.
 
     Args:
         entries: the photos; one without an id gets its place.
         source: where they come from, for messages.
         split: of photos that have none.
+        tokenization: of the captions.
 
     Raises:
         DataError: nothing is left.
@@ -163,7 +166,7 @@ def assemble(entries: Iterable[Entry], source: Path, split: Split = "train") -> 
     wordless: list[str] = []
     bare: list[str] = []
     for place, entry in enumerate(entries):
-        pairs = [(caption.strip(), tuple(tokenize(caption))) for caption in entry.captions]
+        pairs = [(caption.strip(), tuple(tokenization.tokenize(caption))) for caption in entry.captions]
         kept = [(caption, tokens) for caption, tokens in pairs if tokens]
         wordless += [entry.name] * (len(pairs) - len(kept))
         if kept:

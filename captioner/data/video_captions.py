@@ -18,16 +18,20 @@ from captioner.data.captions import CaptionSet, assemble
 from captioner.data.names import Names
 from captioner.data.splits import SPLITS, Split
 from captioner.errors import DataError
+from captioner.text.tokenization import PTB, Tokenization
 from captioner.vision.video import is_clip_file
 
 
-def read_video_captions(path: Path, clips: Path, *, allow_missing: bool = False) -> CaptionSet:
+def read_video_captions(
+    path: Path, clips: Path, *, allow_missing: bool = False, tokenization: Tokenization = PTB
+) -> CaptionSet:
     """Read captioned clips.
 
     Args:
         path: MSR-VTT's JSON file, or a zip file that holds one, or whatever `caption_forms.find_captions` finds.
         clips: folder of the video files.
         allow_missing: go on without the clips that are not there.
+        tokenization: of the captions.
 
     Returns:
         the clips; `file_name` is a path relative to `clips`. A video without a split is for training.
@@ -53,7 +57,7 @@ def read_video_captions(path: Path, clips: Path, *, allow_missing: bool = False)
         name, there = double[0]
         raise DataError(f"{path}: {name} may be {there[0]} or {there[1]}; give it with its folder.")
     found = [replace(entry, name=there[0]) for entry, there in zip(entries, places, strict=True) if there]
-    return assemble(found, path)
+    return assemble(found, path, tokenization=tokenization)
 
 
 def _read(path: Path) -> list[Entry]:

@@ -10,7 +10,7 @@ from captioner.metrics.bleu import bleu, statistics
 from captioner.metrics.cider import CiderD
 from captioner.metrics.ngrams import MAX_ORDER, Floats, References
 from captioner.metrics.rouge import rouge_l
-from captioner.text import ptb
+from captioner.text.tokenization import PTB, Tokenization
 
 METRICS = ("bleu", "rouge", "cider")
 JAVA_METRICS = ("meteor", "spice")
@@ -27,6 +27,7 @@ class Scores:
         totals: scores of the whole set by their official names: Bleu_1 to Bleu_4, ROUGE_L, CIDEr, METEOR, SPICE.
         per_image: (N,) scores by the same names.
         bleu_statistics: (N, 10), what BLEU is computed from, or None without BLEU; see `bleu.statistics`.
+        tokenization: of the captions and their references.
     """
 
     ids: list[Any]
@@ -34,6 +35,7 @@ class Scores:
     totals: dict[str, float]
     per_image: dict[str, Floats]
     bleu_statistics: Floats | None
+    tokenization: Tokenization = PTB
 
 
 class Scorer:
@@ -42,22 +44,30 @@ class Scorer:
     Args:
         references: the references of each image, as text. Their order is that of the official scorer's file, on which
             a few tokens depend (see `ptb.tokenize_line`).
-        metrics: any of bleu, rouge, cider, and, with Java, meteor and spice.
+        metrics: any of bleu, rouge, cider, and, with Java, meteor and spice, which are for English alone.
+        tokenization: of the captions; the official scorer's by default.
 
     Raises:
         DataError: there are no images, or an image has no reference.
-        UsageError: an unknown metric, or one that needs what is not installed.
+        UsageError: an unknown metric, or one that needs what is not installed or other tokens.
     """
 
-    def __init__(self, references: Mapping[Any, Sequence[str]], metrics: Sequence[str] = METRICS) -> None:
+    def __init__(
+        self,
+        references: Mapping[Any, Sequence[str]],
+        metrics: Sequence[str] = METRICS,
+        tokenization: Tokenization = PTB,
+    ) -> None:
         for name in metrics:
             if name not in METRICS + JAVA_METRICS:
                 raise UsageError(f"unknown metric {name!r}; choose from {', '.join(METRICS + JAVA_METRICS)}.")
             if name in JAVA_METRICS:
+                if tokenization != PTB:
+                    raise UsageError(f"{name} reads English tokens, not {tokenization}; leave it out of --metrics.")
                 java.check(name)
-        self.metrics = metrics
+        self.metrics, self.tokenization = metrics, tokenization
         self.ids = list(references)
-        lines = iter(ptb.tokenize_lines([text for texts in references.values() for text in texts]))
+        lines = iter(tokenization.tokenize_lines([text for texts in references.values() for text in texts]))
         self._lines = [[next(lines) for _ in texts] for texts in references.values()]
         self._words = [[line.split() for line in texts] for texts in self._lines]
         self.references = References(dict(zip(self.ids, self._words, strict=True)))
@@ -76,7 +86,7 @@ class Scorer:
         if strangers:
             odd = ", ".join(map(str, list(strangers)[:3]))
             raise DataError(f"{len(strangers)} images have either no caption or no references (first: {odd}).")
-        lines = ptb.tokenize_lines([hypotheses[image] for image in self.ids])
+        lines = self.tokenization.tokenize_lines([hypotheses[image] for image in self.ids])
         words = [line.split() for line in lines]
         counted = self.references.count(self.ids, words)
         totals: dict[str, float] = {}
@@ -97,7 +107,7 @@ class Scorer:
             if name in self.metrics:
                 total, scores = java.score(name, lines, self._lines)
                 totals[name.upper()], per_image[name.upper()] = total, scores
-        return Scores(self.ids, lines, totals, per_image, table)
+        return Scores(self.ids, lines, totals, per_image, table, self.tokenization)
 
 
 def _cut(lines: Sequence[str], words: Sequence[list[str]]) -> list[list[str]]:
@@ -111,6 +121,7 @@ def score(
     hypotheses: Mapping[Any, str],
     references: Mapping[Any, Sequence[str]],
     metrics: Sequence[str] = METRICS,
+    tokenization: Tokenization = PTB,
 ) -> Scores:
     """Score one caption an image against its references; see `Scorer`, which keeps the references for more."""
-    return Scorer(references, metrics).score(hypotheses)
+    return Scorer(references, metrics, tokenization).score(hypotheses)

@@ -15,6 +15,8 @@ from pydantic import BaseModel, ValidationError
 
 from captioner.applications import APPLICATIONS, FILES, resolve
 from captioner.errors import ModelError, UsageError
+from captioner.text.tokenization import Tokenization
+from captioner.text.vocabulary import Vocabulary
 from captioner.weights import Arrays, Weights, read_arrays, read_tensors, write_atomically, write_tensors
 
 if TYPE_CHECKING:  # importing it takes longer than a search of ten thousand photos
@@ -118,6 +120,15 @@ def find(model: str | Path) -> Path:
         return here
     known = ", ".join(shipped()) or "none"
     raise ModelError(f"{name}: no such model. In the package: {known}. A folder or {_HUB}owner/name works too.")
+
+
+def tokenization_of(name: str) -> Tokenization:
+    """How a model's captions become tokens, without loading its networks.
+
+    Raises:
+        ModelError: there is no such model, or its vocabulary cannot be read.
+    """
+    return Vocabulary.load(find(name) / "vocabulary.json").tokenization
 
 
 def choose_device(device: str) -> "torch.device":

@@ -23,7 +23,6 @@ from captioner.models.base import read_config, read_weights, write_model
 from captioner.models.caption_network import CaptionDecoder, DecoderConfig, SearchDecoder
 from captioner.models.rank import Prepared, log_probs
 from captioner.models.search_config import SHARE, encode_sentence
-from captioner.text.english import to_sentence
 from captioner.text.vocabulary import Vocabulary
 from captioner.vision import compiled
 from captioner.vision.encoder import Encoder, EncoderConfig, Engine, Features, Precision
@@ -386,7 +385,7 @@ class Captioner:
         tokens = tuple(self.vocabulary.decode(hypothesis.tokens))
         weights = hypothesis.attention
         return Caption(
-            text=to_sentence(tokens),
+            text=self.vocabulary.tokenization.to_sentence(tokens),
             score=hypothesis.log_probability / (len(tokens) + 1),
             log_probability=hypothesis.log_probability,
             tokens=tokens,

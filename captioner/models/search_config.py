@@ -10,7 +10,6 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from captioner.errors import DataError, ModelError
-from captioner.text.ptb import tokenize
 from captioner.text.vocabulary import Vocabulary
 
 SEARCH_FILES = ("search.json", "search.safetensors")
@@ -83,7 +82,7 @@ def encode_sentence(sentence: str, vocabulary: Vocabulary) -> list[int]:
     Raises:
         DataError: there is no word in it.
     """
-    ids = vocabulary.encode(tokenize(sentence)[:LONGEST])
+    ids = vocabulary.encode(vocabulary.tokenization.tokenize(sentence)[:LONGEST])
     if not ids:
         raise DataError(f"{sentence!r}: has no word; say what a photo shows, such as 'a dog on the beach'.")
     return ids

@@ -1,11 +1,14 @@
-"""The words a network knows, numbered. `captioner.text.ptb` makes tokens, `captioner.text.english` sentences."""
+"""The words a network knows, numbered, and how they were made (`captioner.text.tokenization`)."""
 
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any, get_args
 
 from captioner.errors import DataError, ModelError
+from captioner.text.tokenization import PTB, Scheme, Tokenization
 
 SPECIALS = ("<pad>", "<start>", "<end>", "<unk>")
 
@@ -18,6 +21,7 @@ class Vocabulary:
 
     Args:
         tokens: all tokens in the order of their ids, the specials first.
+        tokenization: how captions become these tokens.
 
     Raises:
         ModelError: the specials are not the first four, or a token occurs twice.
@@ -28,25 +32,33 @@ class Vocabulary:
     end = 2
     unk = 3
 
-    def __init__(self, tokens: Sequence[str]) -> None:
+    def __init__(self, tokens: Sequence[str], tokenization: Tokenization = PTB) -> None:
         if tuple(tokens[: len(SPECIALS)]) != SPECIALS:
             raise ModelError(
                 f"A vocabulary begins with {', '.join(SPECIALS)}; this one begins with {list(tokens[:4])}."
             )
         self.tokens = tuple(tokens)
+        self.tokenization = tokenization
         self._ids = {token: index for index, token in enumerate(self.tokens)}
         if len(self._ids) < len(self.tokens):
             twice = [token for token, count in Counter(self.tokens).items() if count > 1]
             raise ModelError(f"A vocabulary holds each token once; these occur more often: {', '.join(twice[:5])}.")
 
     @classmethod
-    def build(cls, captions: Iterable[Sequence[str]], min_count: int = 5, max_size: int | None = None) -> "Vocabulary":
+    def build(
+        cls,
+        captions: Iterable[Sequence[str]],
+        min_count: int = 5,
+        max_size: int | None = None,
+        tokenization: Tokenization = PTB,
+    ) -> "Vocabulary":
         """Number the words of tokenised captions, the most frequent first, equally frequent ones alphabetically.
 
         Args:
             captions: one sequence of tokens a caption.
             min_count: rarer words become `<unk>`.
             max_size: keep at most this many words; the specials are not counted.
+            tokenization: how the captions were tokenised.
 
         Raises:
             DataError: no word is frequent enough.
@@ -59,7 +71,7 @@ class Vocabulary:
                 f"None of the captions' {len(counts)} different words occurs {min_count} times; "
                 "lower min_count or give more captions."
             )
-        return cls([*SPECIALS, *words[:max_size]])
+        return cls([*SPECIALS, *words[:max_size]], tokenization)
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -68,7 +80,9 @@ class Vocabulary:
         return token in self._ids
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Vocabulary) and self.tokens == other.tokens
+        return (
+            isinstance(other, Vocabulary) and self.tokens == other.tokens and self.tokenization == other.tokenization
+        )
 
     def __hash__(self) -> int:
         return hash(self.tokens)
@@ -91,8 +105,10 @@ class Vocabulary:
         return tokens
 
     def save(self, path: Path) -> None:
-        """Write as JSON, one token a line."""
-        path.write_text(json.dumps({"tokens": self.tokens}, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
+        """Write as JSON, one token a line; how they were made is said where it is not the way of English captions."""
+        made = {} if self.tokenization == PTB else {"tokenization": asdict(self.tokenization)}
+        content = {**made, "tokens": self.tokens}
+        path.write_text(json.dumps(content, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":
@@ -113,6 +129,15 @@ class Vocabulary:
         if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
             raise ModelError(f'{path}: not a vocabulary, which is {{"tokens": [...]}} with a list of strings.')
         try:
-            return cls(tokens)
+            return cls(tokens, _tokenization(content.get("tokenization", {})))
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from None
+
+
+def _tokenization(values: Any) -> Tokenization:
+    """What a vocabulary's file says of its tokens; those written before there was a choice say nothing."""
+    made = values if isinstance(values, dict) else {"": values}
+    known = made.keys() <= {"scheme", "lower"} and made.get("scheme", "ptb") in get_args(Scheme)
+    if not known or not isinstance(made.get("lower", True), bool):
+        raise ModelError(f"tokenization is {values!r}, which this captioner does not know; update it.")
+    return Tokenization(**made)

@@ -24,7 +24,7 @@ from captioner.pipelines.evaluate.options import EvaluateOptions
 from captioner.pipelines.evaluate.report import Comparison, Report, signature
 from captioner.pipelines.folder.inputs import find_inputs, identity
 from captioner.pipelines.folder.made import locations
-from captioner.text import ptb
+from captioner.text.tokenization import PTB, TOKENIZATIONS, Tokenization
 
 _PIPE_WIDTH = 200  # so that a table in a file keeps its columns
 
@@ -87,6 +87,8 @@ def _check(options: EvaluateOptions) -> None:
         raise UsageError("give --results FILE to score captions, or --images FOLDER to caption the photos first.")
     if options.results is not None and options.output is not None:
         raise UsageError("--output keeps the captions of --images; with --results there are none to keep.")
+    if options.tokens not in (None, *TOKENIZATIONS):
+        raise UsageError(f"--tokens {options.tokens}: choose {', '.join(TOKENIZATIONS)}.")
     for path in filter(None, [options.html, Path(options.json) if options.json not in (None, "-") else None]):
         if not path.absolute().parent.is_dir():
             raise UsageError(f"{path}: there is no folder {path.parent} to write to.")
@@ -106,7 +108,8 @@ def _report(
             raise DataError(f"{source} and {options.compare} have no image in common; there is nothing to compare.")
         hypotheses, other = common, {image: other[image] for image in common}
         chosen = references.matched(common, source, allow_missing=True)
-    scorer = Scorer(chosen.captions, [name.strip().lower() for name in options.metrics.split(",")])
+    tokenization = _tokenization(options)
+    scorer = Scorer(chosen.captions, [name.strip().lower() for name in options.metrics.split(",")], tokenization)
     scores = scorer.score(hypotheses)
     resampled = bootstrap(scores)
     comparison = None
@@ -120,10 +123,19 @@ def _report(
         references=chosen,
         scores=scores,
         intervals={name: interval(resampled[name]) for name in scores.totals if name in resampled},
-        diversity=diversity(scores.lines, None if training is None else set(ptb.tokenize_lines(training))),
+        diversity=diversity(scores.lines, None if training is None else set(tokenization.tokenize_lines(training))),
         signature=signature(scores, chosen),
         comparison=comparison,
     )
+
+
+def _tokenization(options: EvaluateOptions) -> Tokenization:
+    """The tokens that are asked for; by default the official scorer's, or those of the model that captions."""
+    from captioner.models.base import tokenization_of
+
+    if options.tokens is not None:
+        return TOKENIZATIONS[options.tokens]
+    return PTB if options.results is not None else tokenization_of(options.model)
 
 
 def _find_photos(folder: Path, references: Annotations) -> dict[ImageId, str]:

@@ -47,6 +47,12 @@ class EvaluateOptions:
         bool, typer.Option("--retrieval", help="With --images: how well captions find their photos, and the reverse.")
     ] = False
     metrics: Annotated[str, typer.Option(help="Any of bleu,rouge,cider; meteor,spice with Java.")] = "bleu,rouge,cider"
+    tokens: Annotated[
+        str | None,
+        typer.Option(
+            help="ptb (COCO's scorer, English), unicode (any language), unicode-cased.  [default: ptb, or the model's]"
+        ),
+    ] = None
     json: Annotated[
         str | None, typer.Option(metavar="FILE|-", help="Write scores as JSON; - prints only that.  [default: none]")
     ] = None

@@ -22,6 +22,7 @@ from captioner.metrics.diversity import Diversity
 from captioner.metrics.ngrams import Floats
 from captioner.metrics.scores import Scores
 from captioner.metrics.significance import Difference
+from captioner.text.tokenization import PTB, without_spaces
 
 SHOWN = 12  # best and worst images on a page
 _BINS = 25
@@ -59,7 +60,7 @@ def signature(scores: Scores, references: Annotations) -> str:
         names = ["BLEU-4", *(name for name in names if not name.startswith("Bleu_"))]
     number = sum(map(len, references.captions.values()))
     fields = {
-        "tok": "ptb-3.4.1",
+        "tok": str(scores.tokenization),
         "ref": "closest" if "BLEU-4" in names else None,
         "images": len(scores.ids),
         "refs": f"{number / len(scores.ids):.1f}",
@@ -165,6 +166,9 @@ class Report:
             longest = max((len(line.split()) for line in self.scores.lines), default=0)
             if longest < 4:
                 remarks.append(f"BLEU-{longest + 1} and above are 0: no caption has more than {longest} words.")
+        references = (text for texts in self.references.captions.values() for text in texts)
+        if self.scores.tokenization == PTB and without_spaces(references) is not None:
+            remarks.append("Captions without spaces between words are one token each; --tokens unicode cuts them.")
         return remarks
 
     @cached_property
@@ -216,10 +220,11 @@ class Report:
         jpeg = pictures.get(image)
         picture = "" if jpeg is None else f'<img alt="" src="data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}">'
         scores = " · ".join(f"{name} {self.scores.per_image[name][place]:.3f}" for name in self._shown_metrics)
-        references = "".join(f"<li>{html.escape(text)}</li>" for text in self.references.captions[image])
+        references = "".join(f'<li dir="auto">{html.escape(text)}</li>' for text in self.references.captions[image])
+        caption = html.escape(self.captions[image]) or "<i>no words</i>"
         name = html.escape(f"{self.references.files[image]}, image {image}")
         return (
-            f"<article>{picture}<h3>{html.escape(self.captions[image]) or '<i>no words</i>'}</h3><ul>{references}</ul>"
+            f'<article>{picture}<h3 dir="auto">{caption}</h3><ul>{references}</ul>'
             f"<footer>{scores}<br>{name}</footer></article>"
         )
 

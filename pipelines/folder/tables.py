@@ -10,6 +10,7 @@ from rich.text import Text
 
 from captioner.pipelines.folder.inputs import shown
 from captioner.pipelines.folder.outputs import CsvRows, Record, Writer
+from captioner.text.unicode_words import is_right_to_left
 
 
 class TerminalTable(Writer):
@@ -38,7 +39,8 @@ class TerminalTable(Writer):
             if record.error is not None:
                 table.add_row(*cells, Text(record.error, style="red"))
             for said, score in self.lines(record):
-                text = Text(said)
+                # a right-to-left sentence keeps its full stop, and the score its place
+                text = Text(f"\u2068{said}\u2069" if is_right_to_left(said) else said)
                 if record.warning is not None and cells[0].plain:
                     text.append(f" ({record.warning})", style="yellow")
                 table.add_row(*cells, text, f"{score:.2f}")

@@ -17,6 +17,7 @@ function line(caption, place, wanted = []) {
     from = span[1];
   });
   text.append(letters.slice(from).join(""));
+  text.dir = whole.dir = "auto";
   const score = make("span", "score", caption.score?.toFixed(2) ?? "");
   score.title = "mean log-probability a word; nearer to 0 is surer";
   whole.append(text, score);

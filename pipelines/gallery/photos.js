@@ -25,7 +25,7 @@ function film(clip) {
 function segment({start, end, caption, score}) {
   const whole = make("p", "segment"), when = make("time", "", clock(start));
   whole.title = `${clock(start)} to ${clock(end)}, ${score.toFixed(2)}`;
-  whole.append(when, caption);
+  whole.append(when, Object.assign(make("span", "", caption), {dir: "auto"}));
   return whole;
 }
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from captioner.pipelines.folder.outputs import Record
 from captioner.pipelines.gallery.thumbnails import Film, Thumbnail
+from captioner.text.unicode_words import SPACE
 
 
 class Said(Protocol):
@@ -39,7 +40,7 @@ def word_spans(text: str, tokens: Sequence[str]) -> list[tuple[int, int] | None]
     """Where each token stands in the sentence made of them; None for one that is written otherwise, such as `-lrb-`."""
     spans: list[tuple[int, int] | None] = []
     lower, position = text.lower(), 0
-    for token in tokens:
+    for token in (token.removeprefix(SPACE) or token for token in tokens):
         start = lower.find(token.lower(), position)
         if start < 0:
             spans.append(None)

@@ -13,8 +13,8 @@ from captioner.data.caption_forms import find_captions
 from captioner.data.captions import CaptionSet, ImageStore
 from captioner.data.corpora import held_out_photos, photo_id, read_caption_text
 from captioner.errors import ConfigError, DataError
+from captioner.models.base import tokenization_of
 from captioner.models.caption import CaptionConfig, Captioner
-from captioner.text.ptb import tokenize
 from captioner.text.vocabulary import Vocabulary
 from captioner.training import processes
 from captioner.training.batches import Augmented, PhotoItems, TextItems, cached, make_loader
@@ -36,6 +36,7 @@ from captioner.training.encoder import new_encoder
 from captioner.training.loop import Scores
 from captioner.training.plan import Step
 from captioner.training.record import counting, say
+from captioner.training.tokens import check_scripts
 from captioner.training.training import Training, Work
 from captioner.vision.cache import FeatureCache, digest_of_weights, find_unreadable
 from captioner.vision.encoder import Engine, Features
@@ -58,6 +59,8 @@ class CaptionTraining(Training[CaptionTrainingConfig, Captioner]):
         self.root = config.data.root
         files = config.data.sets
         self.photos = ImageStore([self.root / path for file in files.values() for path in file.photos])
+        before = None if config.init is None else tokenization_of(config.init)
+        self.tokenization = config.data.tokenization(before)
         self.held_out: set[str] = set()  # photos, also those that are not there
         self.sets = {name: self._read_set(name) for name in files}
         everything = CaptionSet.join(list(self.sets.values()))
@@ -148,7 +151,8 @@ class CaptionTraining(Training[CaptionTrainingConfig, Captioner]):
         file = self.config.data.sets[name]
         found = find_captions(self.root / file.captions, {str(key): value for key, value in file.columns.items()})
         say(found.summary())
-        captions = CaptionSet.of(found, file.split)
+        check_scripts(self.tokenization, (text for entry in found.entries for text in entry.captions), found.source)
+        captions = CaptionSet.of(found, file.split, self.tokenization)
         if file.hold_out and not any(image.split == "val" for image in captions):
             captions = captions.hold_out(file.hold_out)
         self.held_out |= held_out_photos(captions)
@@ -159,16 +163,17 @@ class CaptionTraining(Training[CaptionTrainingConfig, Captioner]):
         paths = [self.root / path for path in self.config.data.text]
         pairs = read_caption_text(paths, self.held_out) if paths else []
         # a text may hold the training photos' captions again, as Flickr30k holds Flickr8k
-        own = [(photo_id(image.file_name), tokens) for image in self.train_images for tokens in image.tokens]
-        others = ((photo, tuple(tokenize(caption))) for photo, caption in pairs)
-        return [list(tokens) for _, tokens in dict.fromkeys((*own, *others))]
+        own = dict.fromkeys((image.file_name, tokens) for image in self.train_images for tokens in image.tokens)
+        read = {(photo_id(name), tokens) for name, tokens in own}
+        others = dict.fromkeys((photo, tuple(self.tokenization.tokenize(caption))) for photo, caption in pairs)
+        return [list(tokens) for _, tokens in (*own, *(each for each in others if each not in read))]
 
     def new_model(self) -> Captioner:
         """The captioner to go on from, or one whose CNN alone has learnt something."""
         choice = self.config.encoder
         if self.config.init is not None or choice is None:
             return self._go_on(str(self.config.init))
-        vocabulary = Vocabulary.build(self.text, self.config.data.min_count)
+        vocabulary = Vocabulary.build(self.text, self.config.data.min_count, tokenization=self.tokenization)
         torch.manual_seed(self.config.seed)
         encoder_config, encoder = new_encoder(choice.name, choice, self.root)
         config = CaptionConfig(
@@ -188,7 +193,7 @@ class CaptionTraining(Training[CaptionTrainingConfig, Captioner]):
     def _go_on(self, name: str) -> Captioner:
         """The model to go on from, which searches as the configuration says where that says how."""
         torch.manual_seed(self.config.seed)
-        model = begin_with(name, self.text, self.config.data.min_count, self.device)
+        model = begin_with(name, self.text, self.config.data.min_count, self.device, self.tokenization)
         given = {"purpose", *({"search", "search_precision"} & self.config.model_fields_set)}
         model.config = model.config.model_copy(update={key: getattr(self.config, key) for key in given})
         return model

@@ -24,6 +24,7 @@ from captioner.training.config import Stage
 from captioner.training.encoder import frame_encoder
 from captioner.training.loop import Scores
 from captioner.training.record import counting
+from captioner.training.tokens import check_scripts
 from captioner.training.training import Training, Work
 from captioner.training.video.card import video_card
 from captioner.training.video.config import VideoTrainingConfig
@@ -43,7 +44,14 @@ class VideoTraining(Training[VideoTrainingConfig, VideoCaptioner]):
         super().__init__(config, folder, command, device=device, resume=resume)
         data = config.data
         self.clips = data.root / data.clips
-        captions = read_video_captions(data.root / data.captions, self.clips, allow_missing=data.allow_missing)
+        self.tokenization = data.tokenization()
+        captions = read_video_captions(
+            data.root / data.captions,
+            self.clips,
+            allow_missing=data.allow_missing,
+            tokenization=self.tokenization,
+        )
+        check_scripts(self.tokenization, (text for clip in captions for text in clip.captions), captions.source)
         parted = any(clip.split == "val" for clip in captions)
         self.captions = captions.hold_out(data.hold_out) if data.hold_out and not parted else captions
         self.encoder = frame_encoder(config.encoder, data.root, processes.join(device))
@@ -66,7 +74,7 @@ class VideoTraining(Training[VideoTrainingConfig, VideoCaptioner]):
             search_precision=self.config.search_precision,
         )
         words = [list(tokens) for clip in self.train_clips for tokens in clip.tokens]
-        vocabulary = Vocabulary.build(words, self.config.data.min_count)
+        vocabulary = Vocabulary.build(words, self.config.data.min_count, tokenization=self.tokenization)
         torch.manual_seed(self.config.seed)
         network = VideoDecoder(config.temporal, config.decoder, self.encoder.channels, len(vocabulary))
         return VideoCaptioner(config, vocabulary, self.encoder, network, self.device)

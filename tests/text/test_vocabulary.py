@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captioner.errors import DataError, ModelError
+from captioner.text.tokenization import Tokenization
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 
 captions = st.lists(st.lists(st.text(min_size=1, max_size=3), max_size=8), max_size=20)
@@ -54,6 +55,16 @@ def test_a_saved_vocabulary_reads_the_same(tmp_path_factory, tokens):
     assert Vocabulary.load(path) == vocabulary
 
 
+def test_the_file_says_how_tokens_are_made_unless_it_is_as_for_english(tmp_path):
+    path = tmp_path / "vocabulary.json"
+    Vocabulary(SPECIALS).save(path)
+    assert list(json.loads(path.read_text())) == ["tokens"]
+    vocabulary = Vocabulary([*SPECIALS, "\u72ac"], Tokenization("unicode", lower=False))
+    vocabulary.save(path)
+    assert json.loads(path.read_text())["tokenization"] == {"scheme": "unicode", "lower": False}
+    assert Vocabulary.load(path) == vocabulary != Vocabulary(vocabulary.tokens)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -63,6 +74,9 @@ def test_a_saved_vocabulary_reads_the_same(tmp_path_factory, tokens):
         ('{"tokens": [1, 2]}', "not a vocabulary"),
         (json.dumps({"tokens": ["a", "b"]}), "begins with <pad>, <start>, <end>, <unk>; this one begins with"),
         (json.dumps({"tokens": [*SPECIALS, "dog", "a", "dog"]}), "occur more often: dog"),
+        (json.dumps({"tokens": SPECIALS, "tokenization": {"scheme": "x"}}), "tokenization is {'scheme': 'x'}, which"),
+        (json.dumps({"tokens": SPECIALS, "tokenization": {"lower": 1}}), "tokenization is {'lower': 1}, which"),
+        (json.dumps({"tokens": SPECIALS, "tokenization": []}), r"tokenization is \[\], which"),
     ],
 )
 def test_a_broken_file_is_named_with_its_fault(tmp_path, content, message):

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from captioner.decoding.steps import DecodingConfig
 from captioner.models.caption_network import DecoderConfig
 from captioner.training.config import Count, EncoderOptions, Rate, Share, Stage, StagedConfig, Strict
+from captioner.training.tokens import TokenChoice
 from captioner.vision.encoder import Precision
 
 
@@ -30,7 +31,7 @@ class CaptionFile(Strict):
     hold_out: int = Field(0, ge=0)
 
 
-class DataConfig(Strict):
+class DataConfig(TokenChoice):
     """What to learn from.
 
     Attributes:

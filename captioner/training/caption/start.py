@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
@@ -9,10 +10,17 @@ from captioner.errors import ConfigError
 from captioner.models.base import find, kind_of
 from captioner.models.caption import Captioner
 from captioner.models.caption_network import CaptionDecoder
+from captioner.text.tokenization import PTB, Tokenization
 from captioner.text.vocabulary import Vocabulary
 
 
-def begin_with(name: str, captions: Sequence[Sequence[str]], min_count: int, device: torch.device) -> Captioner:
+def begin_with(
+    name: str,
+    captions: Sequence[Sequence[str]],
+    min_count: int,
+    device: torch.device,
+    tokenization: Tokenization = PTB,
+) -> Captioner:
     """A trained captioner with the words of other captions added.
 
     Args:
@@ -20,18 +28,17 @@ def begin_with(name: str, captions: Sequence[Sequence[str]], min_count: int, dev
         captions: tokenised; what new words come from.
         min_count: rarer words are not added.
         device: of the model.
+        tokenization: of the captions, and of the model from now on.
 
     Raises:
         ConfigError: it is no photo captioner.
         ModelError: there is no such model, or it cannot be read.
     """
-    folder = find(name)
-    if kind_of(folder) != "caption":
-        raise ConfigError(f"init: {name} is no photo captioner; name one, such as photos.")
-    old = Captioner.load(folder, "cpu", name)
+    old = Captioner.load(_photo_captioner(name), "cpu", name)
     counts = Counter(token for caption in captions for token in caption)
     added = [word for word, count in counts.items() if count >= min_count and word not in old.vocabulary]
-    vocabulary = Vocabulary([*old.vocabulary.tokens, *sorted(added, key=lambda word: (-counts[word], word))])
+    words = [*old.vocabulary.tokens, *sorted(added, key=lambda word: (-counts[word], word))]
+    vocabulary = Vocabulary(words, tokenization)
     encoder = old.encoder
     decoder = CaptionDecoder(old.config.decoder, encoder.channels, len(vocabulary))
     weights, known = decoder.state_dict(), len(old.vocabulary)
@@ -41,3 +48,10 @@ def begin_with(name: str, captions: Sequence[Sequence[str]], min_count: int, dev
             if key == "bias":
                 weights[key][known:] = value.mean()  # as frequent as another word, until captions say more
     return Captioner(old.config.model_copy(update={"scores": {}}), vocabulary, encoder, decoder, device, name)
+
+
+def _photo_captioner(name: str) -> Path:
+    folder = find(name)
+    if kind_of(folder) != "caption":
+        raise ConfigError(f"init: {name} is no photo captioner; name one, such as photos.")
+    return folder

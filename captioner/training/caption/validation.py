@@ -45,7 +45,8 @@ def caption_scores(
             names = [image.file_name for image in images[first : first + BATCH]]
             found = model.generate(read(names))
             hypotheses.update((each, captions[0].text) for each, captions in zip(names, found, strict=True))
-        totals = score(hypotheses, {image.file_name: image.captions for image in images}, ("bleu", "cider")).totals
+        references = {image.file_name: image.captions for image in images}
+        totals = score(hypotheses, references, ("bleu", "cider"), model.vocabulary.tokenization).totals
         scores[name] = {metric: totals[metric] for metric in KEPT}
         total += totals["CIDEr"] * len(images)
         count += len(images)

@@ -10,10 +10,11 @@ from captioner.models.caption_network import DecoderConfig
 from captioner.models.video_caption import TemporalConfig
 from captioner.training.caption.config import CrossEntropyStage
 from captioner.training.config import ClipEncoder, Count, StagedConfig, Strict
+from captioner.training.tokens import TokenChoice
 from captioner.vision.encoder import Precision
 
 
-class VideoData(Strict):
+class VideoData(TokenChoice):
     """What to learn from. Paths are relative to `root`.
 
     Attributes:

@@ -157,7 +157,7 @@ def test_training_captions_may_be_given_apart(run: Run) -> None:
         (["-r", "results.json", "--metrics", "bleu,ciderr"], "unknown metric 'ciderr'"),
         (["-r", "results.json", "--html", "none/report.html"], "there is no folder none to write to"),
         (["-r", "results.json", "--images", "none"], "none: there is no such folder of images"),
-        (["-r", "results.json", "--split", "test"], "COCO captions have no splits"),
+        (["-r", "results.json", "--split", "test"], "COCO captions without splits"),
         (["-a", "results.json", "-r", "results.json"], "a list, as COCO results are"),
     ],
 )
@@ -239,6 +239,25 @@ def test_images_may_be_known_by_texts_and_results_be_of_any_form(run: Run) -> No
         page = Path("report.html").read_text(encoding="utf-8")
         assert "image &lt;1&gt;" in page
         assert "<1>" not in page
+
+
+def test_captions_of_other_languages_are_scored_on_their_own_tokens_and_the_signature_says_so(run: Run) -> None:
+    texts = {1: "一只狗在草地上奔跑。", 2: "一个人在骑自行车。", 3: "猫睡在床上。"}
+    content = annotations()
+    content["images"] = content["images"][:3]
+    content["annotations"] = [{"id": image, "image_id": image, "caption": text} for image, text in texts.items()]
+    write("chinese.json", content)
+    write("found.json", results({1: "一只狗在草地上跑", 2: "一个人骑自行车", 3: "猫睡在床上"}))
+    whole = json.loads(run("-a", "chinese.json", "-r", "found.json", "--json", "-").stdout)
+    assert "|tok:ptb-3.4.1|" in whole["signature"]
+    assert whole["remarks"][-1].startswith("Captions without spaces between words are one token each; --tokens unicode")
+    cut = json.loads(run("-a", "chinese.json", "-r", "found.json", "--tokens", "unicode", "--json", "-").stdout)
+    assert "|tok:unicode-1|" in cut["signature"]
+    assert cut["Bleu_4"] > 0.5 > whole["Bleu_4"]
+    assert "remarks" not in cut
+    found = run("-a", "chinese.json", "-r", "found.json", "--tokens", "jieba")
+    assert found.exit_code == 2
+    assert "--tokens jieba: choose ptb, unicode, unicode-cased" in found.stderr
 
 
 def test_photos_of_equal_names_are_known_by_their_folders_and_missing_ones_are_named(
