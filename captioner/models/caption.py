@@ -58,7 +58,7 @@ class Caption:
     """A caption and how sure the model is of it.
 
     Attributes:
-        text: ordinary English, a capital first and a full stop last.
+        text: an ordinary sentence; in English with a capital first and a full stop last.
         score: mean log-probability of the words and the end, at most 0.
         log_probability: their sum.
         tokens: the words as the model said them.

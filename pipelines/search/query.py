@@ -7,7 +7,6 @@ from typing import Any
 from captioner.errors import UsageError
 from captioner.models.search_config import LONGEST
 from captioner.text.english import FUNCTION_WORDS
-from captioner.text.ptb import tokenize
 from captioner.text.vocabulary import Vocabulary
 
 # frequent words of other languages that English captions hardly have
@@ -52,7 +51,7 @@ def parse_query(text: str, vocabulary: Vocabulary, translator: str | None = None
         UsageError: there is no word in it, the model knows none of them, or it is in another language.
         ModelError: the translator cannot be used.
     """
-    tokens = tuple(tokenize(text)[:LONGEST])
+    tokens = tuple(vocabulary.tokenization.tokenize(text)[:LONGEST])
     if not tokens:
         raise UsageError("the query is empty; say what a photo shows, such as 'a dog on the beach'.")
     unknown = list(dict.fromkeys(token for token in tokens if token not in vocabulary))
