@@ -2,9 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -18,8 +17,9 @@ from captioner.pipelines.caption.sidecars import sidecar_writer
 from captioner.pipelines.caption.subtitles import SUFFIXES as SUBTITLES
 from captioner.pipelines.caption.subtitles import Subtitles
 from captioner.pipelines.caption.wording import Wording
+from captioner.pipelines.cluster.job import Work
 from captioner.pipelines.folder.command import run_folder_command
-from captioner.pipelines.folder.inputs import find_inputs, identity, shown
+from captioner.pipelines.folder.inputs import Inputs, find_inputs, identity, shown
 from captioner.pipelines.folder.made import asked_of, made_by
 from captioner.pipelines.folder.outputs import CsvRows, JsonRows, JsonStream, Outputs, Writer, writer_of
 from captioner.pipelines.folder.parquet import ParquetRows
@@ -52,24 +52,31 @@ def caption(options: CaptionOptions) -> int:
         from captioner.models.base import translator_to
 
         translator_to(options.language)  # a language without a model is an error before any work
-    found = find_inputs(
-        options.inputs,
-        SUFFIXES | VIDEO_SUFFIXES,
-        kind="images or clips",
-        exclude=options.exclude or (),
-        packed=SUFFIXES,
-    )
-    if not options.live:
-        leave_out_live_clips(found, options.inputs)
+    if options.cluster is not None:
+        return _caption_on_cluster(options)
+    found = _find(options, options.inputs, SUFFIXES | VIDEO_SUFFIXES, packed=SUFFIXES)
     console = Console(stderr=bool(options.outputs or options.sidecar or options.embed) or not sys.stdout.isatty())
     outputs = Outputs(_writers(options, found.paths, console))
-    work = partial(_caption, outputs=outputs, options=options)
+
+    def work(todo: Sequence[str], meter: Meter, summary: Summary) -> None:
+        prepare(options)(todo, outputs, meter, summary)
+
     clips = sum(map(is_clip, found.paths))
     kind = "images" if not clips else "clips" if clips == len(found.paths) else "images and clips"
     return run_folder_command(found, outputs, work, console, kind=kind, verb="captioning", quiet=options.quiet)
 
 
-def _caption(todo: Sequence[str], meter: Meter, summary: Summary, *, outputs: Outputs, options: CaptionOptions) -> None:
+def _find(
+    options: CaptionOptions, arguments: Sequence[str], suffixes: Collection[str], packed: Collection[str] = ()
+) -> Inputs:
+    found = find_inputs(arguments, suffixes, kind="images or clips", exclude=options.exclude or (), packed=packed)
+    if not options.live:
+        leave_out_live_clips(found, arguments)
+    return found
+
+
+def prepare(options: CaptionOptions) -> Work:
+    """Load the models; returns what captions files and writes their records."""
     import torch  # takes longer than all that is above
 
     from captioner.models.base import load, translator_to
@@ -96,23 +103,58 @@ def _caption(todo: Sequence[str], meter: Meter, summary: Summary, *, outputs: Ou
         "num_captions": options.num_captions,
         "max_length": options.max_length,
     }
-    caption_folder(
-        todo,
-        model,
-        outputs,
-        replace(model.config.search, **{name: value for name, value in wanted.items() if value is not None}),
-        meter,
-        summary,
-        clips=_clip_options(
-            options, getattr(model.config, "frames", FRAMES), video=isinstance(model, VideoCaptioner)
-        ),
-        batch_size=options.batch_size,
-        workers=options.workers or cores,
-        max_pixels=options.max_pixels,
-        pictures=any(_suffix(path) == ".html" for path in options.outputs or []),
-        translator=translator,
-        wording=Wording(options.prefix, options.suffix, options.style),
+    search = replace(model.config.search, **{name: value for name, value in wanted.items() if value is not None})
+    pictures = any(_suffix(path) == ".html" for path in options.outputs or [])
+
+    clips = _clip_options(options, getattr(model.config, "frames", FRAMES), video=isinstance(model, VideoCaptioner))
+
+    def work(todo: Sequence[str], outputs: Outputs, meter: Meter, summary: Summary) -> None:
+        caption_folder(
+            todo,
+            model,
+            outputs,
+            search,
+            meter,
+            summary,
+            clips=clips,
+            batch_size=options.batch_size,
+            workers=options.workers or cores,
+            max_pixels=options.max_pixels,
+            pictures=pictures,
+            translator=translator,
+            wording=Wording(options.prefix, options.suffix, options.style),
+        )
+
+    return work
+
+
+def _caption_on_cluster(options: CaptionOptions) -> int:
+    from captioner.pipelines.cluster.command import run_on_cluster
+    from captioner.pipelines.cluster.job import Job, everywhere
+
+    if options.sidecar or options.embed or options.annotations is not None:
+        raise UsageError("--sidecar, --embed and --annotations do not go with --cluster, which writes shards.")
+    job = Job(
+        replace(options, model=everywhere(options.model), lm=everywhere(options.lm)),
+        prepare,
+        rows_made_by,
+        _find,
+        frozenset(SUFFIXES | VIDEO_SUFFIXES),
+        row_columns(options),
+        text="caption",
+        kind="images and clips",
+        verb="captioning",
     )
+    return run_on_cluster(job)
+
+
+def row_columns(options: CaptionOptions) -> dict[str, Any]:
+    """Names and types of what a row holds besides its path."""
+    one: dict[str, Any] = {"caption": str, "score": float}
+    columns = one if options.num_captions == 1 else {"captions": one}
+    if _clip_options(options).segmented:
+        columns = {**columns, "segments": {"start": float, "end": float, **one}}
+    return columns
 
 
 def _clip_options(options: CaptionOptions, frames: int = FRAMES, *, video: bool = False) -> ClipOptions:
@@ -134,7 +176,7 @@ def _writers(options: CaptionOptions, paths: Sequence[str], console: Console) ->
     ]
     rows: dict[str, Any] = {"overwrite": options.overwrite, "retry": options.retry}
     if options.outputs:
-        rows["made_by"] = _made_by(options)
+        rows["made_by"] = rows_made_by(options)
 
     def choices(path: str) -> dict[str, Callable[[], Writer]]:
         def table() -> Writer:
@@ -147,11 +189,7 @@ def _writers(options: CaptionOptions, paths: Sequence[str], console: Console) ->
             return MetadataRows(path, paths, **rows) if named else JsonRows(path, **rows)
 
         def parquet() -> Writer:
-            scored = {"caption": str, "score": float}
-            found: dict[str, Any] = scored if options.num_captions == 1 else {"captions": scored}
-            if _clip_options(options).segmented:
-                found = {**found, "segments": {"start": float, "end": float, **scored}}
-            return ParquetRows(path, {"path": str, **found}, **rows)
+            return ParquetRows(path, {"path": str, **row_columns(options)}, **rows)
 
         def subtitles() -> Writer:
             return Subtitles(path, paths, overwrite=options.overwrite, made_by=rows["made_by"])
@@ -180,7 +218,7 @@ def _writers(options: CaptionOptions, paths: Sequence[str], console: Console) ->
     return writers
 
 
-def _made_by(options: CaptionOptions) -> dict[str, Any]:
+def rows_made_by(options: CaptionOptions) -> dict[str, Any]:
     """What decides about captions; options that only say again what the model does anyway do not count."""
     from captioner.models.base import translator_to
 

@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
@@ -11,8 +11,9 @@ from rich.console import Console
 from captioner.errors import UsageError
 from captioner.pipelines.classify.options import ClassifyOptions
 from captioner.pipelines.classify.outputs import LabelTable, label_columns
+from captioner.pipelines.cluster.job import Work
 from captioner.pipelines.folder.command import run_folder_command
-from captioner.pipelines.folder.inputs import find_inputs, identity, shown
+from captioner.pipelines.folder.inputs import Inputs, find_inputs, identity, shown
 from captioner.pipelines.folder.made import made_by
 from captioner.pipelines.folder.outputs import CsvRows, JsonRows, JsonStream, Outputs, Writer, writer_of
 from captioner.pipelines.folder.progress import Meter, Summary
@@ -31,32 +32,73 @@ def classify(options: ClassifyOptions) -> int:
 
     if options.every is not None and not options.every >= 0.1:
         raise UsageError(f"--every is {options.every:g}; give a positive number of seconds, at least 0.1.")
-    found = find_inputs(options.inputs, CLIP_SUFFIXES, kind="clips", exclude=options.exclude or (), frames=True)
+    if options.cluster is not None:
+        return _classify_on_cluster(options)
+    found = _find(options, options.inputs, CLIP_SUFFIXES)
     console = Console(stderr=bool(options.outputs) or not sys.stdout.isatty())
     outputs = Outputs(_writers(options, found.paths, console))
-    work = partial(_classify, outputs=outputs, options=options)
+
+    def work(todo: Sequence[str], meter: Meter, summary: Summary) -> None:
+        prepare(options)(todo, outputs, meter, summary)
+
     return run_folder_command(found, outputs, work, console, kind="clips", verb="classifying", quiet=options.quiet)
 
 
-def _classify(
-    todo: Sequence[str], meter: Meter, summary: Summary, *, outputs: Outputs, options: ClassifyOptions
-) -> None:
+def prepare(options: ClassifyOptions) -> Work:
+    """Load the model; returns what classifies files and writes their records."""
     from captioner.models.base import load
     from captioner.pipelines.classify.work import classify_clips
 
     model = load(options.model, options.device, kinds=("classify",))
-    classify_clips(
-        todo,
-        model,
-        outputs,
-        meter,
-        summary,
-        top_k=min(options.top_k, len(model.config.labels)),
-        every=options.every,
-        batch_size=options.batch_size,
-        workers=options.workers or min(8, os.cpu_count() or 1),
-        pictures=any(path.lower().endswith(".html") for path in options.outputs or []),
+    pictures = any(path.lower().endswith(".html") for path in options.outputs or [])
+
+    def work(todo: Sequence[str], outputs: Outputs, meter: Meter, summary: Summary) -> None:
+        classify_clips(
+            todo,
+            model,
+            outputs,
+            meter,
+            summary,
+            top_k=min(options.top_k, len(model.config.labels)),
+            every=options.every,
+            batch_size=options.batch_size,
+            workers=options.workers or min(8, os.cpu_count() or 1),
+            pictures=pictures,
+        )
+
+    return work
+
+
+def rows_made_by(options: ClassifyOptions) -> dict[str, Any]:
+    """What decides about classes."""
+    return made_by({"model": options.model}, top_k=options.top_k, every=options.every)
+
+
+def _find(options: ClassifyOptions, arguments: Sequence[str], suffixes: Collection[str]) -> Inputs:
+    return find_inputs(arguments, suffixes, kind="clips", exclude=options.exclude or (), frames=True)
+
+
+def _classify_on_cluster(options: ClassifyOptions) -> int:
+    from captioner.pipelines.cluster.command import run_on_cluster
+    from captioner.pipelines.cluster.job import Columns, Job, everywhere
+    from captioner.vision.video import CLIP_SUFFIXES
+
+    one: dict[str, Any] = {"label": str, "score": float}
+    columns: Columns = {**one, "top": one}
+    if options.every is not None:
+        columns = {**columns, "segments": {"start": float, "end": float, **columns}}
+    job = Job(
+        replace(options, model=everywhere(options.model)),
+        prepare,
+        rows_made_by,
+        _find,
+        frozenset(CLIP_SUFFIXES),
+        columns,
+        text="label",
+        kind="clips",
+        verb="classifying",
     )
+    return run_on_cluster(job)
 
 
 def _writers(options: ClassifyOptions, paths: Sequence[str], console: Console) -> list[Writer]:
@@ -67,7 +109,7 @@ def _writers(options: ClassifyOptions, paths: Sequence[str], console: Console) -
 
     rows: dict[str, Any] = {"overwrite": options.overwrite, "retry": options.retry}
     if options.outputs:
-        rows["made_by"] = made_by({"model": options.model}, top_k=options.top_k, every=options.every)
+        rows["made_by"] = rows_made_by(options)
 
     def choices(path: str) -> dict[str, Callable[[], Writer]]:
         def table() -> Writer:

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from captioner.pipelines.folder.options import FolderOptions
+from captioner.pipelines.cluster.options import ClusterOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifyOptions(FolderOptions):
+class ClassifyOptions(ClusterOptions):
     """What can be chosen when clips are classified."""
 
     inputs: Annotated[

@@ -130,18 +130,8 @@ class Journal:
         Raises:
             UsageError: they were not; it says in what they differ.
         """
-        if self.before is None:
-            return
-        names = [*self.before, *(name for name in self.made_by if name not in self.before)]
-        other = [name for name in names if _value(self.before.get(name)) != _value(self.made_by.get(name))]
-        if other:
-            then, now = (
-                ", ".join(f"{name} {_said(made.get(name))}" for name in other) for made in (self.before, self.made_by)
-            )
-            raise UsageError(
-                f"{shown(self.output)}: its rows were made with {then}, and now it is {now}; they are not mixed: "
-                "choose another output, or --overwrite."
-            )
+        if self.before is not None:
+            check_made_by(self.output, self.before, self.made_by)
 
     def take(self, name: Any) -> Source | None:
         """The source of the next row that has this name (its path as typed, or its image id); None if unknown."""
@@ -206,6 +196,22 @@ class Journal:
             return
         except OSError as error:
             raise UsageError(f"{shown(self.path)}: cannot be read ({reason(error)}).") from error
+
+
+def check_made_by(output: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """See that an output's rows were made as rows will be made now.
+
+    Raises:
+        UsageError: they were not; it says in what they differ.
+    """
+    names = [*before, *(name for name in now if name not in before)]
+    other = [name for name in names if _value(before.get(name)) != _value(now.get(name))]
+    if other:
+        then, made_now = (", ".join(f"{name} {_said(made.get(name))}" for name in other) for made in (before, now))
+        raise UsageError(
+            f"{shown(output)}: its rows were made with {then}, and now it is {made_now}; they are not mixed: "
+            "choose another output, or --overwrite."
+        )
 
 
 def locations(output: str, names: Sequence[str]) -> list[str]:

@@ -43,6 +43,24 @@ def is_packed(path: str) -> bool:
     return (is_archive(path) and os.path.isfile(path)) or split(path) is not None
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file in an archive, or a folder that it is in, is hidden."""
+    return any(part.startswith(".") for part in name.split("/"))
+
+
+def is_left_out(name: str, exclude: Sequence[str]) -> bool:
+    """Whether a file in an archive is passed over for its name, or for that of a folder that it is in.
+
+    Args:
+        name: of the file, below the folder that is asked for.
+        exclude: patterns of names and paths.
+    """
+    parts = name.split("/")
+    return any(part.lower() in LEFT_OUT for part in parts[:-1]) or any(
+        fnmatch.fnmatch(each, pattern) for pattern in exclude for each in (*parts, name)
+    )
+
+
 def packed_paths(
     path: str,
     suffixes: Collection[str],
@@ -79,12 +97,10 @@ def packed_paths(
             continue
         found = True
         below = name[len(inside) :].lstrip("/")
-        parts = below.split("/")
         suffix = os.path.splitext(name)[1].lower()
-        folders = {part.lower() for part in parts[:-1]}
-        if any(part.startswith(".") for part in parts):
+        if is_hidden(below):
             continue
-        if folders & LEFT_OUT or any(fnmatch.fnmatch(each, pattern) for pattern in exclude for each in (*parts, below)):
+        if is_left_out(below, exclude):
             passed = True
         elif suffix in suffixes:
             yield f"{archive}/{name}"

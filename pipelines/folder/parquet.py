@@ -3,7 +3,7 @@
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Any
@@ -55,12 +55,11 @@ class ParquetRows(JsonRows):
         import pyarrow.parquet
 
         super().close()
-        schema = pyarrow.schema(list(_fields(self.columns)))
+        schema = schema_of(self.columns)
         buffer = io.BytesIO()
         with pyarrow.parquet.ParquetWriter(buffer, schema) as writer, open(self.file.path, "rb") as lines:
             while some := list(islice(lines, _ROWS)):
-                rows = [{key: _plain(value) for key, value in json.loads(line).items()} for line in some]
-                writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
+                writer.write_table(table_of([json.loads(line) for line in some], schema))
         try:
             replace_file(self.target, [buffer.getvalue()], sync=True)
         except OSError as error:
@@ -85,6 +84,21 @@ class ParquetRows(JsonRows):
                         yield to_json({key: value for key, value in row.items() if value is not None}) + b"\n"
         except DataError as error:
             raise UsageError(str(error)) from error
+
+
+def schema_of(columns: Mapping[str, Any]) -> Any:
+    """A Parquet file's schema, of columns as `ParquetRows` takes them."""
+    import pyarrow
+
+    return pyarrow.schema(list(_fields(columns)))
+
+
+def table_of(rows: Sequence[Mapping[str, Any]], schema: Any) -> Any:
+    """Rows of JSON as a table."""
+    import pyarrow
+
+    plain = [{key: _plain(value) for key, value in row.items()} for row in rows]
+    return pyarrow.Table.from_pylist(plain, schema=schema)
 
 
 def _fields(columns: Mapping[str, Any]) -> Iterator[Any]:

@@ -56,6 +56,13 @@ class Summary:
                     self.examples.append((record.path, record.error))
         return sum(record.error is not None for record in records)
 
+    def merge(self, other: "Summary") -> None:
+        """Add what another summary counted at the same time; the seconds are left to whoever measures them."""
+        self.written += other.written
+        self.warned += other.warned
+        self.failures.update(other.failures)
+        self.examples = (self.examples + other.examples)[:5]
+
     def lines(self, kind: str) -> list[str]:
         """The summary for people."""
         speed = f" in {duration(self.seconds)} ({self.written / self.seconds:.1f} a second)" if self.written else ""

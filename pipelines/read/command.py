@@ -2,15 +2,16 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from captioner.errors import UsageError
+from captioner.pipelines.cluster.job import Work
 from captioner.pipelines.folder.command import run_folder_command
-from captioner.pipelines.folder.inputs import find_inputs, identity, shown
+from captioner.pipelines.folder.inputs import Inputs, find_inputs, identity, shown
 from captioner.pipelines.folder.made import made_by, stamp_of
 from captioner.pipelines.folder.outputs import CsvRows, JsonRows, JsonStream, Outputs, Writer, writer_of
 from captioner.pipelines.folder.progress import Meter, Summary
@@ -36,30 +37,68 @@ def read(options: ReadOptions) -> int:
         raise UsageError("--words and --lm are for a search only; give --beam-size, such as 8.")
     if options.lm_weight is not None and options.lm is None:
         raise UsageError("--lm-weight says how much --lm counts; give both.")
-    found = find_inputs(options.inputs, SUFFIXES, kind="images", exclude=options.exclude or (), packed=SUFFIXES)
+    if options.cluster is not None:
+        return _read_on_cluster(options)
+    found = _find(options, options.inputs, SUFFIXES, packed=SUFFIXES)
     console = Console(stderr=bool(options.outputs) or not sys.stdout.isatty())
     outputs = Outputs(_writers(options, found.paths, console))
-    work = partial(_read, outputs=outputs, options=options)
+
+    def work(todo: Sequence[str], meter: Meter, summary: Summary) -> None:
+        prepare(options)(todo, outputs, meter, summary)
+
     return run_folder_command(found, outputs, work, console, kind="lines", verb="reading", quiet=options.quiet)
 
 
-def _read(todo: Sequence[str], meter: Meter, summary: Summary, *, outputs: Outputs, options: ReadOptions) -> None:
+def _find(
+    options: ReadOptions, arguments: Sequence[str], suffixes: Collection[str], packed: Collection[str] = ()
+) -> Inputs:
+    return find_inputs(arguments, suffixes, kind="images", exclude=options.exclude or (), packed=packed)
+
+
+def prepare(options: ReadOptions) -> Work:
+    """Load the models; returns what reads files and writes their records."""
     from captioner.models.base import load
     from captioner.pipelines.read.work import read_folder
 
     model = load(options.model, options.device, kinds=("read",))
-    read_folder(
-        todo,
-        model,
-        outputs,
-        meter,
-        summary,
-        beam=_beam(options, model),
-        batch_size=options.batch_size,
-        workers=options.workers or min(8, os.cpu_count() or 1),
-        max_pixels=options.max_pixels,
-        pictures=any(path.lower().endswith(".html") for path in options.outputs or []),
+    beam = _beam(options, model)
+    pictures = any(path.lower().endswith(".html") for path in options.outputs or [])
+
+    def work(todo: Sequence[str], outputs: Outputs, meter: Meter, summary: Summary) -> None:
+        read_folder(
+            todo,
+            model,
+            outputs,
+            meter,
+            summary,
+            beam=beam,
+            batch_size=options.batch_size,
+            workers=options.workers or min(8, os.cpu_count() or 1),
+            max_pixels=options.max_pixels,
+            pictures=pictures,
+        )
+
+    return work
+
+
+def _read_on_cluster(options: ReadOptions) -> int:
+    from captioner.pipelines.cluster.command import run_on_cluster
+    from captioner.pipelines.cluster.job import Job, everywhere
+    from captioner.vision.images import SUFFIXES
+
+    words = None if options.words is None else options.words.absolute()
+    job = Job(
+        replace(options, model=everywhere(options.model), lm=everywhere(options.lm), words=words),
+        prepare,
+        rows_made_by,
+        _find,
+        frozenset(SUFFIXES),
+        {"text": str, "score": float},
+        text="text",
+        kind="lines",
+        verb="reading",
     )
+    return run_on_cluster(job)
 
 
 def _beam(options: ReadOptions, model: "Reader") -> "Beam | None":
@@ -94,13 +133,7 @@ def _writers(options: ReadOptions, paths: Sequence[str], console: Console) -> li
 
     rows: dict[str, Any] = {"overwrite": options.overwrite, "retry": options.retry}
     if options.outputs:
-        words = None if options.words is None else stamp_of(str(options.words))
-        rows["made_by"] = made_by(
-            {"model": options.model, "lm": options.lm},
-            lm_weight=options.lm_weight,
-            beam_size=options.beam_size,
-            words=None if words is None else f"{options.words}@{words.size}-{words.checksum:08x}",
-        )
+        rows["made_by"] = rows_made_by(options)
 
     def choices(path: str) -> dict[str, Callable[[], Writer]]:
         return {
@@ -112,3 +145,14 @@ def _writers(options: ReadOptions, paths: Sequence[str], console: Console) -> li
 
     writers = [writer_of(path, choices(path)) for path in options.outputs or []]
     return writers or [JsonStream() if console.stderr else TextTable(console, paths)]
+
+
+def rows_made_by(options: ReadOptions) -> dict[str, Any]:
+    """What decides about texts."""
+    words = None if options.words is None else stamp_of(str(options.words))
+    return made_by(
+        {"model": options.model, "lm": options.lm},
+        lm_weight=options.lm_weight,
+        beam_size=options.beam_size,
+        words=None if words is None else f"{options.words}@{words.size}-{words.checksum:08x}",
+    )

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from captioner.pipelines.folder.options import FolderOptions
+from captioner.pipelines.cluster.options import ClusterOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReadOptions(FolderOptions):
+class ReadOptions(ClusterOptions):
     """What can be chosen when lines are read."""
 
     inputs: Annotated[

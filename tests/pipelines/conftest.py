@@ -52,3 +52,18 @@ def make_photos(tmp_path):
         return tmp_path / folder
 
     return make
+
+
+@pytest.fixture
+def workers_here(monkeypatch):
+    """Lets the workers of `--cluster here` run in this process, one after the other, without Ray."""
+    from captioner.pipelines.cluster import on_ray
+    from captioner.pipelines.cluster.job import versions
+    from captioner.pipelines.cluster.worker import Expected, ShardWorker
+
+    def run_shards(job, made_by, shards):
+        worker = ShardWorker(job, Expected(versions(), made_by), 1)
+        for shard, output in shards:
+            yield on_ray.made(worker(on_ray.row_of(shard, output)))
+
+    monkeypatch.setattr(on_ray, "run_shards", run_shards)

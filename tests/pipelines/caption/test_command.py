@@ -189,7 +189,7 @@ def test_paths_are_read_from_standard_input(run, make_photos):
         (["{photos}", "-o", "{tmp}/no/where.jsonl"], "where.jsonl: cannot be written (no such file or directory)."),
         (
             ["{photos}", "-o", "out.docx"],
-            "captioner: out.docx: an output ends in one of .jsonl .csv .json .html .srt .vtt.\n",
+            "captioner: out.docx: an output ends in one of .jsonl .csv .parquet .json .html .srt .vtt.\n",
         ),
         (["{photos}", "-o", "{tmp}/a.csv", "-o", "{tmp}/./a.csv"], "two outputs are the same file; name each once."),
         (["{photos}", "-o", "{tmp}/r.json"], "no COCO image id (2 of 2 images)"),

@@ -182,3 +182,12 @@ def test_a_folder_of_frames_is_classified_as_one_clip(run, clips, tmp_path):
     rows = lines_of(run(tmp_path / "more", source)[1])
     assert [row["path"] for row in rows] == [str(tmp_path / "more" / "frames"), str(source)]
     assert rows[0]["label"] == rows[1]["label"]
+
+
+def test_a_clusters_workers_write_the_rows_of_one_machine(run, clips, tmp_path, workers_here):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    expected = [json.loads(line) for line in run(clips, "--every", "0.5")[1].splitlines()]
+    arguments = (clips, "--every", "0.5", "--cluster", "here", "--shard-format", "parquet")
+    run(*arguments, "-o", tmp_path / "out")
+    rows = parquet.read_table(next((tmp_path / "out").glob("*.parquet"))).to_pylist()
+    assert [{key: value for key, value in row.items() if value is not None} for row in rows] == expected

@@ -177,3 +177,10 @@ def test_a_model_of_another_kind_is_refused(run, lines):
     status, _, err = run(lines, model="yoga")
     assert status == 2
     assert "yoga is a video classifier, not a reader of text lines" in err
+
+
+def test_a_clusters_workers_write_the_rows_of_one_machine(run, lines, tmp_path, workers_here):
+    out = tmp_path / "out"
+    expected = run(lines)[1]
+    assert run(lines, "-o", out, "--cluster", "here", "--shard-size", 2)[0] == 0
+    assert "".join(path.read_text() for path in sorted(out.glob("*.jsonl"))) == expected

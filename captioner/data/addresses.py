@@ -1,0 +1,181 @@
+"""Files at any address that fsspec knows: `s3://bucket/photos`, `gs://`, `https://`, `file://`, or a plain path.
+
+Whatever a storage's own package raises becomes one sentence that names the address.
+"""
+
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import product
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from captioner.errors import DataError
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_BRACES = re.compile(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}")
+_ATOMIC = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss"})
+"""Storages in which a file that is being written cannot be seen before it is whole."""
+_MARKS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "created")
+"""What storages tell of a file that changes with its content, the surest first."""
+_READ_AHEAD = 8 << 20  # bytes a request, for files that are read from beginning to end
+
+
+def is_remote(address: str) -> bool:
+    """Whether an address names a storage; `file://` is this machine."""
+    return _SCHEME.match(address) is not None and not address.startswith("file://")
+
+
+def local_path(address: str) -> str:
+    """The path that a local address stands for."""
+    return address.removeprefix("file://")
+
+
+def joined(folder: str, name: str) -> str:
+    """The address of a file below a folder; a name that is an address or an absolute path is one already."""
+    if _SCHEME.match(name) or os.path.isabs(name):
+        return local_path(name)
+    return f"{folder.rstrip('/')}/{name}" if is_remote(folder) else os.path.join(local_path(folder), name)
+
+
+def file_system(address: str) -> tuple[Any, str]:
+    """The file system of an address, and what the file is called there.
+
+    Raises:
+        DataError: nothing is known of such addresses, or the package that reads them is not installed.
+    """
+    import fsspec
+
+    try:
+        # listings are kept nowhere: a folder of a million photos would stay in memory, and others write there too
+        system, path = fsspec.core.url_to_fs(address, use_listings_cache=False)
+    except ImportError as error:
+        raise DataError(f"{address}: such addresses need another package ({_first_line(error)}).") from error
+    except ValueError as error:
+        raise DataError(f"{address}: not an address that fsspec knows ({_first_line(error)}).") from error
+    except Exception as error:  # each storage has errors of its own
+        raise DataError(f"{address}: cannot be reached ({_first_line(error)}).") from error
+    return system, cast(str, path)
+
+
+@contextmanager
+def explained(address: str, action: str = "read") -> Iterator[None]:
+    """Turn what a storage raises into one sentence.
+
+    Args:
+        address: of the file or folder.
+        action: what is done to it, in the past participle.
+
+    Raises:
+        DataError: the sentence.
+    """
+    try:
+        yield
+    except (DataError, GeneratorExit):
+        raise
+    except FileNotFoundError as error:
+        raise DataError(f"{address}: cannot be {action} (no such file or folder).") from error
+    except PermissionError as error:
+        raise DataError(
+            f"{address}: cannot be {action}, for access is refused ({_first_line(error)}); check the credentials."
+        ) from error
+    except Exception as error:  # each storage has errors of its own
+        if "credentials" in type(error).__name__.lower():
+            raise DataError(f"{address}: cannot be {action} without credentials ({_first_line(error)}).") from error
+        raise DataError(f"{address}: cannot be {action} ({_first_line(error)}).") from error
+
+
+@contextmanager
+def open_address(address: str) -> Iterator[BinaryIO]:
+    """Open a file for reading.
+
+    Raises:
+        DataError: it cannot be read, also where that shows later.
+    """
+    if not is_remote(address):
+        with explained(address), open(local_path(address), "rb") as file:
+            yield file
+        return
+    system, path = file_system(address)
+    with explained(address), system.open(path, "rb", block_size=_READ_AHEAD, cache_type="readahead") as remote:
+        yield remote
+
+
+def read_address(address: str) -> bytes:
+    """A file's bytes.
+
+    Raises:
+        DataError: it cannot be read.
+        FileNotFoundError: there is no such file.
+        PermissionError: it may not be read.
+    """
+    if not is_remote(address):
+        with open(local_path(address), "rb") as file:
+            return file.read()
+    system, path = file_system(address)
+    try:
+        return cast(bytes, system.cat_file(path))
+    except (FileNotFoundError, PermissionError):
+        raise
+    except Exception as error:  # each storage has errors of its own
+        raise DataError(f"{address}: cannot be read ({_first_line(error)}).") from error
+
+
+def write_address(address: str, content: Path) -> None:
+    """Copy a local file to an address, whole or not at all.
+
+    Raises:
+        DataError: it cannot be written; what was there before is still there.
+    """
+    if not is_remote(address):
+        address = local_path(address)
+        part = f"{address}.{uuid.uuid4().hex[:8]}.part"
+        try:
+            shutil.copyfile(content, part)
+            os.replace(part, address)
+        except OSError as error:
+            with suppress(OSError):
+                os.unlink(part)
+            raise DataError(f"{address}: cannot be written ({error.strerror}).") from error
+        return
+    system, path = file_system(address)
+    with explained(address, "written"):
+        if _ATOMIC.intersection([system.protocol] if isinstance(system.protocol, str) else system.protocol):
+            system.put_file(str(content), path)
+            return
+        part = f"{path}.{uuid.uuid4().hex[:8]}.part"
+        try:
+            system.put_file(str(content), part)
+            system.mv(part, path)
+        except BaseException:
+            with suppress(Exception):
+                system.rm_file(part)
+            raise
+
+
+def mark_of(about: dict[str, Any]) -> str:
+    """A text that changes when a file does, of what its storage tells of it."""
+    return f"{about.get('size')} {next((about[name] for name in _MARKS if about.get(name)), '')}"
+
+
+def expand_braces(pattern: str) -> list[str]:
+    """The names that ranges and lists in braces stand for: `{00..99}`, `{train,val}`; zeros in front are kept."""
+    choices, at = [], 0
+    for match in _BRACES.finditer(pattern):
+        choices.append([pattern[at : match.start()]])
+        at = match.end()
+        if match[1] is None:
+            choices.append(match[3].split(","))
+        else:
+            first, last = int(match[1]), int(match[2])
+            numbers = range(first, last + 1) if first <= last else range(first, last - 1, -1)
+            choices.append([str(number).zfill(len(match[1])) for number in numbers])
+    return ["".join(parts) for parts in product(*choices, [pattern[at:]])]
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:300].rstrip(".")

@@ -1,0 +1,149 @@
+"""`--cluster`: inputs, results and Ray come together here."""
+
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import TextIO
+
+from rich.console import Console
+
+from captioner.errors import CaptionerError, UsageError
+from captioner.pipelines.cluster.inputs import find_shards
+from captioner.pipelines.cluster.job import Job
+from captioner.pipelines.cluster.options import ClusterOptions
+from captioner.pipelines.cluster.plan import Plan, ResultFolder
+from captioner.pipelines.folder.inputs import shown
+from captioner.pipelines.folder.outputs import Record
+from captioner.pipelines.folder.progress import Meter, Summary
+
+
+def run_on_cluster(job: Job) -> int:
+    """Do what a folder of results lacks yet, on a cluster; returns the exit status.
+
+    Raises:
+        UsageError: something is wrong that can be said before any work is done.
+        DataError: a storage cannot be read or written.
+        ClusterError: the cluster cannot be used.
+    """
+    with _own_stderr() as stderr:
+        return _run(job, Console(file=stderr))
+
+
+def _run(job: Job, console: Console) -> int:
+    options = job.options
+    address = _output(options)
+    found = find_shards(
+        options.inputs, job.suffixes, partial(job.find, options), kind=job.kind, exclude=options.exclude or ()
+    )
+    made_by = job.made_by(options)
+    folder = ResultFolder(address, f".{options.shard_format}", made_by, overwrite=options.overwrite)
+    plan = folder.plan(found, options.shard_size, options.exclude or (), retry=options.retry)
+    folder.begin()
+    summary = Summary()
+    summary.add([Record(name, error=reason) for name, reason in found.problems])
+    lost: dict[str, str] = {}
+    status = 0
+    started = time.monotonic()
+    try:
+        if plan.todo:
+            with Meter(len(plan.todo), "shards", console, verb=job.verb, quiet=options.quiet) as meter:
+                _work(job, made_by, folder, plan, meter, summary, lost)
+        if not lost:
+            for name in folder.parts:  # of workers that were killed
+                with suppress(CaptionerError):
+                    folder.remove(name)
+    except KeyboardInterrupt:
+        status = 130
+    summary.seconds = time.monotonic() - started
+    if not options.quiet:
+        first = ["interrupted; the same command continues"] * (status == 130)
+        for line in [*first, *summary.lines(job.kind), *_shard_lines(plan, lost), *found.notes]:
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return status or int(bool(summary.failures or lost))
+
+
+@contextmanager
+def _own_stderr() -> Iterator[TextIO]:
+    """Standard error for this command alone: what Ray says of its inner affairs, and codecs of damage, goes nowhere."""
+    try:
+        number = sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):  # not a real file
+        yield sys.stderr
+        return
+    python = sys.stderr
+    saved = os.dup(number)
+    with (
+        open(os.devnull, "w", encoding="utf-8") as nowhere,
+        open(saved, "w", encoding=python.encoding, errors=python.errors) as ours,
+    ):
+        try:
+            os.dup2(nowhere.fileno(), number)
+            sys.stderr = nowhere
+            yield ours
+        finally:
+            sys.stderr = python
+            os.dup2(saved, number)
+
+
+def _work(
+    job: Job,
+    made_by: dict[str, object],
+    folder: ResultFolder,
+    plan: Plan,
+    meter: Meter,
+    summary: Summary,
+    lost: dict[str, str],
+) -> None:
+    """Have the shards made; what becomes of them is added to `summary`, or to `lost`, by the names of their inputs."""
+    from captioner.pipelines.cluster.on_ray import run_shards  # only now: Ray is an extra, and slow to import
+
+    left = {shard.name: shard for shard in plan.todo}
+    for made in run_shards(job, made_by, [(shard, folder.address_of(shard)) for shard in plan.todo]):
+        shard = left.pop(made.name)
+        summary.merge(made.summary)
+        if made.error:
+            lost[shard.shown or shard.name] = made.error
+        elif shard.replaces is not None:
+            summary.changed += 1
+            folder.remove(shard.replaces)
+        meter.advance(1, int(bool(made.error)))
+    for shard in left.values():
+        lost[shard.shown or shard.name] = (
+            f"{shard.shown or shard.name}: its worker ended each time that it was tried; see whether one of its files "
+            "needs more memory than a worker has."
+        )
+
+
+def _output(options: ClusterOptions) -> str:
+    """The folder of results.
+
+    Raises:
+        UsageError: there is none, or something is asked for that files on one machine have only.
+    """
+    if len(options.outputs or []) != 1:
+        raise UsageError("--cluster writes into one folder; name it with -o, at any address.")
+    address = (options.outputs or [""])[0]
+    if re.search(r"\.(jsonl|csv|json|html|parquet|tar|srt|vtt)$", address.lower()):
+        raise UsageError(
+            f"{shown(address)}: with --cluster the output is a folder, for a file a shard; --shard-format says of "
+            "what form."
+        )
+    if "-" in options.inputs:
+        raise UsageError("-: with --cluster a list of inputs is a file that ends in .txt.")
+    return address
+
+
+def _shard_lines(plan: Plan, lost: dict[str, str]) -> list[str]:
+    lines = [f"{plan.before} shards were done before"] * bool(plan.before)
+    if plan.failed:
+        lines.append(f"{plan.failed} shards with failures were made again")
+    if lost:
+        lines.append(f"{len(lost)} shards were not done; the same command tries them again:")
+        lines += [f"  {reason}" for reason in list(lost.values())[:5]]
+        if len(lost) > 5:
+            lines.append(f"  and {len(lost) - 5} more")
+    return lines

@@ -1,0 +1,209 @@
+"""Which shards of results there are to be, which of them a folder holds already, and which are left to do."""
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from captioner.data.addresses import explained, file_system, is_remote, joined, local_path, read_address, write_address
+from captioner.errors import UsageError
+from captioner.pipelines.cluster.inputs import Found
+from captioner.pipelines.cluster.results import read_rows
+from captioner.pipelines.folder.made import check_made_by
+from captioner.pipelines.folder.outputs import to_json
+
+ABOUT = "captioner.json"
+"""The file in a folder of results that tells what made them."""
+_OURS = re.compile(r"(?P<stem>.+)\.(?P<source>[0-9a-f]{6})-[0-9a-f]{6}|files-(?P<number>\d+)\.[0-9a-f]{12}")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A shard of results that is to be made.
+
+    Attributes:
+        name: of its file, without the suffix.
+        archive: the address whose files it is about; None for `files`.
+        shown: the archive as rows call it.
+        exclude: patterns of names in the archive to be passed over.
+        files: names as rows call them.
+        folder: in which those of them that are relative paths lie.
+        replaces: the file of an older shard of the same archive, which has changed since.
+    """
+
+    name: str
+    archive: str | None = None
+    shown: str = ""
+    exclude: Sequence[str] = ()
+    files: Sequence[str] = ()
+    folder: str = ""
+    replaces: str | None = None
+
+
+@dataclass
+class Plan:
+    """What is left to do.
+
+    Attributes:
+        todo: shards that are to be made.
+        before: how many are there already.
+        failed: how many of those are made again because something in them had failed.
+    """
+
+    todo: list[Shard] = field(default_factory=list)
+    before: int = 0
+    failed: int = 0
+
+
+class ResultFolder:
+    """A folder of shards of results at any address.
+
+    Args:
+        address: of the folder.
+        suffix: of its shards, with the dot.
+        made_by: what makes the rows.
+
+    Raises:
+        UsageError: the folder holds something else, or results that were made otherwise.
+        DataError: it cannot be listed or written.
+    """
+
+    def __init__(self, address: str, suffix: str, made_by: Mapping[str, Any], *, overwrite: bool) -> None:
+        self.address, self.suffix = address if is_remote(address) else os.path.abspath(local_path(address)), suffix
+        self.about: dict[str, Any] = {"made_by": {**made_by, "shards": suffix[1:]}, "in": os.getcwd()}
+        names = set(self._list())
+        self.parts = [name for name in names if name.endswith(".part")]
+        if ABOUT in names:
+            self.before: dict[str, Any] = self._read_about()
+        elif any(_OURS.fullmatch(os.path.splitext(name)[0]) for name in names - set(self.parts)) or (
+            names - set(self.parts) and not overwrite
+        ):
+            raise UsageError(f"{address}: holds other files, and no {ABOUT}; choose another output, a new folder.")
+        else:
+            self.before = {}
+        if overwrite:
+            for name in sorted(names):
+                if self.before and _OURS.fullmatch(os.path.splitext(name)[0]):
+                    self.remove(name)
+            self.before = {}
+        elif self.before:
+            check_made_by(address, self.before["made_by"], self.about["made_by"])
+        self.names = {name for name in names if name.endswith(suffix)} if self.before else set()
+
+    def begin(self) -> None:
+        """Write what makes the results, unless it stands there; so it shows early whether the folder can be written."""
+        if not self.before:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / ABOUT
+                path.write_bytes(to_json(self.about) + b"\n")
+                if not is_remote(self.address):
+                    with explained(self.address, "written"):
+                        os.makedirs(self.address, exist_ok=True)
+                write_address(joined(self.address, ABOUT), path)
+
+    def plan(self, found: Found, size: int, exclude: Sequence[str], *, retry: bool) -> Plan:
+        """What is left to do.
+
+        Args:
+            found: the inputs.
+            size: files of a shard where the inputs are no archives.
+            exclude: patterns of names in archives to be passed over.
+            retry: shards in which something had failed are made again.
+        """
+        plan = Plan()
+        if retry:
+            for name in sorted(self.names):
+                if any("error" in row for row in read_rows(joined(self.address, name))):
+                    self.remove(name)
+                    self.names.discard(name)
+                    plan.failed += 1
+        older = {(found_name["stem"], found_name["source"]): name for name, found_name in self._ours()}
+        for address, archive in found.archives.items():
+            stem, source = _stem(address), _digest(address, 6)
+            name = f"{stem}.{source}-{_digest(archive.mark, 6)}"
+            if name + self.suffix in self.names:
+                plan.before += 1
+            else:
+                plan.todo.append(Shard(name, address, archive.name, exclude, replaces=older.get((stem, source))))
+        plan.todo += self._plan_files(found.files, size, plan)
+        return plan
+
+    def address_of(self, shard: Shard) -> str:
+        """Where a shard of results goes."""
+        return joined(self.address, shard.name + self.suffix)
+
+    def remove(self, name: str) -> None:
+        """Remove a file of the folder."""
+        system, path = file_system(joined(self.address, name))
+        with explained(joined(self.address, name), "removed"):
+            system.rm_file(path)
+
+    def _plan_files(self, files: Sequence[str], size: int, plan: Plan) -> list[Shard]:
+        there = {name for name, match in self._ours() if match["number"]}
+        shards = list(_file_shards(files, size, 0))
+        if there <= {shard.name + self.suffix for shard in shards}:  # the usual case: nothing has come or gone
+            plan.before += len(there)
+            return [shard for shard in shards if shard.name + self.suffix not in there]
+        folder = self.before.get("in", "")
+        done = {location(folder, row["path"]) for name in there for row in read_rows(joined(self.address, name))}
+        left = [name for name in files if location(os.getcwd(), name) not in done]
+        following = 1 + max(int(match["number"]) for name, match in self._ours() if match["number"])
+        plan.before += len(there)
+        return list(_file_shards(left, size, following))
+
+    def _ours(self) -> Iterator[tuple[str, re.Match[str]]]:
+        for name in sorted(self.names):
+            if match := _OURS.fullmatch(name.removesuffix(self.suffix)):
+                yield name, match
+
+    def _list(self) -> list[str]:
+        system, path = file_system(self.address)
+        try:
+            entries = system.ls(path, detail=False)
+        except FileNotFoundError:
+            return []
+        except NotADirectoryError:
+            entries = [path]
+        except Exception:
+            with explained(self.address, "listed"):
+                raise
+        if [entry.rstrip("/") for entry in entries] == [path.rstrip("/")] and not system.isdir(path):
+            raise UsageError(f"{self.address}: a file; with --cluster the output is a folder, for a file a shard.")
+        names = [entry.rstrip("/").rpartition("/")[2] for entry in entries if entry.rstrip("/") != path.rstrip("/")]
+        return [name for name in names if name]
+
+    def _read_about(self) -> dict[str, Any]:
+        address = joined(self.address, ABOUT)
+        try:
+            with explained(address):
+                about = json.loads(read_address(address))
+            return {"made_by": dict(about["made_by"]), "in": str(about["in"])}
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{address}: does not tell what made the results here; choose another output.") from error
+
+
+def location(folder: str, name: str) -> str:
+    """Where a file lies that a row calls by a path relative to a folder, or by its address."""
+    address = joined(folder, name)
+    return address if is_remote(address) else os.path.normpath(address)
+
+
+def _file_shards(files: Sequence[str], size: int, first: int) -> Iterator[Shard]:
+    for number, start in enumerate(range(0, len(files), size), first):
+        names = files[start : start + size]
+        yield Shard(f"files-{number:06}.{_digest(chr(0).join(names), 12)}", files=names, folder=os.getcwd())
+
+
+def _stem(address: str) -> str:
+    """A file's name without suffixes such as `.tar.gz`, and without what storages do not like in names."""
+    name = address.rpartition("/")[2].partition("?")[0]
+    return re.sub(r"[^\w.-]", "_", os.path.splitext(name.removesuffix(".gz"))[0])
+
+
+def _digest(text: str, length: int) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()[:length]
