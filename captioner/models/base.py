@@ -243,7 +243,7 @@ def _download(name: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(found[1], revision=found[2], allow_patterns=[*FILES, "README.md"]))
+        return Path(snapshot_download(found[1], revision=found[2], allow_patterns=[*FILES, "search.*", "README.md"]))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise ModelError(

@@ -34,7 +34,7 @@ class NetworkChoice(Strict):
     hidden_size: Count = 384
     size: Count = 384
     dropout: float = Field(0.3, ge=0, lt=1)
-    cosine_weight: float = Field(20.0, ge=0)
+    cosine_weight: float = Field(25.0, ge=0)
 
 
 class ContrastiveStage(Stage):
