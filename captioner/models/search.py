@@ -101,7 +101,7 @@ class Found:
 
     Attributes:
         place: among those that were searched.
-        score: how much more probable a word of the sentence is with the photo than without, by both parts together.
+        score: both parts' scores a word, to be compared within one sentence.
     """
 
     place: int

@@ -24,8 +24,7 @@ class Hit:
         moment: its place in the index.
         path: of the file.
         span: start and end in seconds; None for a photo.
-        score: of a sentence, how much more probable a word of it is with the photo than without; of a photo, the
-            cosine.
+        score: of a sentence, both parts' scores a word, to be compared within one query; of a photo, the cosine.
         attention: (tokens, regions), where the words fit; None for a photo, or without attention.
     """
 
