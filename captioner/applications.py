@@ -194,6 +194,12 @@ TOOLS = (
         "Show how far back in time gradients reach, of a model on photos, clips or texts, or of fresh units compared.",
     ),
     Command(
+        "export",
+        "captioner.pipelines.share.options:ExportOptions",
+        "captioner.pipelines.share.export:export",
+        "Export a captioner of photos as ONNX, in OpenVINO's form, or as a page that captions photos in the browser.",
+    ),
+    Command(
         "serve",
         "captioner.pipelines.serve.options:ServeOptions",
         "captioner.pipelines.serve.command:serve",

@@ -31,7 +31,7 @@ class StepwiseRNN:
     def __init__(self, recurrent: Recurrent, inputs: Tensor) -> None:
         network = recurrent.network
         assert isinstance(network, nn.RNNBase)
-        self._cell = _CELLS[recurrent.unit]
+        self._cell = CELLS[recurrent.unit]
         weight, _, bias, _ = network.all_weights[0]
         self._projected = linear(inputs, weight, bias)
         self._layers = [
@@ -106,4 +106,5 @@ def _gru(inputs: Tensor, product: Tensor, hidden: Tensor) -> tuple[Tensor]:
     return (candidate + update * (hidden - candidate),)
 
 
-_CELLS: dict[str, Callable[..., tuple[Tensor, ...]]] = {"tanh": _tanh, "lstm": _lstm, "gru": _gru}
+CELLS: dict[str, Callable[..., tuple[Tensor, ...]]] = {"tanh": _tanh, "lstm": _lstm, "gru": _gru}
+"""The equations of one step: what input and state contribute, both with their biases, and the old state, to the new."""

@@ -6,6 +6,7 @@ letter and closes with a full stop. The pronoun "I" is the only other word writt
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 # what the Penn Treebank writes for characters that its bracketed trees reserve, and for quotation marks
 _WRITTEN = {
@@ -50,3 +51,13 @@ def to_sentence(tokens: Sequence[str]) -> str:
     text = re.sub(r"\w", lambda first: first.group().upper(), text, count=1)
     ends = re.search(r"[.!?][\"')\]}]*$", text)
     return text if ends or not text else text + "."
+
+
+def rules() -> dict[str, Any]:
+    """What `to_sentence` goes by, as plain values for programs in other languages."""
+    return {
+        "written": _WRITTEN,
+        "cut_words": sorted(map(list, _CUT_WORDS)),
+        "joins_left": sorted(_JOINS_LEFT),
+        "joins_right": sorted(_JOINS_RIGHT),
+    }

@@ -61,7 +61,7 @@ class Streams:
     """
 
     def __init__(self, network: Network, precision: Literal["float32", "bfloat16"]) -> None:
-        openvino = _import_openvino()
+        openvino = import_openvino()
         hints = {"INFERENCE_PRECISION_HINT": _PRECISIONS[precision], "PERFORMANCE_HINT": "THROUGHPUT"}
         self._compiled = openvino.compile_model(network.model, "CPU", hints)
         self._shape = (network.grid[0] * network.grid[1], network.channels)
@@ -107,14 +107,14 @@ class Streams:
 def available() -> bool:
     """Whether OpenVINO is installed; says so once where it is not."""
     try:
-        _import_openvino()
+        import_openvino()
     except ImportError:
         log.warning("OpenVINO is not installed, so the CNN runs in PyTorch, several times slower: pip install openvino")
         return False
     return True
 
 
-def _import_openvino() -> Any:
+def import_openvino() -> Any:
     """OpenVINO without its telemetry package, which would ask Google for an address and write into `~/intel`.
 
     A program that has imported OpenVINO before this one does has decided on its telemetry itself.
@@ -141,7 +141,7 @@ def digest(description: Mapping[str, Any], weights: Mapping[str, Tensor]) -> str
 
 def find(key: str) -> Network | None:
     """A network converted before, or None."""
-    openvino = _import_openvino()
+    openvino = import_openvino()
     folder = cache_folder() / key
     try:
         about = json.loads((folder / "about.json").read_bytes())
@@ -164,7 +164,7 @@ def convert(
         channels: width of its features.
         key: its `digest`; None keeps nothing.
     """
-    openvino = _import_openvino()
+    openvino = import_openvino()
     height, width = size
     example = torch.zeros(1, height, width, 3, dtype=torch.uint8)
     with torch.no_grad(), warnings.catch_warnings():
@@ -179,7 +179,7 @@ def convert(
 
 def _keep(network: Network, key: str) -> None:
     """Write a network's folder, whole or not at all; a place that cannot be written costs only time."""
-    openvino = _import_openvino()
+    openvino = import_openvino()
     try:
         cache_folder().mkdir(parents=True, exist_ok=True)
         new = Path(tempfile.mkdtemp(dir=cache_folder(), prefix="new-"))

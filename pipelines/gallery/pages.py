@@ -161,6 +161,11 @@ def style() -> bytes:
     return files("captioner.pipelines.gallery").joinpath("page.css").read_bytes()
 
 
+def page_style() -> bytes:
+    """The style sheet of pages that take files, the galleries' included."""
+    return style() + files("captioner.pipelines.gallery").joinpath("drop.css").read_bytes()
+
+
 def look() -> bytes:
     """The part of a page's script that writes captions and shows where the model looked."""
     return files("captioner.pipelines.gallery").joinpath("look.js").read_bytes()

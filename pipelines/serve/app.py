@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 from captioner import __version__
 from captioner.errors import CaptionerError
 from captioner.pipelines.folder.outputs import Record, to_json
-from captioner.pipelines.gallery.pages import look, style
+from captioner.pipelines.gallery.pages import look, page_style
 from captioner.pipelines.gallery.rows import caption_row
 from captioner.pipelines.serve.batching import Batcher, FullError
 from captioner.pipelines.serve.guard import LOOPBACK, Guard, Rules
@@ -34,16 +34,16 @@ from captioner.pipelines.serve.problems import Problem
 from captioner.pipelines.serve.uploads import Uploads, files_of, texts_of
 
 IN_FLIGHT = 16  # requests of the largest size that may be read or answered at the same time
-PAGES = {
+PAGES: Mapping[str, tuple[str | None, str]] = {
     "/": ("index.html", "text/html"),
     "/docs": ("docs.html", "text/html"),
-    "/page.css": ("page.css", "text/css"),
+    "/page.css": (None, "text/css"),
     "/page.js": ("page.js", "text/javascript"),
     "/docs.js": ("docs.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
-SHARED: Mapping[str, Callable[[], bytes]] = {"/page.css": style, "/page.js": look}
-"""What stands before these, which galleries have too."""
+SHARED: Mapping[str, Callable[[], bytes]] = {"/page.css": page_style, "/page.js": look}
+"""What these begin with, which galleries have too."""
 TELLING = ("/healthz", "/metrics", "/openapi.json", "/v1/models")
 
 
@@ -131,7 +131,7 @@ def _endpoint(job: Job, worker: Worker, metrics: Metrics, limits: ServeOptions) 
 
 def _rows(job: Job, uploads: Uploads, records: Sequence[Record], *, pictures: bool) -> list[Mapping[str, Any]]:
     """The rows of the command line, with files called as the client calls them."""
-    rows = []
+    rows: list[Mapping[str, Any]] = []
     for name, record in zip(uploads.names, records, strict=True):
         row = dict(caption_row(record)) if pictures else record.as_json()
         rows.append({key: value for key, value in row.items() if key != "path"} if job.texts else {**row, "path": name})
@@ -143,7 +143,8 @@ async def _unless_left(request: Request, waiting: Sequence["Future[Record]"]) ->
     answers = asyncio.gather(*map(asyncio.wrap_future, waiting))
     leaving = asyncio.ensure_future(_left(request))
     try:
-        await asyncio.wait({answers, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {answers, leaving}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if answers.done():
             return answers.result()
         raise Problem(499, "the client went away.")
@@ -160,7 +161,7 @@ async def _left(request: Request) -> None:
 def _add_pages(app: FastAPI, worker: Worker, metrics: Metrics) -> None:
     folder = files("captioner.pipelines.serve") / "page"
     for path, (name, kind) in PAGES.items():
-        content = SHARED.get(path, bytes)() + (folder / name).read_bytes()
+        content = SHARED.get(path, bytes)() + ((folder / name).read_bytes() if name else b"")
         app.get(path, include_in_schema=False)(partial(_page, content, kind))
 
     @app.get("/healthz", summary="Whether the server is well")

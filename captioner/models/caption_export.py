@@ -1,0 +1,120 @@
+"""A captioner's networks in the form that other programs run: pixels to a grid, a grid to a beginning, and one step.
+
+Each is a plain function of tensors without Python's choices in it, so that `torch.export` can follow it.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from captioner.models.caption_network import CaptionDecoder
+from captioner.recurrent.stepping import CELLS
+
+STATE = {"tanh": ("h",), "gru": ("h",), "lstm": ("h", "c")}
+"""The parts of a unit's state."""
+
+
+def context_names(decoder: CaptionDecoder) -> tuple[str, ...]:
+    """What every step reads of an image, in order."""
+    config = decoder.config
+    return ("keys", "values") * config.attention + ("inner", "content") * config.content_vector
+
+
+class StartNetwork(nn.Module):
+    """A search's beginning.
+
+    Args:
+        decoder: of a captioner.
+    """
+
+    def __init__(self, decoder: CaptionDecoder) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, grid: Tensor) -> tuple[Tensor, ...]:
+        """State and context of images.
+
+        Args:
+            grid: (images, regions, channels), as an encoder gives it.
+
+        Returns:
+            the state's parts (images, 1, layers, hidden), and the context's: keys (images, heads, width, regions),
+            values (images, heads, regions, width), inner and content (images, 1, embedding).
+        """
+        decoder, config = self.decoder, self.decoder.config
+        pooled = grid.mean(dim=1)
+        content = decoder.content(pooled) if config.content_vector else None
+        first = decoder.image_projection(pooled if content is None else content)
+        zeros = torch.zeros_like(first[:, :1]).expand(-1, config.hidden_size)
+        states = [[zeros for _ in STATE[config.unit]] for _ in range(config.layers)]
+        state = _advance(decoder, first, states)[1]
+        context: list[Tensor] = []
+        if config.attention:
+            parts = decoder.attention.split(decoder.regions(grid))
+            context += [parts.transpose(2, 3), parts]
+        if content is not None:
+            context += [decoder.inner(content)[:, None], content[:, None]]
+        return (*(part[:, None] for part in state), *context)
+
+
+class StepNetwork(nn.Module):
+    """One word further.
+
+    Args:
+        decoder: of a captioner.
+    """
+
+    def __init__(self, decoder: CaptionDecoder) -> None:
+        super().__init__()
+        self.decoder = decoder
+
+    def forward(self, tokens: Tensor, *parts: Tensor) -> tuple[Tensor, ...]:
+        """Score what may follow each hypothesis.
+
+        Args:
+            tokens: (images, hypotheses), each hypothesis' last word.
+            parts: state (images, hypotheses, layers, hidden) and context, in the order that `StartNetwork` gives them.
+
+        Returns:
+            log-probabilities (images, hypotheses, vocabulary), attention (images, hypotheses, regions) where the
+            decoder has it, and the new state.
+        """
+        decoder, config = self.decoder, self.decoder.config
+        images, beams = tokens.shape
+        count = len(STATE[config.unit])
+        context = dict(zip(context_names(decoder), parts[count:], strict=True))
+        words = decoder.embedding(tokens).flatten(0, 1) * config.embedding_size**0.5
+        states = [[part.flatten(0, 1)[:, layer] for part in parts[:count]] for layer in range(config.layers)]
+        hidden, new = _advance(decoder, words, states)
+        read = hidden.view(images, beams, config.hidden_size)
+        weights: tuple[Tensor, ...] = ()
+        if config.attention:
+            attended, attention = decoder.attention.attend(read, context["keys"], context["values"])
+            read, weights = torch.cat([read, attended], dim=-1), (attention,)
+        readout = decoder.output_projection(read)
+        if config.content_vector:
+            readout = torch.tanh(readout + context["inner"]) + context["content"]
+        else:
+            readout = torch.tanh(readout)
+        log_probs = decoder.logits(readout).log_softmax(dim=-1)
+        return (log_probs, *weights, *(part.unflatten(0, (images, beams)) for part in new))
+
+
+def _advance(decoder: CaptionDecoder, inputs: Tensor, states: list[list[Tensor]]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The last layer's states (rows, hidden), and the new state's parts (rows, layers, hidden).
+
+    Args:
+        decoder: whose recurrent network it is.
+        inputs: (rows, embedding).
+        states: of each layer its parts (rows, hidden).
+    """
+    network = decoder.recurrent.network
+    assert isinstance(network, nn.RNNBase)
+    cell: Callable[..., tuple[Tensor, ...]] = CELLS[decoder.config.unit]
+    made = []
+    for (weight, recurrent, bias, recurrent_bias), old in zip(network.all_weights, states, strict=True):
+        product = nn.functional.linear(old[0], recurrent, recurrent_bias)
+        made.append(cell(nn.functional.linear(inputs, weight, bias), product, *old))
+        inputs = made[-1][0]
+    return inputs, tuple(torch.stack(parts, dim=1) for parts in zip(*made, strict=True))

@@ -1,0 +1,1 @@
+"""`captioner export` and `captioner push`: models for other programs, for browsers and for other people."""

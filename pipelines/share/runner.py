@@ -1,0 +1,80 @@
+"""Captions photos with an exported captioner: `python caption.py PHOTO...`; needs NumPy, Pillow and onnxruntime."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+HERE, START, END, SPECIALS = Path(__file__).parent, 1, 2, 4  # the first four tokens are no words
+ABOUT = json.loads((HERE / "captioner.json").read_text(encoding="utf-8"))
+
+
+def network(name):
+    """A network as a function of arrays by name; OpenVINO runs it where it is in its form."""
+    if (HERE / f"{name}.xml").exists():
+        from openvino import compile_model
+
+        compiled = compile_model(HERE / f"{name}.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        return lambda inputs: {key.any_name: value.copy() for key, value in compiled(inputs).items()}
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(HERE / f"{name}.onnx", providers=["CPUExecutionProvider"])
+    return lambda inputs: dict(zip((out.name for out in session.get_outputs()), session.run(None, inputs), strict=True))
+
+
+def pixels(path):
+    """A photo as the encoder wants it: uint8 RGB (1, height, width, 3)."""
+    image, (high, wide) = ImageOps.exif_transpose(Image.open(path)).convert("RGB"), ABOUT["size"]
+    scale = max(wide / image.width, high / image.height) / ABOUT["crop_pct"]
+    full = (max(wide, round(image.width * scale)), max(high, round(image.height * scale)))
+    sides = full if ABOUT["crop"] == "center" else (wide, high)
+    image = image.resize(sides, Image.Resampling[ABOUT["interpolation"].upper()])
+    left, top = (image.width - wide) // 2, (image.height - high) // 2
+    return np.asarray(image.crop((left, top, left + wide, top + high)))[None]
+
+
+def search(begun, step, beam_size, min_length, max_length, length_penalty, no_repeat_ngram):
+    """The best caption's tokens by beam search, and its log-probability."""
+    state, context = ({name: begun[name] for name in ABOUT[part]} for part in ("state", "context"))
+    beams, found, size = [([START], 0.0)], (-np.inf, [], 0.0), no_repeat_ngram
+    for length in range(max_length + 1):
+        out = step({"tokens": np.array([[words[-1] for words, _ in beams]]), **state, **context})
+        log_probs = np.minimum(out["log_probs"][0], 0)
+        ends, log_probs[:, :SPECIALS] = log_probs[:, END].copy(), -np.inf
+        for row, (words, _) in enumerate(beams):  # no run of words twice
+            runs = [words[at : at + size] for at in range(1, len(words) - size + 1)] if size else []
+            log_probs[row, [run[-1] for run in runs if run[:-1] == words[len(words) - size + 1 :]]] = -np.inf
+        log_probs[:, slice(None) if length == max_length else []] = -np.inf
+        log_probs[:, END] = ends if length >= min_length else -np.inf
+        totals = (np.array([[total] for _, total in beams]) + log_probs).ravel()
+        chosen = [(*divmod(at, log_probs.shape[1]), totals[at]) for at in np.argsort(-totals)[:beam_size]]
+        ended = [(t / (length + 1) ** length_penalty, beams[row][0][1:], t) for row, word, t in chosen if word == END]
+        found = max([found, *ended])
+        going = [each for each in chosen if each[1] != END]
+        if not going or found[0] >= going[0][2] / (length + 2) ** length_penalty:
+            break
+        beams = [([*beams[row][0], int(word)], total) for row, word, total in going]
+        state = {name: out[f"new_{name}"][:, [row for row, _, _ in going]] for name in ABOUT["state"]}
+    return found[1:]
+
+
+def sentence(tokens):
+    """Tokens as ordinary English."""
+    text, before, glue, rules = "", "", True, ABOUT["english"]
+    for token in tokens:
+        glue = glue or token in rules["joins_left"] or [before, token] in rules["cut_words"]
+        text += ("" if glue else " ") + rules["written"].get(token, token).replace("\\/", "/")
+        glue, before = token in rules["joins_right"], token
+    text = re.sub(r"\w", lambda first: first.group().upper(), text, count=1)
+    return text if re.search(r"[.!?][\"')\]}]*$", text) or not text else text + "."
+
+
+if __name__ == "__main__":
+    encode, start, step = (network(name) for name in ("encoder", "start", "step"))
+    for path in sys.argv[1:]:
+        tokens, log_prob = search(start({"grid": encode({"pixels": pixels(path)})["grid"]}), step, **ABOUT["search"])
+        row = {"path": path, "caption": sentence([ABOUT["tokens"][token] for token in tokens])}
+        print(json.dumps(row | {"score": round(float(log_prob) / (len(tokens) + 1), 4)}))
