@@ -1,5 +1,6 @@
 """A video file opened by FFmpeg (through PyAV): its packets, decoded pictures and times, and what is wrong with it."""
 
+import io
 import math
 import os
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from av.stream import Discard, Disposition
 
 from captioner.errors import VideoError
 from captioner.vision.images import MAX_PIXELS, Pixels
+from captioner.vision.motion_photo import is_motion, read_clip
 
 Skip = Literal["DEFAULT", "NONREF"]
 
@@ -83,6 +85,7 @@ class Container:
         self.skip: Skip = "DEFAULT"
         self._delay = 0.0
         self._container: Any = None
+        self._inside = read_clip(path) if is_motion(path) else None
         self.rewind()
 
     def close(self) -> None:
@@ -208,12 +211,12 @@ class Container:
         return VideoError(f"{self.path}: {reason}")
 
     def _open(self) -> Any:
-        head = _head(self.path)
+        head = _head(self.path) if self._inside is None else self._inside[:12]
         try:
             # the prefix and the lists keep names and contents from opening anything but this file
-            name = "file:" + os.fspath(self.path)
+            source = "file:" + os.fspath(self.path) if self._inside is None else io.BytesIO(self._inside)
             options = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
-            return av.open(name, options=options, metadata_errors="replace")
+            return av.open(source, options=options, metadata_errors="replace")
         except (FFmpegError, OSError) as error:
             if head[4:8] == b"ftyp":
                 raise self.error("the file ends too soon (its index is missing)") from error
@@ -242,9 +245,10 @@ class Container:
         if not len(entries) or self._stream.duration is None:
             return None
         last = entries[len(entries) - 1]
+        size = os.path.getsize(self.path) if self._inside is None else len(self._inside)
         end = self.start + self._seconds(self._stream.duration)
         near = abs(self._seconds(last.timestamp) - self._origin + self.interval - end) < _REORDERED * self.interval
-        return end if near and last.pos + last.size <= os.path.getsize(self.path) else None
+        return end if near and last.pos + last.size <= size else None
 
     def _measure(self) -> float | None:
         """When the last packet ends: of the file's last ones, or of all where it cannot be sought in."""

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from captioner.errors import UsageError
 from captioner.pipelines.caption.embedding import Embedded
-from captioner.pipelines.caption.live import leave_out_live_clips
+from captioner.pipelines.caption.live import add_motion_clips, leave_out_live_clips
 from captioner.pipelines.caption.options import LM_WEIGHT, CaptionOptions
 from captioner.pipelines.caption.outputs import CaptionTable, CocoResults, MetadataRows
 from captioner.pipelines.caption.sidecars import sidecar_writer
@@ -70,7 +70,9 @@ def _find(
     options: CaptionOptions, arguments: Sequence[str], suffixes: Collection[str], packed: Collection[str] = ()
 ) -> Inputs:
     found = find_inputs(arguments, suffixes, kind="images or clips", exclude=options.exclude or (), packed=packed)
-    if not options.live:
+    if options.live:
+        add_motion_clips(found)
+    else:
         leave_out_live_clips(found, arguments)
     return found
 

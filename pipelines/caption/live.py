@@ -1,4 +1,7 @@
-"""Live Photos: a photo and a clip of the seconds around it, in two files of one name, are one item."""
+"""Live Photos and motion photos: a photo and the clip of the seconds around it are one item.
+
+A Live Photo is two files of one name; in a motion photo the clip follows the picture.
+"""
 
 import os
 import unicodedata
@@ -7,10 +10,12 @@ from collections.abc import Sequence
 from captioner.errors import VideoError
 from captioner.pipelines.folder.inputs import Inputs, identity
 from captioner.vision.images import SUFFIXES
+from captioner.vision.motion_photo import NAME, has_clip
 from captioner.vision.video import Video
 
 _SECONDS = 6.0  # of the longest such clip: phones keep one and a half before and after
 _CLIPS = (".mov", ".mp4")
+_JPEG = (".jpg", ".jpeg")
 
 
 def leave_out_live_clips(found: Inputs, named: Sequence[str]) -> None:
@@ -31,6 +36,15 @@ def leave_out_live_clips(found: Inputs, named: Sequence[str]) -> None:
         found.paths = [path for path in found.paths if path not in live]
         clips = f"{len(live)} clip{'s' * (len(live) > 1)} of Live Photos"
         found.remarks.append(f"left out: {clips}, whose photos are captioned; --live takes them too")
+
+
+def add_motion_clips(found: Inputs) -> None:
+    """Put the clip of each motion photo behind it, as `a.jpg/motion.mp4`."""
+    found.paths = [
+        each
+        for path in found.paths
+        for each in ([path, os.path.join(path, NAME)] if path.lower().endswith(_JPEG) and has_clip(path) else [path])
+    ]
 
 
 def _stem(path: str) -> str:

@@ -60,7 +60,7 @@ class CaptionOptions(ClusterOptions):
         int | None,
         typer.Option(min=1, max=4096, help="Frames seen of a clip or segment.  [default: the model's, or 4]"),
     ] = None
-    live: Annotated[bool, typer.Option("--live", help="Caption the clips of Live Photos too.")] = False
+    live: Annotated[bool, typer.Option("--live", help="Caption the clips of Live and motion photos too.")] = False
     every: Annotated[
         float | None,
         typer.Option(metavar="SECONDS", help="Also caption each window of this length.  [default: whole clips]"),

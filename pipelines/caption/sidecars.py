@@ -20,6 +20,7 @@ from captioner.pipelines.gallery.rows import captions_of
 from captioner.pipelines.media import may_be_clip
 from captioner.vision.camera_formats import RAW_SUFFIXES
 from captioner.vision.images import SUFFIXES
+from captioner.vision.motion_photo import is_motion
 from captioner.vision.video import VIDEO_SUFFIXES
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
@@ -67,8 +68,8 @@ class Sidecars(Writer):
                 raise UsageError(f"{shown(folder)}: the folder cannot be written, which --sidecar needs; use -o FILE.")
 
     def wants(self, path: str) -> bool:
-        """Whether such an input gets a file."""
-        return True
+        """Whether such an input gets a file; the clip in a motion photo has no place beside it."""
+        return not is_motion(path)
 
     def is_there(self, file: str) -> bool:
         """Whether a file has all that it should have."""
@@ -202,8 +203,8 @@ class SubtitleSidecars(Sidecars):
         super().__init__(inputs, form, overwrite=overwrite)
 
     def wants(self, path: str) -> bool:
-        """Whether it is a clip."""
-        return may_be_clip(path)
+        """Whether it is a clip in a file of its own."""
+        return may_be_clip(path) and super().wants(path)
 
     def content(self, record: Record, file: str) -> bytes | None:
         """The subtitles."""
