@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from captioner.errors import ModelError
 from captioner.vision import compiled
+from captioner.vision.hub_weights import cached_weights
 from captioner.vision.images import Pixels, Transform
 from captioner.weights import read_tensors
 
@@ -159,8 +160,12 @@ def _create(name: str, *, pretrained: bool) -> Any:
         close = get_close_matches(name, timm.list_models(), n=5)
         hint = f" Did you mean {', '.join(close)}?" if close else " `timm.list_models()` lists them."
         raise ModelError(f"encoder.name: timm has no network called {name!r}.{hint}")
+    file = cached_weights(name) if pretrained else None
+    overlay = None if file is None else {"file": str(file)}
     try:
-        return timm.create_model(name, pretrained=pretrained, num_classes=0, global_pool="")
+        return timm.create_model(
+            name, pretrained=pretrained, pretrained_cfg_overlay=overlay, num_classes=0, global_pool=""
+        )
     except RuntimeError as error:  # such as another tag of weights than timm knows
         raise ModelError(f"encoder.name: timm cannot make {name!r} ({str(error).partition(chr(10))[0]}).") from error
     except (OSError, TypeError) as error:
