@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from captioner.errors import UsageError
+from captioner.pipelines.classify.labels import label_files, read_labels
 from captioner.pipelines.classify.options import ClassifyOptions
 from captioner.pipelines.classify.outputs import LabelTable, label_columns
 from captioner.pipelines.cluster.job import Work
@@ -28,24 +29,36 @@ def classify(options: ClassifyOptions) -> int:
         UsageError: something is wrong that can be said before any work is done.
         ModelError: the model cannot be used.
     """
+    from captioner.vision.images import SUFFIXES
     from captioner.vision.video import CLIP_SUFFIXES
 
     if options.every is not None and not options.every >= 0.1:
         raise UsageError(f"--every is {options.every:g}; give a positive number of seconds, at least 0.1.")
+    if options.labels is None and (not options.model or options.template):
+        wanted = "--template is a sentence for --labels" if options.template else "--model names a classifier"
+        raise UsageError(f"{wanted}; give --model yoga, or --labels 'cat, dog' for labels in free words.")
+    if options.labels is not None:
+        read_labels(options.labels)  # a wrong list is an error before any work
+        options = replace(options, model=options.model or "photos")
     if options.cluster is not None:
         return _classify_on_cluster(options)
-    found = _find(options, options.inputs, CLIP_SUFFIXES)
+    suffixes = CLIP_SUFFIXES if options.labels is None else SUFFIXES | CLIP_SUFFIXES
+    found = _find(options, options.inputs, suffixes)
     console = Console(stderr=bool(options.outputs) or not sys.stdout.isatty())
     outputs = Outputs(_writers(options, found.paths, console))
 
     def work(todo: Sequence[str], meter: Meter, summary: Summary) -> None:
         prepare(options)(todo, outputs, meter, summary)
 
-    return run_folder_command(found, outputs, work, console, kind="clips", verb="classifying", quiet=options.quiet)
+    return run_folder_command(
+        found, outputs, work, console, kind=_kind(options), verb="classifying", quiet=options.quiet
+    )
 
 
 def prepare(options: ClassifyOptions) -> Work:
     """Load the model; returns what classifies files and writes their records."""
+    if options.labels is not None:
+        return _prepare_labels(options, read_labels(options.labels))
     from captioner.models.base import load
     from captioner.pipelines.classify.work import classify_clips
 
@@ -69,13 +82,52 @@ def prepare(options: ClassifyOptions) -> Work:
     return work
 
 
+def _prepare_labels(options: ClassifyOptions, labels: Sequence[str]) -> Work:
+    import torch
+
+    from captioner.models.base import find, load
+    from captioner.models.label import TEMPLATES, Labeller
+    from captioner.models.search import Finder
+
+    captioner = load(options.model, options.device, kinds=("caption",))
+    if captioner.device.type == "cpu":
+        torch.set_num_threads(1)  # every worker has one
+    labeller = Labeller(Finder.load(find(options.model), captioner), labels, options.template or TEMPLATES)
+
+    def work(todo: Sequence[str], outputs: Outputs, meter: Meter, summary: Summary) -> None:
+        label_files(
+            todo,
+            labeller,
+            outputs,
+            meter,
+            summary,
+            top_k=min(options.top_k, len(labels)),
+            every=options.every,
+            batch_size=options.batch_size,
+            workers=options.workers or min(8, os.cpu_count() or 1),
+            pictures=any(path.lower().endswith(".html") for path in options.outputs or []),
+        )
+
+    return work
+
+
 def rows_made_by(options: ClassifyOptions) -> dict[str, Any]:
     """What decides about classes."""
-    return made_by({"model": options.model}, top_k=options.top_k, every=options.every)
+    made = made_by({"model": options.model}, top_k=options.top_k, every=options.every)
+    if options.labels is not None:
+        made |= {"labels": ", ".join(read_labels(options.labels)), "template": ", ".join(options.template or [])}
+    return made
+
+
+def _kind(options: ClassifyOptions) -> str:
+    return "clips" if options.labels is None else "images or clips"
 
 
 def _find(options: ClassifyOptions, arguments: Sequence[str], suffixes: Collection[str]) -> Inputs:
-    return find_inputs(arguments, suffixes, kind="clips", exclude=options.exclude or (), frames=True)
+    from captioner.vision.images import SUFFIXES
+
+    options_of_kind: dict[str, Any] = {"frames": True} if options.labels is None else {"packed": SUFFIXES}
+    return find_inputs(arguments, suffixes, kind=_kind(options), exclude=options.exclude or (), **options_of_kind)
 
 
 def _classify_on_cluster(options: ClassifyOptions) -> int:
@@ -83,6 +135,8 @@ def _classify_on_cluster(options: ClassifyOptions) -> int:
     from captioner.pipelines.cluster.job import Columns, Job, everywhere
     from captioner.vision.video import CLIP_SUFFIXES
 
+    if options.labels is not None:
+        raise UsageError("--labels are told on this machine only; leave --cluster out.")
     one: dict[str, Any] = {"label": str, "score": float}
     columns: Columns = {**one, "top": one}
     if options.every is not None:
@@ -111,11 +165,13 @@ def _writers(options: ClassifyOptions, paths: Sequence[str], console: Console) -
     if options.outputs:
         rows["made_by"] = rows_made_by(options)
 
+    columns = [*label_columns(options.top_k), *(["margin"] if options.labels is not None else [])]
+
     def choices(path: str) -> dict[str, Callable[[], Writer]]:
         def table() -> Writer:
             if options.every is not None:
-                return WindowRows(path, label_columns(options.top_k), bom=options.bom, **rows)
-            return CsvRows(path, ["path", *label_columns(options.top_k)], bom=options.bom, **rows)
+                return WindowRows(path, columns, bom=options.bom, **rows)
+            return CsvRows(path, ["path", *columns], bom=options.bom, **rows)
 
         return {
             ".jsonl": lambda: JsonRows(path, **rows),

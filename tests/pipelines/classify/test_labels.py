@@ -1,0 +1,79 @@
+import csv
+import io
+import json
+
+import pytest
+
+from captioner.pipelines import cli
+
+
+@pytest.fixture
+def run(tmp_path, model_folder, monkeypatch, capsys):
+    """Runs `captioner classify` on a captioner in a folder; returns status, rows and what went to standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments, model=model_folder):
+        named = [] if model is None else ["--model", str(model)]
+        monkeypatch.setattr("sys.argv", ["captioner", "classify", *arguments, *named])
+        with pytest.raises(SystemExit) as found:
+            cli.main()
+        out, err = capsys.readouterr()
+        return found.value.code or 0, [json.loads(line) for line in out.splitlines()], err
+
+    return run
+
+
+def test_photos_and_clips_are_told_by_labels_that_nobody_trained(run, make_photos, draw_clip, tmp_path):
+    make_photos(3)
+    draw_clip(tmp_path / "photos" / "clip.avi", frames=30)
+    (tmp_path / "photos" / "photo0001.jpg").write_bytes(b"no photo")
+    status, rows, err = run("photos", "--labels", "dog, cat, red hat", "--every", "1")
+    assert status == 1
+    assert len(rows) == 4
+    good = [row for row in rows if "error" not in row]
+    assert len(good) == 3
+    for row in good:
+        assert sum(each["score"] for each in row["top"]) == pytest.approx(1, abs=1e-3)
+        assert (row["label"] == "none fits") == (row["margin"] < 0)
+    clip = next(row for row in rows if row["path"].endswith(".avi"))
+    assert [segment["start"] for segment in clip["segments"]] == pytest.approx([0, 1, 2], abs=0.1)
+    assert "1 failed" in err
+
+
+def test_labels_come_from_a_file_and_outputs_continue(run, make_photos, tmp_path):
+    make_photos(2)
+    (tmp_path / "labels.txt").write_text("dog\ncat\n\n")
+    assert run("photos", "--labels", "labels.txt", "-o", "told.csv", "-o", "told.html")[0] == 0
+    make_photos(3)
+    status, _, err = run("photos", "--labels", "dog,cat", "-o", "told.csv")
+    assert (status, "1 images or clips done" in err) == (0, True)
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "told.csv").read_text())))
+    assert len(rows) == 3
+    assert all(row["margin"] for row in rows)
+    status, _, err = run("photos", "--labels", "dog,man", "-o", "told.csv")
+    assert status == 2
+    assert "they are not mixed" in err
+    assert (tmp_path / "told.html").read_text().count('"label"') > 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--labels", "dog"], "give at least two different labels"),
+        (["--labels", "dog,zebra"], "label 'zebra': the model knows none of its words"),
+        (["--labels", "dog,cat", "--template", "a photo"], "has no place for a label"),
+        (["--labels", "dog,cat", "--cluster", "local"], "leave --cluster out"),
+    ],
+)
+def test_wrong_labels_are_one_sentence(run, make_photos, arguments, message):
+    make_photos(1)
+    status, rows, err = run("photos", *arguments)
+    assert (status, rows) == (2, [])
+    assert message in err
+
+
+def test_without_labels_a_classifier_is_needed(run, make_photos):
+    make_photos(1)
+    status, _, err = run("photos", model=None)
+    assert status == 2
+    assert "give --model yoga, or --labels" in err
