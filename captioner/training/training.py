@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from captioner.models.base import load
 from captioner.training.card import ModelCard
-from captioner.training.config import Stage, TrainingConfig
+from captioner.training.config import Stage, StagedConfig
 from captioner.training.loop import Run, Scores
 from captioner.training.plan import Step, plan
 from captioner.training.record import say
@@ -32,7 +32,7 @@ class Trainable(Protocol):
         """Write a model folder."""
 
 
-Config = TypeVar("Config", bound=TrainingConfig)
+Config = TypeVar("Config", bound=StagedConfig)
 Model = TypeVar("Model", bound=Trainable)
 
 

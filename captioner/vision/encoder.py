@@ -128,7 +128,7 @@ class Encoder(nn.Module):
         for module in self.cnn.modules():
             depthwise = isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1
             if depthwise and module.weight.requires_grad:
-                module.forward = partial(_in_float32, module)  # type: ignore[method-assign]
+                module.forward = partial(_in_float32, module)
 
     def train(self, mode: bool = True) -> "Encoder":
         """Switch dropout and the like; batch statistics stay as pretrained, since fine-tuning batches are small."""

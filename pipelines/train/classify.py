@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from captioner.data.clips import ClipSet, ClipSplit, LabelledClip
+from captioner.data.clip_tables import LabelledClip
+from captioner.data.clips import ClipSet, ClipSplit
 from captioner.errors import ConfigError
 from captioner.metrics.classification import ClassificationReport
 from captioner.models.classify import ClassifyConfig, VideoClassifier

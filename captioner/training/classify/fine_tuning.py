@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import Dataset
 
-from captioner.data.clips import LabelledClip
+from captioner.data.clip_tables import LabelledClip
 from captioner.models.classify_network import ClassifierNetwork, pad
 from captioner.vision.clip_features import FramesConfig, streams_of, view
 from captioner.vision.encoder import Encoder

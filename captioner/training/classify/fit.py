@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from captioner.data.clips import LabelledClip
+from captioner.data.clip_tables import LabelledClip
 from captioner.errors import DataError
 from captioner.models.classify_network import ClassifierNetwork, pad, vote
 from captioner.training.classify.config import FitStage
