@@ -131,36 +131,28 @@ def _import_ray() -> Any:
 @contextmanager
 def _connected(ray: Any, address: str, workers: int | None) -> Iterator[None]:
     """Be connected to a cluster, or to one that is started here for this run and leaves nothing behind."""
-    quiet = {"log_to_driver": False, "logging_level": "critical", "configure_logging": False}
     if ray.is_initialized():
         yield
         return
+    where: dict[str, Any] = {"address": address}
+    folder = None
     if address == "local":
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         folder = tempfile.mkdtemp(prefix="ray-")  # short, for names of sockets are
+        where |= {"num_cpus": max(cores, workers or 1), "object_store_memory": _STORE, "_temp_dir": folder}
+        where["include_dashboard"] = False
+    else:
+        _reach(address)
+    try:
         try:
-            ray.init(
-                address="local",
-                num_cpus=max(cores, workers or 1),
-                object_store_memory=_STORE,
-                include_dashboard=False,
-                _temp_dir=folder,
-                **quiet,
-            )
-            yield
-        finally:
-            ray.shutdown()
-            shutil.rmtree(folder, ignore_errors=True)
-        return
-    _reach(address)
-    try:
-        ray.init(address=address, **quiet)
-    except Exception as error:  # Ray raises RuntimeError, ConnectionError, ValueError and its own
-        raise ClusterError(f"{address}: this cluster cannot be used ({_first_line(error)}).") from error
-    try:
+            ray.init(**where, log_to_driver=False, logging_level="critical", configure_logging=False)
+        except Exception as error:  # Ray raises Exception itself, and whatever else
+            raise ClusterError(f"--cluster {address}: cannot be used ({_first_line(error)}).") from error
         yield
     finally:
         ray.shutdown()
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _reach(address: str) -> None:

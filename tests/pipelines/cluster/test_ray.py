@@ -117,3 +117,16 @@ def test_without_ray_the_extra_is_named(start, model_folder, make_photos, tmp_pa
     status, err = start(make_photos(1), "-o", tmp_path / "out", "--model", model_folder, "--cluster", "local")
     assert status == 2
     assert 'pip install "captioner[cluster]"' in err
+
+
+def test_a_cluster_that_does_not_start_is_one_sentence(start, model_folder, make_photos, tmp_path, monkeypatch):
+    ray = pytest.importorskip("ray", reason="Ray is not installed")
+
+    def fail(**options):
+        raise Exception("The current node timed out during startup.\nMore of it.")
+
+    monkeypatch.setattr(ray, "init", fail)
+    status, err = start(make_photos(1), "-o", tmp_path / "out", "--model", model_folder, "--cluster", "local")
+    assert status == 2
+    assert "--cluster local: cannot be used (The current node timed out during startup)." in err
+    assert err.count("\n") == 1
