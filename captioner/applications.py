@@ -200,6 +200,12 @@ TOOLS = (
         "Export a captioner of photos as ONNX, in OpenVINO's form, or as a page that captions photos in the browser.",
     ),
     Command(
+        "push",
+        "captioner.pipelines.share.options:PushOptions",
+        "captioner.pipelines.share.push:push",
+        "Publish a model folder on the hub, private unless told otherwise, with a card that the hub can read.",
+    ),
+    Command(
         "serve",
         "captioner.pipelines.serve.options:ServeOptions",
         "captioner.pipelines.serve.command:serve",

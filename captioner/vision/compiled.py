@@ -14,6 +14,7 @@ import tempfile
 import warnings
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -146,7 +147,8 @@ def find(key: str) -> Network | None:
     try:
         about = json.loads((folder / "about.json").read_bytes())
         model = openvino.Core().read_model(folder / "cnn.xml", folder / "cnn.bin")
-        os.utime(folder)
+        with suppress(OSError):  # where the cache may only be read
+            os.utime(folder)
         return Network(model, tuple(about["grid"]), about["channels"])
     except (OSError, RuntimeError, ValueError, KeyError):  # none, or damaged: it is made again
         return None
