@@ -49,9 +49,9 @@ def retrieve(
     for photo in range(len(seen)):
         wanted = np.flatnonzero(of_sentence[photo] | of_photo[photo])
         if len(wanted):
-            found = log_probs(decoder, seen.prepared[photo : photo + 1], [sentences[each] for each in wanted])
+            known = log_probs(decoder, seen.prepared[photo : photo + 1], [sentences[int(each)] for each in wanted])
             fits[photo, wanted] = (
-                found.numpy()[0] - SHARE * prior[wanted] + finder.cosine_weight * cosines[photo, wanted]
+                known.numpy()[0] - SHARE * prior[wanted] + finder.cosine_weight * cosines[photo, wanted]
             )
         progress(1)
     own = [np.flatnonzero(owners == photo) for photo in range(len(seen))]

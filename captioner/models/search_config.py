@@ -13,7 +13,7 @@ from captioner.errors import DataError, ModelError
 from captioner.text.vocabulary import Vocabulary
 
 SEARCH_FILES = ("search.json", "search.safetensors")
-FORMAT = 1
+FORMAT: Literal[1] = 1
 """Of these two files; a reader knows this one and all before it."""
 SHARE = 0.9
 """Of log p(sentence) in a careful ranking, chosen on 250 of Flickr8k's validation photos with all captions."""

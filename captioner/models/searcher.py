@@ -209,7 +209,8 @@ class _Network:
     """
 
     def __init__(self, unit: str, tensors: Arrays) -> None:
-        self.unit, self.layers = unit, []
+        self.unit = unit
+        self.layers: list[list[Floats]] = []
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         while f"recurrent.network.weight_ih_l{len(self.layers)}" in tensors:
             self.layers.append([tensors[f"recurrent.network.{name}_l{len(self.layers)}"] for name in names])
