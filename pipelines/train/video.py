@@ -54,6 +54,7 @@ class VideoTraining(Training[VideoTrainingConfig, VideoCaptioner]):
         check_scripts(self.tokenization, (text for clip in captions for text in clip.captions), captions.source)
         parted = any(clip.split == "val" for clip in captions)
         self.captions = captions.hold_out(data.hold_out) if data.hold_out and not parted else captions
+        torch.manual_seed(config.seed)  # so that a CNN without weights is the same one in every process
         self.encoder = frame_encoder(config.encoder, data.root, processes.join(device))
         self.cache = self._read_features()
         self.validation = [clip for clip in self.captions if clip.split == "val"]

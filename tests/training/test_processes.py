@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+import yaml
 
 from captioner.models.base import load
 from captioner.pipelines.train.command import train
@@ -88,4 +89,74 @@ def test_what_is_for_one_process_is_refused_before_any_work(squares_clips, tmp_p
     _, errors = process.communicate(timeout=300)
     assert process.returncode != 0
     assert errors.count("a classifier is trained by one process") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def finished(values, tmp_path):
+    """The model of a training by two processes, and how often each step's loss was written."""
+    (tmp_path / "two.yaml").write_text(yaml.safe_dump(values))
+    process = start(tmp_path / "two.yaml", tmp_path / "run")
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert output.count("The model is in") == 1
+    return load(tmp_path / "run" / "model", "cpu"), [line["step"] for line in lines(tmp_path / "run")]
+
+
+def test_two_processes_train_a_language_model_of_captions(tmp_path):
+    rows = [{"image": f"{place}.jpg", "caption": f"a {['dog', 'cat', 'cow'][place % 3]} runs"} for place in range(24)]
+    for place, row in enumerate(rows):
+        row["split"] = "val" if place < 6 else "train"
+    (tmp_path / "captions.json").write_text(json.dumps(rows))
+    values = {
+        "kind": "language",
+        "precision": "float32",
+        "data": {
+            "root": str(tmp_path),
+            "tokens": "captions",
+            "train": ["captions.json"],
+            "valid": ["captions.json"],
+        },
+        "network": {"hidden_size": 8, "embedding_size": 8, "layers": 1},
+        "stages": {"language": {"epochs": 2, "batch_size": 4, "learning_rate": 0.02}},
+    }
+    model, steps = finished(values, tmp_path)
+    assert model.config.scores
+    assert steps == sorted(set(steps))
+
+
+def test_two_processes_train_a_captioner_of_clips(squares_clips, tmp_path):
+    clips = sorted(squares_clips.rglob("*.avi"))
+    rows = [f"{clip.relative_to(squares_clips).as_posix()},a {clip.parent.name} square" for clip in clips]
+    (tmp_path / "captions.csv").write_text("\n".join(["clip,caption", *rows]))
+    values = {
+        "kind": "video",
+        "precision": "float32",
+        "data": {
+            "root": str(tmp_path),
+            "captions": "captions.csv",
+            "clips": str(squares_clips),
+            "hold_out": 2,
+            "min_count": 1,
+        },
+        "encoder": {"name": "test_resnet", "pretrained": False, "size": 32},
+        "frames": 2,
+        "temporal": {"hidden_size": 8},
+        "decoder": {"hidden_size": 8, "embedding_size": 8, "heads": 2},
+        "stages": {"cross_entropy": {"epochs": 1, "batch_size": 2, "learning_rate": 0.01}},
+    }
+    model, steps = finished(values, tmp_path)
+    assert model.config.scores
+    assert steps == sorted(set(steps))
+
+
+def test_a_language_model_of_a_text_is_refused_before_any_work(tmp_path):
+    (tmp_path / "a.txt").write_text("a dog runs\n")
+    data = {"root": str(tmp_path), "train": ["a.txt"], "valid": ["a.txt"]}
+    stages = {"language": {"epochs": 1, "learning_rate": 0.01}}
+    config = tmp_path / "text.yaml"
+    config.write_text(yaml.safe_dump({"kind": "language", "data": data, "stages": stages}))
+    process = start(config, tmp_path / "run")
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode != 0
+    assert errors.count("a language model of a text is trained by one process") == 1
     assert not (tmp_path / "run").exists()

@@ -61,6 +61,21 @@ def test_other_files_are_never_replaced_unasked(tmp_path):
         Subtitles(str(tmp_path / "none" / "a.srt"), ["a.mp4"], overwrite=False)
 
 
+def test_subtitles_of_a_clip_that_has_changed_are_not_taken_for_its_own(tmp_path):
+    clip, path, made = tmp_path / "holiday.mp4", str(tmp_path / "a.srt"), {"captioner": "1", "model": "m@1"}
+    clip.write_bytes(b"one")
+    Subtitles(path, [str(clip)], overwrite=False, made_by=made).write([record(str(clip))])
+    assert Subtitles(path, [str(clip)], overwrite=False, made_by=made).done
+    clip.write_bytes(b"another")
+    with pytest.raises(UsageError, match=r"holiday\.mp4 has changed since .*a\.srt was made; --overwrite"):
+        Subtitles(path, [str(clip)], overwrite=False, made_by=made)
+    (tmp_path / "other.mp4").write_bytes(b"other")
+    with pytest.raises(UsageError, match=r"holds the subtitles of .*holiday\.mp4"):
+        Subtitles(path, [str(tmp_path / "other.mp4")], overwrite=False, made_by=made)
+    with pytest.raises(UsageError, match="made with model m@1, and now it is model m@2"):
+        Subtitles(path, [str(clip)], overwrite=False, made_by={**made, "model": "m@2"})
+
+
 def test_a_disk_that_is_full_leaves_no_half_file(tmp_path, monkeypatch):
     writer = Subtitles(str(tmp_path / "a.srt"), ["holiday.mp4"], overwrite=False)
 

@@ -190,6 +190,35 @@ def test_photos_are_captioned_scored_and_not_captioned_again(
     assert again["Bleu_1"] == score(dict.fromkeys(CAPTIONS, "a dog"), CAPTIONS).totals["Bleu_1"]
 
 
+def test_photos_that_failed_are_tried_again_where_that_is_asked_and_the_others_are_kept(
+    run: Run, make_photos: Callable[..., Path], model_folder: Path
+) -> None:
+    folder = make_photos(5)
+    whole = (folder / "photo0002.jpg").read_bytes()
+    (folder / "photo0002.jpg").write_bytes(b"not a photo")
+    arguments = ["--images", "photos", "--model", str(model_folder), "-o", "captions.jsonl", "--json", "-"]
+    assert run(*arguments, "--allow-missing").exit_code == 0
+    first = [json.loads(line) for line in Path("captions.jsonl").read_text().splitlines()]
+    assert [row["path"] for row in first if "error" in row] == ["photos/photo0002.jpg"]
+    (folder / "photo0002.jpg").write_bytes(whole)
+    report = json.loads(run(*arguments, "--retry").stdout)
+    assert report["images"] == 4
+    rows = [json.loads(line) for line in Path("captions.jsonl").read_text().splitlines()]
+    kept = [row for row in rows if row["path"] != "photos/photo0002.jpg"]
+    assert kept == [row for row in first if "error" not in row]
+    assert sum(row["path"] == "photos/photo0002.jpg" for row in rows) == 1
+
+
+def test_captions_of_another_weight_of_the_language_model_are_not_taken_for_these(
+    run: Run, make_photos: Callable[..., Path], model_folder: Path
+) -> None:
+    make_photos(5)
+    arguments = ["--images", "photos", "--model", str(model_folder), "--lm", "captions", "-q"]
+    for weight in ([], ["--lm-weight", "0"]):
+        assert run(*arguments, *weight).exit_code == 0
+    assert len(list(Path().glob("*.jsonl"))) == 2
+
+
 def test_captions_are_kept_by_model_when_no_output_is_named(
     run: Run, make_photos: Callable[..., Path], model_folder: Path
 ) -> None:

@@ -127,6 +127,14 @@ def test_another_html_file_is_refused_and_kept(tmp_path):
     assert "My own page" in (tmp_path / "g.html").read_text()
 
 
+def test_somebody_elses_page_whose_name_a_later_page_may_need_is_kept_even_when_all_is_written_anew(tmp_path):
+    (tmp_path / "g-2.html").write_text("<!doctype html><p>My own page")
+    for overwrite in (False, True):
+        with pytest.raises(UsageError, match=r"g-2\.html: is no page of .*g\.html, which may need that name"):
+            Gallery(str(tmp_path / "g.html"), "x", overwrite=overwrite)
+    assert "My own page" in (tmp_path / "g-2.html").read_text()
+
+
 @pytest.fixture(scope="module")
 def browser():
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
