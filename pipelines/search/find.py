@@ -56,7 +56,7 @@ def find_described(query: Query, moments: Moments, index: Index, searcher: Searc
     per_word = np.concatenate(scores) / (len(query.ids) + 1)
     hits = [
         Hit(int(moments.ids[each]), moments.paths[each], moments.spans[each], float(score), looked)
-        for each, score, looked in zip(chosen, per_word, attention, strict=True)
+        for each, score, looked in zip(chosen.tolist(), per_word, attention, strict=True)
     ]
     return _joined(hits)[:top]
 
@@ -68,7 +68,7 @@ def find_similar(vector: NDArray[np.float32], moments: Moments, top: int) -> lis
     cosines = moments.vectors @ vector
     hits = [
         Hit(int(moments.ids[each]), moments.paths[each], moments.spans[each], float(cosines[each]))
-        for each in _best(cosines, max(CANDIDATES, 2 * top))
+        for each in _best(cosines, max(CANDIDATES, 2 * top)).tolist()
     ]
     return _joined(hits)[:top]
 

@@ -144,7 +144,7 @@ def _cards(answer: Answer, shape: PackedShape | None, transform: Transform, ever
     records = []
     for hit, caption in zip(answer.hits, answer.captions, strict=True):
         said = [_Sentence(caption, ())]
-        fields = [{"caption": caption}]
+        fields: list[dict[str, Any]] = [{"caption": caption}]
         if answer.query is not None:
             looked = None
             if hit.attention is not None and shape is not None:

@@ -65,5 +65,8 @@ def index_files(
 
 def _record(looked: Sequence[tuple[MediaItem, tuple[bytes, bytes]]]) -> Record:
     """All that was seen of a file."""
-    seen = [Seen(*(item.span or (None, None)), vector, packed) for item, (vector, packed) in looked]
+    seen = []
+    for item, (vector, packed) in looked:
+        start, end = item.span or (None, None)
+        seen.append(Seen(start, end, vector, packed))
     return Record(looked[0][0].path, picture=seen)
