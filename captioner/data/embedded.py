@@ -81,6 +81,8 @@ def _opened(data: bytes) -> Any:
         raise DataError('embedding needs pyexiv2; pip install "captioner[formats]"') from error
     pyexiv2.set_log_level(4)  # say nothing on the terminal
     try:
+        # a damaged photo that was read before may have given the prefix another meaning for all that follow
+        pyexiv2.registerNs("http://purl.org/dc/elements/1.1/", "dc")
         return pyexiv2.ImageData(data)
     except RuntimeError as error:
         raise DataError(f"its tags cannot be read ({str(error).partition(chr(10))[0]})") from error

@@ -122,6 +122,13 @@ def test_what_cannot_hold_a_description_is_one_sentence(data):
         embed_description(data, "A dog.", "en")
 
 
+def test_a_photo_with_another_meaning_of_our_prefix_spoils_no_other():
+    full = embed_description(photo(), "A dog.", "en")
+    with pytest.raises(DataError):
+        embed_description(full.replace(b"purl.org/dc/", b"purl.org/dx/"), "A dog.", "en")
+    assert has_description(embed_description(photo(), "A dog.", "en"), "en")
+
+
 def test_a_writer_that_changes_anything_else_is_refused(monkeypatch):
     class Careless(pyexiv2.ImageData):
         def get_bytes(self):
