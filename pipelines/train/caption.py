@@ -28,7 +28,7 @@ from captioner.training.caption.config import (
 )
 from captioner.training.caption.content import CrossEntropyOfText, regress_content
 from captioner.training.caption.objective import CrossEntropy, SelfCritical
-from captioner.training.caption.start import begin_with
+from captioner.training.caption.start import begin_with, photo_captioner
 from captioner.training.caption.validation import caption_scores, language_scores
 from captioner.training.card import ModelCard
 from captioner.training.config import Stage
@@ -59,7 +59,7 @@ class CaptionTraining(Training[CaptionTrainingConfig, Captioner]):
         self.root = config.data.root
         files = config.data.sets
         self.photos = ImageStore([self.root / path for file in files.values() for path in file.photos])
-        before = None if config.init is None else tokenization_of(config.init)
+        before = None if config.init is None else tokenization_of(str(photo_captioner(config.init)))
         self.tokenization = config.data.tokenization(before)
         self.held_out: set[str] = set()  # photos, also those that are not there
         self.sets = {name: self._read_set(name) for name in files}

@@ -155,3 +155,17 @@ def test_damaged_photos_are_written_whole_or_refused(place, damage):
 
 
 TAGGED_PHOTO = photo(**TAGGED)
+
+
+def test_a_prefix_that_a_damaged_photo_gave_another_meaning_is_written_to_no_photo():
+    packet = embed_description(photo(), "A dog.", "en")
+    sound = pyexiv2.ImageData(packet)
+    sound.modify_xmp({"Xmp.xmp.Label": "red"})
+    sound = sound.get_bytes()
+    pyexiv2.ImageData(sound.replace(b"ns.adobe.com/xap/1.0/", b"ns.adobe.com/xap/9.9/")).read_xmp()
+    try:
+        after = embed_description(sound, "A cat.", "en")
+    except DataError:
+        return  # refused, and the photo stays as it is
+    assert b"ns.adobe.com/xap/1.0/" in after
+    assert b"ns.adobe.com/xap/9.9/" not in after

@@ -34,7 +34,7 @@ def begin_with(
         ConfigError: it is no photo captioner.
         ModelError: there is no such model, or it cannot be read.
     """
-    old = Captioner.load(_photo_captioner(name), "cpu", name)
+    old = Captioner.load(photo_captioner(name), "cpu", name)
     counts = Counter(token for caption in captions for token in caption)
     added = [word for word, count in counts.items() if count >= min_count and word not in old.vocabulary]
     words = [*old.vocabulary.tokens, *sorted(added, key=lambda word: (-counts[word], word))]
@@ -50,7 +50,13 @@ def begin_with(
     return Captioner(old.config.model_copy(update={"scores": {}}), vocabulary, encoder, decoder, device, name)
 
 
-def _photo_captioner(name: str) -> Path:
+def photo_captioner(name: str) -> Path:
+    """The folder of a photo captioner.
+
+    Raises:
+        ConfigError: the model is of another kind.
+        ModelError: there is no such model.
+    """
     folder = find(name)
     if kind_of(folder) != "caption":
         raise ConfigError(f"init: {name} is no photo captioner; name one, such as photos.")

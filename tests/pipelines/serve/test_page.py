@@ -32,7 +32,9 @@ def browser():
 
 @pytest.fixture
 def page(browser, address):
-    context = browser.new_context(viewport={"width": 1100, "height": 900}, color_scheme="light")
+    context = browser.new_context(
+        viewport={"width": 1100, "height": 900}, color_scheme="light", reduced_motion="reduce"
+    )
     page = context.new_page()
     page.set_default_timeout(60_000)
     page.asked, page.problems = [], []
