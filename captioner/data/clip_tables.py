@@ -167,8 +167,11 @@ def _unnamed(text: str, table: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 def _cells(text: str, delimiter: str, table: Path) -> Iterator[tuple[int, list[str]]]:
     # tabs need no quotes, so that quotes in names are the names' own
-    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting)
+    lines = io.StringIO(text, newline="")
+    if delimiter == "\t":
+        reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+    else:
+        reader = csv.reader(lines, delimiter=delimiter)
     try:
         for row in reader:
             if any(row):

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from captioner.data.archives import ForwardFile, inner_name, tar_files, unpacked
+from captioner.data.archives import inner_name
 from captioner.data.files import read_member
 from captioner.data.names import LEFT_OUT
+from captioner.data.tar import ForwardFile, tar_files, unpacked
 from captioner.errors import DataError, ImageError
 from captioner.vision.images import SUFFIXES
 from captioner.vision.video import VIDEO_SUFFIXES

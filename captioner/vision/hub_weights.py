@@ -24,9 +24,9 @@ def cached_weights(name: str) -> Path | None:
     from timm.models import get_pretrained_cfg
 
     config = get_pretrained_cfg(name)
-    repository = config.hf_hub_id if config is not None else None
-    if not repository:
+    if config is None or not config.hf_hub_id:
         return None
+    repository = config.hf_hub_id
     for file in filter(None, (config.hf_hub_filename, *_FILES)):
         found = try_to_load_from_cache(repository, file)
         if isinstance(found, str):
@@ -48,7 +48,7 @@ def _absent(name: str, reason: str) -> ModelError:
 
 def _unreachable(address: str) -> str | None:
     """Why the hub does not answer; None if it does, whatever it says."""
-    from huggingface_hub.utils import get_session
+    from huggingface_hub import get_session
 
     try:
         get_session().head(address, timeout=SECONDS)

@@ -64,7 +64,7 @@ def evaluate(options: EvaluateOptions) -> int:
     return 0
 
 
-def _retrieval(options: EvaluateOptions, references: Annotations, photos: Mapping[int, str]) -> int:
+def _retrieval(options: EvaluateOptions, references: Annotations, photos: Mapping[int | str, str]) -> int:
     from captioner.pipelines.evaluate.retrieval import evaluate_retrieval, show, write
 
     _check_found(photos, references, options)
@@ -194,7 +194,7 @@ def _caption(photos: Mapping[ImageId, str], references: Annotations, output: Pat
     )
 
 
-def _check_found(photos: Mapping[int, str], references: Annotations, options: EvaluateOptions) -> None:
+def _check_found(photos: Mapping[int | str, str], references: Annotations, options: EvaluateOptions) -> None:
     """See that all annotated photos are there, unless some may be missing."""
     absent = [image for image in references.captions if image not in photos]
     if absent and not options.allow_missing:

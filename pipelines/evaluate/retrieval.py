@@ -23,7 +23,7 @@ DIRECTIONS = ("sentence to photo", "photo to sentence")
 
 
 def evaluate_retrieval(
-    options: EvaluateOptions, references: Annotations, photos: Mapping[int, str], console: Console
+    options: EvaluateOptions, references: Annotations, photos: Mapping[int | str, str], console: Console
 ) -> dict[str, Any]:
     """Rank the annotated photos for each caption and the captions for each photo.
 
@@ -97,7 +97,7 @@ def write(report: Mapping[str, Any], target: str) -> None:
 
 
 def _look(
-    finder: "Finder", photos: Mapping[int, str], console: Console, meter: Meter
+    finder: "Finder", photos: Mapping[int | str, str], console: Console, meter: Meter
 ) -> tuple["Seen", Sequence[int]]:
     """What both parts see of the photos that can be read, and which those are."""
     from captioner.models.search import Seen

@@ -121,7 +121,7 @@ def _joined(folder: Path, found: Sequence[FoundCaptions]) -> FoundCaptions:
     splits = [{entry.split for entry in each.entries} for each in found]
     names = [str(each.source.relative_to(folder)) for each in found]
     together = all(each.source.stem == "metadata" for each in found)
-    if not together and (any(None in each for each in splits) or len(set.union(*splits)) < len(found)):  # type: ignore[type-var]
+    if not together and (any(None in each for each in splits) or len(set.union(*splits)) < len(found)):
         raise DataError(f"{folder}: {first_few(names)} all hold captions; name the one that is meant.")
     entries = [replace(entry, id=None) for each in found for entry in each.entries]  # ids are of one file only
     details = dict.fromkeys(detail for each in found for detail in each.details)
