@@ -98,7 +98,7 @@ def write(report: Mapping[str, Any], target: str) -> None:
 
 def _look(
     finder: "Finder", photos: Mapping[int | str, str], console: Console, meter: Meter
-) -> tuple["Seen", Sequence[int]]:
+) -> tuple["Seen", Sequence[int | str]]:
     """What both parts see of the photos that can be read, and which those are."""
     from captioner.models.search import Seen
     from captioner.vision.images import read
