@@ -1,4 +1,4 @@
-"""A moving average of weights, which is what is validated and kept."""
+"""An exponential moving average (EMA) of weights, which is what is validated and kept."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +10,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 
-class Average:
-    """A moving average of a network's trained weights, which generalises better than the last ones (Polyak, 1992).
+class Ema:
+    """An exponential moving average of trained weights, which generalises better than the last ones (Polyak, 1992).
 
     Args:
         model: to follow.

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from captioner.errors import ConfigError, DataError
 from captioner.training import processes
 from captioner.training.config import Stage, TrainingConfig
-from captioner.training.ema import Average
+from captioner.training.ema import Ema
 from captioner.training.record import Bar, MetricsLogger
 from captioner.weights import write_atomically
 
@@ -129,7 +129,7 @@ class Run:
         rates = [group["lr"] for group in groups]
         optimizer: Any = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=stage.weight_decay, fused=True)
         model, optimizer = self.accelerator.prepare(objective, optimizer)
-        average = Average(objective, stage.average)
+        average = Ema(objective, stage.average)
         self._restore(average)
         progress = self.progress
         total = stage.epochs * len(loader)
@@ -195,7 +195,7 @@ class Run:
         self,
         name: str,
         objective: nn.Module,
-        average: Average,
+        average: Ema,
         validate: Callable[[], tuple[float, Scores]],
         keep: Callable[[float, Scores], None],
         bar: Bar,
@@ -231,7 +231,7 @@ class Run:
         broadcast_object_list(values)
         return int(values[0]), float(values[1])
 
-    def _save(self, average: Average | None) -> None:
+    def _save(self, average: Ema | None) -> None:
         """Write a checkpoint, which counts once its last file, `progress.json`, is there; then the old one goes."""
         target = self.folder / "checkpoints" / f"{self.progress.step:08d}-{self.progress.stages_done}"
         self.accelerator.save_state(str(target))
@@ -247,7 +247,7 @@ class Run:
                     shutil.rmtree(other)
         self.accelerator.wait_for_everyone()
 
-    def _restore(self, average: Average) -> None:
+    def _restore(self, average: Ema) -> None:
         if self.checkpoint is None:
             return
         if (self.checkpoint / "average.safetensors").exists():

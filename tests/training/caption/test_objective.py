@@ -5,7 +5,7 @@ from captioner.models.caption_network import CaptionDecoder, DecoderConfig
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 from captioner.training.batches import Batch
 from captioner.training.caption.objective import CrossEntropy, SelfCritical
-from captioner.training.ema import Average
+from captioner.training.ema import Ema
 
 VOCABULARY = Vocabulary([*SPECIALS, "a", "red", "blue", "dog", "cat"])
 
@@ -72,7 +72,7 @@ def test_equal_samples_have_no_advantage(decoder):
 
 
 def test_the_average_follows_the_weights_and_leaves_no_trace(decoder, tmp_path):
-    average = Average(decoder, decay=0.5)
+    average = Ema(decoder, decay=0.5)
     before = decoder.bias.clone()
     with torch.no_grad():
         decoder.bias += 1
@@ -85,7 +85,7 @@ def test_the_average_follows_the_weights_and_leaves_no_trace(decoder, tmp_path):
         torch.testing.assert_close(decoder.bias.detach(), before + 1)
     torch.testing.assert_close(decoder.bias.detach(), before + 2)
     average.save(tmp_path / "a.safetensors")
-    copy = Average(decoder, decay=0.5)
+    copy = Ema(decoder, decay=0.5)
     copy.load(tmp_path / "a.safetensors")
     assert copy.updates == 30
     torch.testing.assert_close(copy.weights["bias"], before + 1)
