@@ -8,6 +8,7 @@ from captioner.data.captions import CaptionSet
 from captioner.data.corpora import held_out_photos, read_caption_text
 from captioner.data.text import read_text
 from captioner.errors import ConfigError
+from captioner.models.base import find, kind_of
 from captioner.models.language import LanguageConfig, LanguageModel, split_words
 from captioner.text.vocabulary import Vocabulary
 from captioner.training.card import ModelCard
@@ -16,6 +17,7 @@ from captioner.training.language.card import language_card
 from captioner.training.language.config import LanguageStage, LanguageTrainingConfig, TextData
 from captioner.training.language.objective import NextWord, line_loader, validate, window_loader
 from captioner.training.loop import Scores
+from captioner.training.start import take_over, with_words
 from captioner.training.training import Training, Work
 
 Texts = dict[str, list[str]]
@@ -38,17 +40,23 @@ class LanguageTraining(Training[LanguageTrainingConfig, LanguageModel]):
         self.stream = data.tokens != "captions"
         lines, self.texts = _read_text(data) if self.stream else _read_captions(data)
         split = [split_words(line, data.tokens) for line in lines]
-        self.vocabulary = Vocabulary.build(split, data.min_count)
+        self.before = None if config.init is None else _language_model(config.init, data)
+        if self.before is None:
+            self.vocabulary = Vocabulary.build(split, data.min_count)
+        else:
+            known = self.before.vocabulary
+            self.vocabulary = with_words(known, split, data.min_count, known.tokenization)
         self.lines = [[*self.vocabulary.encode(words), self.vocabulary.end] for words in split]
         self.words = sum(map(len, self.lines))
 
     def new_model(self) -> LanguageModel:
-        """An untrained language model."""
+        """The language model to go on from, or an untrained one."""
         torch.manual_seed(self.config.seed)
-        config = LanguageConfig(
-            purpose=self.config.purpose, tokens=self.config.data.tokens, network=self.config.network
-        )
+        network = self.config.network if self.before is None else self.before.config.network
+        config = LanguageConfig(purpose=self.config.purpose, tokens=self.config.data.tokens, network=network)
         model = LanguageModel.build(config, self.vocabulary)
+        if self.before is not None:
+            take_over(model.network, self.before.network)
         model.network.to(self.device)
         return model
 
@@ -79,6 +87,23 @@ class LanguageTraining(Training[LanguageTrainingConfig, LanguageModel]):
     def card(self, origin: str, scores: Scores) -> ModelCard:
         """The model card."""
         return language_card(self.config, self.command, origin, self.model, self.words, scores)
+
+
+def _language_model(name: str, data: TextData) -> LanguageModel:
+    """The model to go on from.
+
+    Raises:
+        ConfigError: it is no language model, or one of other tokens.
+        ModelError: there is no such model, or it cannot be read.
+    """
+    folder = find(name)
+    if kind_of(folder) != "language":
+        raise ConfigError(f"init: {name} is no language model; name one, such as captions.")
+    model = LanguageModel.load(folder, "cpu", name)
+    if model.config.tokens != data.tokens:
+        tokens = model.config.tokens
+        raise ConfigError(f"init: the tokens of {name} are {tokens}; set data.tokens={tokens}.")
+    return model
 
 
 def _read_text(data: TextData) -> tuple[list[str], Texts]:

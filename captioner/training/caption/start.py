@@ -1,6 +1,5 @@
 """A captioner to go on from: its weights and words are taken over, and words that it lacks are added."""
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from captioner.models.base import find, kind_of
 from captioner.models.caption import Captioner
 from captioner.models.caption_network import CaptionDecoder
 from captioner.text.tokenization import PTB, Tokenization
-from captioner.text.vocabulary import Vocabulary
+from captioner.training.start import take_over, with_words
 
 
 def begin_with(
@@ -35,18 +34,10 @@ def begin_with(
         ModelError: there is no such model, or it cannot be read.
     """
     old = Captioner.load(photo_captioner(name), "cpu", name)
-    counts = Counter(token for caption in captions for token in caption)
-    added = [word for word, count in counts.items() if count >= min_count and word not in old.vocabulary]
-    words = [*old.vocabulary.tokens, *sorted(added, key=lambda word: (-counts[word], word))]
-    vocabulary = Vocabulary(words, tokenization)
+    vocabulary = with_words(old.vocabulary, captions, min_count, tokenization)
     encoder = old.encoder
     decoder = CaptionDecoder(old.config.decoder, encoder.channels, len(vocabulary))
-    weights, known = decoder.state_dict(), len(old.vocabulary)
-    with torch.no_grad():
-        for key, value in old.decoder.state_dict().items():
-            weights[key][: len(value)] = value
-            if key == "bias":
-                weights[key][known:] = value.mean()  # as frequent as another word, until captions say more
+    take_over(decoder, old.decoder)
     return Captioner(old.config.model_copy(update={"scores": {}}), vocabulary, encoder, decoder, device, name)
 
 

@@ -10,11 +10,13 @@ def language_card(
     config: LanguageTrainingConfig, command: str, origin: str, model: LanguageModel, words: int, scores: Scores
 ) -> ModelCard:
     """The card of a model that was trained on so many words with `command`, and whose weights come from `origin`."""
-    network, data = config.network, config.data
+    network, data = model.config.network, config.data
+    begun = [] if config.init is None else [f"Goes on from: {config.init}."]
     parameters = sum(value.numel() for value in model.network.parameters())
     facts = [
         f"Network: {network.layers} x {network.unit} of {network.hidden_size}, {parameters / 1e6:.1f} million "
         "parameters, input and output embeddings tied.",
+        *begun,
         f"Vocabulary: {len(model.vocabulary)} tokens; rarer than {data.min_count} times is unknown.",
         f"Learnt from: {words} tokens of {', '.join(path.name for path in data.train)}.",
         f"Last stage: {origin}.",

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from captioner.models.language import NetworkConfig, Tokens
 from captioner.training.config import Count, Stage, StagedConfig, Strict
@@ -49,13 +49,25 @@ class LanguageStages(Strict):
 
 
 class LanguageTrainingConfig(StagedConfig):
-    """A whole training of a language model."""
+    """A whole training of a language model.
+
+    Attributes:
+        init: a language model of the same tokens to go on from, with its network and words: one in the package, a
+            folder, or `hf-hub:owner/name`.
+    """
 
     kind: Literal["language"] = "language"
     purpose: str = "predicts the next word"
     data: TextData
+    init: str | None = None
     network: NetworkConfig = Field(default_factory=lambda: NetworkConfig.model_validate({}))
     stages: LanguageStages
+
+    @model_validator(mode="after")
+    def _one_network(self) -> "LanguageTrainingConfig":
+        if self.init is not None and "network" in self.model_fields_set:
+            raise ValueError("init brings its network along; leave network out")
+        return self
 
     def one_process(self) -> str | None:
         """The windows of a text follow one another; captions do not."""

@@ -96,3 +96,24 @@ def test_captions_of_held_out_photos_are_not_learnt(config, tmp_path):
 def test_wrong_values_are_named(config, tmp_path, override, error, message):
     with pytest.raises(error, match=message):
         run(config, tmp_path / "run", override)
+
+
+def test_a_training_goes_on_from_a_language_model_with_its_words_and_new_ones(config, tmp_path):
+    first = run(config, tmp_path / "first", "stages.language.epochs=1")
+    (tmp_path / "train.txt").write_text("\n".join(["the zebra sees the cat", *LINES] * 30))
+    values = yaml.safe_load(config.read_text())
+    del values["network"]
+    config.write_text(yaml.safe_dump({**values, "init": str(first)}))
+    second = run(config, tmp_path / "second", "stages.language.epochs=1", "stages.language.learning_rate=1e-9")
+    before, after = load(first, "cpu"), load(second, "cpu")
+    assert after.vocabulary.tokens == (*before.vocabulary.tokens, "zebra")
+    assert after.config.network == before.config.network
+    known = len(before.vocabulary)
+    assert after.network.embedding.weight[:known].allclose(before.network.embedding.weight, atol=1e-3)
+    assert f"Goes on from: {first}" in (second / "README.md").read_text()
+    with pytest.raises(ConfigError, match="is no language model"):
+        run(config, tmp_path / "third", "init=photos")
+    with pytest.raises(ConfigError, match=r"set data\.tokens=captions"):
+        run(config, tmp_path / "third", "init=captions")
+    with pytest.raises(ConfigError, match="leave network out"):
+        run(config, tmp_path / "third", "network={hidden_size: 8}")

@@ -1,0 +1,39 @@
+"""Going on from a trained model: its words and weights are taken over, and words that it lacks are added."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import nn
+
+from captioner.text.tokenization import Tokenization
+from captioner.text.vocabulary import Vocabulary
+
+
+def with_words(
+    old: Vocabulary, sentences: Iterable[Sequence[str]], min_count: int, tokenization: Tokenization
+) -> Vocabulary:
+    """A vocabulary with the words of other sentences added, the most frequent first.
+
+    Args:
+        old: whose tokens keep their numbers.
+        sentences: tokenised.
+        min_count: rarer words are not added.
+        tokenization: of the sentences, and of the vocabulary from now on.
+    """
+    counts = Counter(token for sentence in sentences for token in sentence)
+    added = [word for word, count in counts.items() if count >= min_count and word not in old]
+    return Vocabulary([*old.tokens, *sorted(added, key=lambda word: (-counts[word], word))], tokenization)
+
+
+@torch.no_grad()
+def take_over(network: nn.Module, old: nn.Module) -> None:
+    """Give a network the weights of an older one, whose vocabulary is the first part of its own.
+
+    A new word's `bias` is the mean of all, so that it is as frequent as another word until a training says more.
+    """
+    weights = network.state_dict()
+    for key, value in old.state_dict().items():
+        weights[key][: len(value)] = value
+        if key == "bias":
+            weights[key][len(value) :] = value.mean()
