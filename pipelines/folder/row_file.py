@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 
@@ -197,23 +198,51 @@ def replace_file(path: str, parts: Iterable[bytes], *, sync: bool = False) -> No
     there = os.path.exists(target)
     if there and not (os.access(target, os.W_OK) and os.stat(target).st_mode & 0o222):  # nor by root
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
-    part = os.path.join(os.path.dirname(target), f".captioner-{os.getpid()}-{threading.get_ident()}.part")
-    number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
+    number, part = _open_part(target)
     try:
-        with io.FileIO(number, "wb") as file:
+        with io.FileIO(number, "wb", closefd=False) as file:
             for each in parts:
                 rest = memoryview(each)
                 while rest:  # a full disk takes a part first, and then says why
                     rest = rest[file.write(rest) or 0 :]
-            if sync:
-                os.fsync(number)
+        if sync:
+            os.fsync(number)
         if there:
             shutil.copymode(target, part)
+        if os.name == "nt":  # where an open file cannot be renamed; elsewhere it is locked until it is
+            os.close(number)
+            number = -1
         os.replace(part, target)
     except BaseException:
         with suppress(OSError):
             os.unlink(part)
         raise
+    finally:
+        if number >= 0:
+            os.close(number)
+
+
+def _open_part(target: str) -> tuple[int, str]:
+    """Open an empty file beside another, which it will replace.
+
+    It has the same name for the same target, so that a run that goes on uses up what a killed one left; where another
+    process or thread is writing to that name, it is one of this thread's own.
+    """
+    folder, name = os.path.split(target)
+    flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_BINARY", 0)
+    if os.name != "nt":
+        import fcntl
+
+        part = os.path.join(folder, f".captioner-{zlib.crc32(os.fsencode(name)):08x}.part")
+        number = os.open(part, flags, 0o666)
+        with suppress(OSError):
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(number), os.stat(part)):  # else it has just replaced its target
+                os.ftruncate(number, 0)
+                return number, part
+        os.close(number)
+    part = os.path.join(folder, f".captioner-{os.getpid()}-{threading.get_ident()}.part")
+    return os.open(part, flags | os.O_TRUNC, 0o666), part
 
 
 def reason(error: OSError) -> str:

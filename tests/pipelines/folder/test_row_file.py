@@ -7,12 +7,13 @@ import resource
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
 
 from captioner.errors import UsageError
-from captioner.pipelines.folder.row_file import RowFile, WriteError
+from captioner.pipelines.folder.row_file import RowFile, WriteError, replace_file
 
 
 @contextmanager
@@ -146,3 +147,37 @@ def test_killed_again_and_again_every_row_is_there_once(tmp_path):
 
 def size_of(folder) -> int:
     return sum(entry.stat().st_size for entry in os.scandir(folder))
+
+
+def test_what_a_killed_run_left_beside_a_file_is_used_up_by_the_next_write(tmp_path):
+    program = (
+        "import os, sys\n"
+        "from captioner.pipelines.folder.row_file import replace_file\n"
+        "def parts():\n"
+        "    yield b'half'\n"
+        "    os.kill(os.getpid(), 9)\n"
+        "replace_file(sys.argv[1], parts())\n"
+    )
+    path = tmp_path / "a.txt"
+    path.write_text("before")
+    subprocess.run([sys.executable, "-c", program, path], check=False)
+    assert path.read_text() == "before"
+    assert len(list(tmp_path.iterdir())) == 2
+    replace_file(str(path), [b"after"])
+    assert path.read_text() == "after"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_several_writers_of_one_file_leave_what_one_of_them_wrote(tmp_path):
+    path = tmp_path / "a.txt"
+
+    def write(letter):
+        for _ in range(200):
+            replace_file(str(path), [letter * 500, letter * 500])
+            found = path.read_bytes()
+            assert len(found) == 1000
+            assert len(set(found)) == 1
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, [b"a", b"b", b"c", b"d"]))
+    assert list(tmp_path.iterdir()) == [path]
