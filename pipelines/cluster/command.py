@@ -1,13 +1,9 @@
 """`--cluster`: inputs, results and Ray come together here."""
 
-import os
 import re
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
-from typing import TextIO
 
 from rich.console import Console
 
@@ -19,6 +15,7 @@ from captioner.pipelines.cluster.plan import Plan, ResultFolder
 from captioner.pipelines.folder.inputs import shown
 from captioner.pipelines.folder.outputs import Record
 from captioner.pipelines.folder.progress import Meter, Summary
+from captioner.pipelines.folder.stderr import own_stderr
 
 
 def run_on_cluster(job: Job) -> int:
@@ -29,7 +26,7 @@ def run_on_cluster(job: Job) -> int:
         DataError: a storage cannot be read or written.
         ClusterError: the cluster cannot be used.
     """
-    with _own_stderr() as stderr:
+    with own_stderr(silence_python=True) as stderr:  # Ray says much of its inner affairs
         return _run(job, Console(file=stderr))
 
 
@@ -64,29 +61,6 @@ def _run(job: Job, console: Console) -> int:
         for line in [*first, *summary.lines(job.kind), *_shard_lines(plan, lost), *found.notes]:
             console.print(line, highlight=False, markup=False, soft_wrap=True)
     return status or int(bool(summary.failures or lost))
-
-
-@contextmanager
-def _own_stderr() -> Iterator[TextIO]:
-    """Standard error for this command alone: what Ray says of its inner affairs, and codecs of damage, goes nowhere."""
-    try:
-        number = sys.stderr.fileno()
-    except (AttributeError, OSError, ValueError):  # not a real file
-        yield sys.stderr
-        return
-    python = sys.stderr
-    saved = os.dup(number)
-    with (
-        open(os.devnull, "w", encoding="utf-8") as nowhere,
-        open(saved, "w", encoding=python.encoding, errors=python.errors) as ours,
-    ):
-        try:
-            os.dup2(nowhere.fileno(), number)
-            sys.stderr = nowhere
-            yield ours
-        finally:
-            sys.stderr = python
-            os.dup2(saved, number)
 
 
 def _work(

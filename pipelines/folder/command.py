@@ -12,6 +12,7 @@ from captioner.pipelines.folder.inputs import Inputs, shown
 from captioner.pipelines.folder.outputs import Outputs, Record
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.folder.row_file import WriteError
+from captioner.pipelines.folder.stderr import own_stderr
 
 
 def run_folder_command(
@@ -80,21 +81,5 @@ def _unwritten(problems: Sequence[tuple[str, str]]) -> list[str]:
 def _silent_codecs() -> Iterator[None]:
     """Keep remarks of image libraries off the terminal: they name no file, and damage is reported in its own row."""
     warnings.filterwarnings("ignore", module="PIL")
-    try:
-        number = sys.stderr.fileno()
-    except (AttributeError, OSError, ValueError):  # not a real file, so not where libraries written in C speak
+    with own_stderr():
         yield
-        return
-    python = sys.stderr
-    saved = os.dup(number)
-    with (
-        open(os.devnull, "w", encoding="utf-8") as nowhere,
-        open(saved, "w", encoding=python.encoding, errors=python.errors) as ours,
-    ):
-        try:
-            os.dup2(nowhere.fileno(), number)
-            sys.stderr = ours
-            yield
-        finally:
-            sys.stderr = python
-            os.dup2(saved, number)
