@@ -127,7 +127,7 @@ def zip_members(file: BinaryIO, name: str, suffixes: Collection[str], largest: i
         raise DataError(f"{name}: not a zip file that can be read ({error}).") from error
     with archive:
         for info in archive.infolist():
-            if not info.is_dir() and _wanted(info.filename, suffixes):
+            if not info.filename.endswith("/") and _wanted(info.filename, suffixes):  # `is_dir` fails on an empty name
                 yield unzipped(archive, info, largest)
 
 

@@ -88,7 +88,7 @@ class PackedFiles(ABC):
 
     def _listed(self, problem: str | None = None) -> None:
         """Say what is wrong, when all has been listed."""
-        out = f"{len(self._unsafe):,} of its names lead out of it, such as {self._unsafe[0]}" if self._unsafe else None
+        out = f"{len(self._unsafe):,} of its names lead out of it, such as {self._unsafe[0] or 'one that is empty'}" if self._unsafe else None
         self.problem = "; ".join(filter(None, [problem, out])) or None
 
 
@@ -100,7 +100,7 @@ class _Zip(PackedFiles):
         except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as error:
             raise DataError(f"not a zip file that can be read ({error}).") from error
         for info in self._archive.infolist():
-            if not info.is_dir():
+            if not info.filename.endswith("/"):  # `is_dir` fails on an empty name
                 self._add(info.filename, info)
         self._listed()
 

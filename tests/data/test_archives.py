@@ -167,6 +167,14 @@ def test_damage_ends_in_members_and_at_most_one_sentence(make, place, bytes_):
     read_all(io.BytesIO(data[:place] + bytes_ + data[place + len(bytes_) :]))
 
 
+def test_a_member_without_a_name_is_told_and_the_others_are_read():
+    damaged = zip_of({"?": b"nothing", "a.jpg": b"A"}).replace(b"?", b"\0")  # zipfile cuts names at a zero byte
+    members, sentence = read_all(io.BytesIO(damaged))
+    assert [(member.error, member.data) for member in members][1:] == [(None, b"A")]
+    assert members[0].error is not None
+    assert sentence is None
+
+
 @pytest.mark.parametrize("data", [b"", b"no archive" * 99, b"PK\3\4 no zip", b"PAR1 no Parquet", b"\x1f\x8b"])
 def test_what_is_no_archive_is_refused(data):
     members, sentence = read_all(io.BytesIO(data))

@@ -107,6 +107,15 @@ def test_names_that_lead_out_are_left_out_and_named(tmp_path):
     assert found.problem == "1 of its names lead out of it, such as ../../up.jpg"
 
 
+def test_a_file_without_a_name_is_told_and_the_others_are_read(tmp_path):
+    write_zip(tmp_path / "x.zip", {"?": b"nothing", "good.jpg": b"y"})
+    data = (tmp_path / "x.zip").read_bytes()
+    (tmp_path / "x.zip").write_bytes(data.replace(b"?", b"\0"))  # zipfile cuts names at a zero byte
+    found = open_packed(str(tmp_path / "x.zip"))
+    assert found.names == ["good.jpg"]
+    assert found.problem == "1 of its names lead out of it, such as one that is empty"
+
+
 def test_a_packed_tar_file_that_unpacks_to_more_than_the_disk_holds_is_refused(tmp_path, monkeypatch):
     write_tar(tmp_path / "x.tgz", {"bomb.jpg": bytes(5_000_000)}, gzip.compress)
     monkeypatch.setattr(packed, "_SPARE", 1 << 60)
