@@ -88,8 +88,11 @@ class PackedFiles(ABC):
 
     def _listed(self, problem: str | None = None) -> None:
         """Say what is wrong, when all has been listed."""
-        out = f"{len(self._unsafe):,} of its names lead out of it, such as {self._unsafe[0] or 'one that is empty'}" if self._unsafe else None
-        self.problem = "; ".join(filter(None, [problem, out])) or None
+        if self._unsafe:
+            example = self._unsafe[0] or "one that is empty"
+            out = f"{len(self._unsafe):,} of its names lead out of it, such as {example}"
+            problem = f"{problem}; {out}" if problem else out
+        self.problem = problem
 
 
 class _Zip(PackedFiles):
