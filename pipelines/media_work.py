@@ -39,6 +39,7 @@ def work_through(
     batch_size: int | None = None,
     workers: int = 2,
     pictures: bool = False,
+    max_pixels: int = MAX_PIXELS,
 ) -> None:
     """Look at photos and clips and write a record of each, in order. Memory grows with no folder and no clip.
 
@@ -55,6 +56,7 @@ def work_through(
         batch_size: items at a time.
         workers: threads, each with files of its own; they take turns on a GPU.
         pictures: also make what a gallery shows.
+        max_pixels: of a photo, or of a clip's frames.
 
     Raises:
         WriteError: an output can no longer be written.
@@ -62,7 +64,7 @@ def work_through(
     started = time.monotonic()
     size = batch_size or BATCH
     load = partial(
-        load_media, transform=captioner.transform, clips=clips, max_pixels=MAX_PIXELS, pictures=pictures
+        load_media, transform=captioner.transform, clips=clips, max_pixels=max_pixels, pictures=pictures
     )
     turn = nullcontext() if captioner.device.type == "cpu" else threading.Lock()
     ended = threading.Event()

@@ -255,7 +255,7 @@ class Captioner:
         """
         from captioner.models.search import Seen
 
-        return Seen.join([self._finder.look(each) for each in self._looked_at(images)])
+        return Seen.join([self.finder.look(each) for each in self._looked_at(images)])
 
     def search(
         self,
@@ -282,10 +282,15 @@ class Captioner:
         from captioner.models.search import Seen
 
         ids = encode_sentence(sentence, self.vocabulary)
-        return self._finder.find(ids, images if isinstance(images, Seen) else self.see(images), top)
+        return self.finder.find(ids, images if isinstance(images, Seen) else self.see(images), top)
 
     @functools.cached_property
-    def _finder(self) -> "Finder":
+    def finder(self) -> "Finder":
+        """Both parts of a search.
+
+        Raises:
+            ModelError: the model folder's search files are damaged, or belong to another captioner.
+        """
         from captioner.models.search import Finder
 
         return Finder(self) if self._folder is None else Finder.load(self._folder, self)

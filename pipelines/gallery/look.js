@@ -28,11 +28,11 @@ function line(caption, place, wanted = []) {
 function look(card, word) {
   card.querySelector(".word.on")?.classList.remove("on");
   const canvas = card.querySelector("canvas"), photo = card.photo;
-  const weights = word && captionsOf(photo)[word.dataset.place].attention;
+  const said = word && captionsOf(photo)[word.dataset.place], weights = said?.attention;
   canvas?.classList.toggle("on", Boolean(weights));
   word?.classList.add("on");
   if (!weights) return;
-  const [high, wide] = photo.grid, cells = bytesOf(weights);
+  const [high, wide] = said.grid ?? photo.grid, cells = bytesOf(weights);
   const small = Object.assign(document.createElement("canvas"), {width: wide, height: high}), pen = small.getContext("2d");
   const veil = pen.createImageData(wide, high);
   for (let cell = 0; cell < high * wide; cell++)

@@ -3,13 +3,15 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from captioner.models.packed import PackedShape
 from captioner.models.search_config import CANDIDATES
 from captioner.models.searcher import Searcher
-from captioner.pipelines.search.index import Index, Moments
+from captioner.pipelines.search.index import Moments
 from captioner.pipelines.search.query import Query
 
 _BLOCK = 64  # of them at a time
@@ -35,7 +37,18 @@ class Hit:
     attention: NDArray[np.float32] | None = None
 
 
-def find_described(query: Query, moments: Moments, index: Index, searcher: Searcher, top: int) -> list[Hit]:
+class PackedPhotos(Protocol):
+    """Where what the careful part needs comes from; an `Index` is one."""
+
+    @property
+    def shape(self) -> PackedShape | None:
+        """Of the packed photos; None before there is any."""
+
+    def packed(self, moments: Sequence[int]) -> list[bytes]:
+        """Packed photos of some moments."""
+
+
+def find_described(query: Query, moments: Moments, index: PackedPhotos, searcher: Searcher, top: int) -> list[Hit]:
     """The photos and moments that a sentence fits best: the quick part chooses some, the careful part ranks them."""
     shape = index.shape
     if shape is None or not len(moments):

@@ -8,6 +8,7 @@ from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.media import ClipOptions, MediaItem
 from captioner.pipelines.media_work import work_through
 from captioner.pipelines.search.index import Seen
+from captioner.vision.images import MAX_PIXELS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +29,7 @@ def index_files(
     every: float,
     batch_size: int | None = None,
     workers: int = 2,
+    max_pixels: int = MAX_PIXELS,
 ) -> None:
     """Look at photos and clips and write a record of each, in order; see `work_through`.
 
@@ -40,6 +42,7 @@ def index_files(
         every: seconds of a clip's moments.
         batch_size: photos and moments at a time.
         workers: threads.
+        max_pixels: of a photo, or of a clip's frames.
 
     Raises:
         WriteError: the index can no longer be written.
@@ -60,6 +63,7 @@ def index_files(
         clips=ClipOptions(FRAMES, every),
         batch_size=batch_size,
         workers=workers,
+        max_pixels=max_pixels,
     )
 
 

@@ -1,14 +1,9 @@
 """The application: the page, the API and what watches them. `command` makes a server of it."""
 
-import asyncio
-import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.resources import files
-from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
@@ -20,18 +15,15 @@ from starlette.types import ASGIApp
 
 from captioner import __version__
 from captioner.errors import CaptionerError
-from captioner.pipelines.folder.outputs import Record, to_json
 from captioner.pipelines.gallery.pages import look, page_style
-from captioner.pipelines.gallery.rows import caption_row
-from captioner.pipelines.serve.batching import Batcher, FullError
+from captioner.pipelines.serve.answers import endpoint
+from captioner.pipelines.serve.batching import Batcher
 from captioner.pipelines.serve.guard import LOOPBACK, Guard, Rules
-from captioner.pipelines.serve.jobs import JOBS, Job, Worker
+from captioner.pipelines.serve.jobs import JOBS, Worker
 from captioner.pipelines.serve.metrics import Metrics
 from captioner.pipelines.serve.openapi import describe
 from captioner.pipelines.serve.options import ServeOptions
-from captioner.pipelines.serve.parameters import parsed
 from captioner.pipelines.serve.problems import Problem
-from captioner.pipelines.serve.uploads import Uploads, files_of, texts_of
 
 IN_FLIGHT = 16  # requests of the largest size that may be read or answered at the same time
 PAGES: Mapping[str, tuple[str | None, str]] = {
@@ -39,6 +31,7 @@ PAGES: Mapping[str, tuple[str | None, str]] = {
     "/docs": ("docs.html", "text/html"),
     "/page.css": (None, "text/css"),
     "/page.js": ("page.js", "text/javascript"),
+    "/search.js": ("search.js", "text/javascript"),
     "/docs.js": ("docs.js", "text/javascript"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
@@ -68,7 +61,7 @@ def create_app(worker: Worker, options: ServeOptions, *, loopback: bool, workers
     app = FastAPI(
         title="captioner",
         version=__version__,
-        summary="Captions for photos and clips, classes of clips, text lines and translations.",
+        summary="Captions for photos and clips, searches among them, classes of clips, text lines and translations.",
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
@@ -79,7 +72,7 @@ def create_app(worker: Worker, options: ServeOptions, *, loopback: bool, workers
     jobs = [job for job in JOBS.values() if worker.models.of(*job.kinds)]
     for job in jobs:
         app.post(f"/v1/{job.name}", summary=job.summary, openapi_extra=describe(job), response_class=JSONResponse)(
-            _endpoint(job, worker, metrics, options)
+            endpoint(job, worker, metrics, options)
         )
     _add_pages(app, worker, metrics)
     rules = Rules(
@@ -99,63 +92,6 @@ def create_app(worker: Worker, options: ServeOptions, *, loopback: bool, workers
             allow_headers=["Authorization", "Content-Type"],
         )
     return Guard(app, rules, metrics)
-
-
-def _endpoint(job: Job, worker: Worker, metrics: Metrics, limits: ServeOptions) -> Any:
-    """The function that answers requests for a job."""
-
-    async def answer(request: Request) -> Response:
-        with tempfile.TemporaryDirectory(prefix="captioner-", ignore_cleanup_errors=True) as folder:
-            if job.texts:
-                uploads = await texts_of(request, limits.max_files)
-            else:
-                uploads = await files_of(request, Path(folder), limits.max_files, clips=job.name == "classify")
-            chosen = parsed(job.schema, uploads.values)
-            key = await run_in_threadpool(worker.key, job, chosen)  # which may load a model
-            try:
-                waiting = request.app.state.batcher.submit(key, uploads.payloads)
-            except FullError as error:
-                detail = f"too many files are waiting; come again in about {error.seconds} s."
-                raise Problem(503, detail, {"Retry-After": str(error.seconds)}) from None
-            records = await _unless_left(request, waiting)
-        for record in records:
-            metrics.done(job.name, record.error is not None)
-        rows = _rows(job, uploads, records, pictures=getattr(chosen, "pictures", False))
-        if all(record.error is not None for record in records):
-            first = f"{uploads.names[0]}: {records[0].error}" if uploads.names[0] else str(records[0].error)
-            raise Problem(422, f"{first}.", rows=rows)
-        return Response(to_json({"model": key.model, "rows": rows}), media_type="application/json")
-
-    return answer
-
-
-def _rows(job: Job, uploads: Uploads, records: Sequence[Record], *, pictures: bool) -> list[Mapping[str, Any]]:
-    """The rows of the command line, with files called as the client calls them."""
-    rows: list[Mapping[str, Any]] = []
-    for name, record in zip(uploads.names, records, strict=True):
-        row = dict(caption_row(record)) if pictures else record.as_json()
-        rows.append({key: value for key, value in row.items() if key != "path"} if job.texts else {**row, "path": name})
-    return rows
-
-
-async def _unless_left(request: Request, waiting: Sequence["Future[Record]"]) -> list[Record]:
-    """The answers, unless the client goes away: then what has not been begun is not done."""
-    answers = asyncio.gather(*map(asyncio.wrap_future, waiting))
-    leaving = asyncio.ensure_future(_left(request))
-    try:
-        either: set[asyncio.Future[Any]] = {answers, leaving}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if answers.done():
-            return answers.result()
-        raise Problem(499, "the client went away.")
-    finally:
-        leaving.cancel()
-        answers.cancel()
-
-
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _add_pages(app: FastAPI, worker: Worker, metrics: Metrics) -> None:

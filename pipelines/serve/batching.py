@@ -14,13 +14,21 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+from rich.console import Console
+
 from captioner.pipelines.folder.outputs import Record
+from captioner.pipelines.folder.progress import Meter
 
 log = logging.getLogger(__name__)
 
 WAIT = 0.005
 """Seconds from a file's coming to its being taken, at least: a share of the 10 ms that one photo takes, not tuned."""
 LARGEST = 32  # files taken at a time: as many as the folder pipeline's first groups
+
+
+def silent_meter() -> Meter:
+    """For work whose progress nobody watches."""
+    return Meter(0, "files", Console(quiet=True), quiet=True)
 
 
 class FullError(Exception):

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel, Field
-from rich.console import Console
 
 from captioner.decoding.ctc import Beam
 from captioner.errors import UsageError, VideoError
@@ -14,15 +13,16 @@ from captioner.pipelines.caption.work import caption_folder
 from captioner.pipelines.classify.options import ClassifyOptions
 from captioner.pipelines.classify.work import classify_clips
 from captioner.pipelines.folder.outputs import Outputs, Record, Writer
-from captioner.pipelines.folder.progress import Meter, Summary
+from captioner.pipelines.folder.progress import Summary
 from captioner.pipelines.media import FRAMES, ClipOptions, is_clip
 from captioner.pipelines.read.options import ReadOptions
 from captioner.pipelines.read.work import read_folder
-from captioner.pipelines.serve.batching import Item
+from captioner.pipelines.serve.batching import Item, silent_meter
 from captioner.pipelines.serve.models import Models
 from captioner.pipelines.serve.options import ServeOptions
-from captioner.pipelines.serve.parameters import parameters
+from captioner.pipelines.serve.parameters import MODEL, parameters
 from captioner.pipelines.serve.problems import Problem
+from captioner.pipelines.serve.searches import LOOK, SEARCH, look_at, search_among
 from captioner.pipelines.translate.documents import Place, Row
 from captioner.pipelines.translate.options import TranslateOptions
 from captioner.pipelines.translate.work import translate_rows
@@ -132,10 +132,6 @@ class Answers(Writer):
             next(self._waiting).answer.set_result(record)
 
 
-def _meter() -> Meter:
-    return Meter(0, "files", Console(quiet=True), quiet=True)
-
-
 def _chosen(options: BaseModel, *names: str) -> dict[str, Any]:
     values = {name: getattr(options, name, None) for name in names}
     return {name: value for name, value in values.items() if value is not None}
@@ -148,7 +144,7 @@ def _caption(paths: Sequence[str], model: Any, options: Any, outputs: Outputs, s
         model,
         outputs,
         replace(model.config.search, **_chosen(options, "beam_size", "num_captions", "max_length")),
-        _meter(),
+        silent_meter(),
         Summary(),
         clips=ClipOptions(options.frames or getattr(model.config, "frames", FRAMES), options.every, options.scenes),
         workers=1,
@@ -160,24 +156,24 @@ def _caption(paths: Sequence[str], model: Any, options: Any, outputs: Outputs, s
 
 def _classify(paths: Sequence[str], model: Any, options: Any, outputs: Outputs, server: Worker) -> None:
     top_k = min(options.top_k, len(model.config.labels))
-    classify_clips(paths, model, outputs, _meter(), Summary(), top_k=top_k, every=options.every, workers=1)
+    classify_clips(paths, model, outputs, silent_meter(), Summary(), top_k=top_k, every=options.every, workers=1)
 
 
 def _read(paths: Sequence[str], model: Any, options: Any, outputs: Outputs, server: Worker) -> None:
     beam = None if options.beam_size == 1 else Beam(options.beam_size)
-    read_folder(paths, model, outputs, _meter(), Summary(), beam=beam, workers=1, max_pixels=server.options.max_pixels)
+    most = server.options.max_pixels
+    read_folder(paths, model, outputs, silent_meter(), Summary(), beam=beam, workers=1, max_pixels=most)
 
 
 def _translate(texts: Sequence[str], model: Any, options: Any, outputs: Outputs, server: Worker) -> None:
     rows = [Row(str(number), {"text": text}, [Place(("text",))]) for number, text in enumerate(texts)]
     search = replace(model.config.search, **_chosen(options, "beam_size", "num_captions"))
-    translate_rows(rows, model, outputs, search, _meter(), Summary())
+    translate_rows(rows, model, outputs, search, silent_meter(), Summary())
 
 
 _BEAM = (1, 20)
 _EVERY = (0.1, 3600.0)
 _SEARCH = {"beam_size": _BEAM, "num_captions": _BEAM, "max_length": (1, 100), "frames": (1, 64), "every": _EVERY}
-_Model = (str | None, Field(None, description="Name of a model that the server has; by default its first."))
 _Pictures = (bool, Field(False, description="Add a small copy, and where the model looked for each word."))
 _To = (str, Field("de", description="Language of the translations."))
 
@@ -193,7 +189,7 @@ JOBS: Mapping[str, Job] = {
                 CaptionOptions,
                 ("language", "beam_size", "num_captions", "max_length", "frames", "every", "scenes"),
                 _SEARCH,
-                model=_Model,
+                model=MODEL,
                 pictures=_Pictures,
             ),
             _caption,
@@ -207,15 +203,17 @@ JOBS: Mapping[str, Job] = {
                 ClassifyOptions,
                 ("top_k", "every"),
                 {"top_k": (1, 1000), "every": _EVERY},
-                model=_Model,
+                model=MODEL,
             ),
             _classify,
         ),
+        Job("look", "Look at photos and clips, for searches among them", ("caption",), LOOK, look_at),
+        Job("search", "Find photos and moments of clips by a sentence", ("caption",), SEARCH, search_among),
         Job(
             "read",
             "Read pictures of text lines",
             ("read",),
-            parameters("ReadOptions", ReadOptions, ("beam_size",), {"beam_size": (1, 64)}, model=_Model),
+            parameters("ReadOptions", ReadOptions, ("beam_size",), {"beam_size": (1, 64)}, model=MODEL),
             _read,
         ),
         Job(
@@ -223,7 +221,7 @@ JOBS: Mapping[str, Job] = {
             "Translate sentences",
             ("translate",),
             parameters(
-                "TranslateOptions", TranslateOptions, ("beam_size", "num_captions"), _SEARCH, model=_Model, to=_To
+                "TranslateOptions", TranslateOptions, ("beam_size", "num_captions"), _SEARCH, model=MODEL, to=_To
             ),
             _translate,
             texts=True,

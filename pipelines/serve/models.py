@@ -8,7 +8,9 @@ from typing import Any
 
 from captioner.errors import UsageError
 from captioner.models.base import find, kind_of, load, shipped
+from captioner.models.searcher import Searcher
 from captioner.pipelines.caption.options import CaptionOptions
+from captioner.pipelines.folder.made import name_and_digest
 from captioner.pipelines.read.options import ReadOptions
 from captioner.pipelines.serve.problems import Problem
 
@@ -41,6 +43,8 @@ class Models:
         self.languages = {str(self._configs[name].get("target")): name for name in self.of("translate")}
         """Names of translators by the language that they write."""
         self._loaded: dict[str, Any] = {}
+        self._searchers: dict[str, Searcher] = {}
+        self._digests: dict[str, str] = {}
         self._loading = {name: threading.Lock() for name in self.sources}
 
     def of(self, *kinds: str) -> list[str]:
@@ -76,6 +80,24 @@ class Models:
             if name not in self._loaded:
                 self._loaded[name] = load(self.sources[name], self.device)
             return self._loaded[name]
+
+    def searcher(self, name: str) -> Searcher:
+        """What ranks photos for a photo captioner.
+
+        Raises:
+            ModelError: its files cannot be used.
+        """
+        with self._loading[name]:
+            if name not in self._searchers:
+                self._searchers[name] = Searcher.load(find(self.sources[name]))
+            return self._searchers[name]
+
+    def digest(self, name: str) -> str:
+        """Of all that makes a model's answers."""
+        with self._loading[name]:
+            if name not in self._digests:
+                self._digests[name] = name_and_digest(self.sources[name])[1]
+            return self._digests[name]
 
     def rows(self) -> list[dict[str, Any]]:
         """What clients are told of each model."""

@@ -40,16 +40,19 @@ _FILE = {
 
 def describe(job: Job) -> dict[str, Any]:
     """The request body and the answers of a job's address."""
-    options = job.schema.model_json_schema()["properties"]
+    schema = job.schema.model_json_schema()
+    options, needed = schema["properties"], schema.get("required", [])
+    forms = {name: each for name, each in options.items() if each.get("type") != "object"}
     if job.texts:
         texts = {"type": "array", "minItems": 1, "items": {"type": "string", "maxLength": 10_000}}
-        content = {"application/json": {"schema": _object({"texts": texts, **options}, "texts")}}
+        content = {"application/json": {"schema": _object({"texts": texts, **options}, "texts", *needed)}}
     else:
         files = {"type": "array", "minItems": 1, "items": _FILE}
+        first = () if "looked" in options else ("files",)  # a search may be among what was looked at before
         parts = {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}}
         content = {
-            "multipart/form-data": {"schema": _object({"file": parts, **options}, "file")},
-            "application/json": {"schema": _object({"files": files, **options}, "files")},
+            "multipart/form-data": {"schema": _object({"file": parts, **forms}, "file", *needed)},
+            "application/json": {"schema": _object({"files": files, **options}, *needed, *first)},
         }
     problems = {
         str(status): {"description": text, "content": {MEDIA_TYPE: {"schema": SCHEMA}}}
@@ -61,5 +64,5 @@ def describe(job: Job) -> dict[str, Any]:
     }
 
 
-def _object(properties: dict[str, Any], needed: str) -> dict[str, Any]:
-    return {"type": "object", "required": [needed], "additionalProperties": False, "properties": properties}
+def _object(properties: dict[str, Any], *needed: str) -> dict[str, Any]:
+    return {"type": "object", "required": list(needed), "additionalProperties": False, "properties": properties}

@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from captioner.pipelines.serve.problems import Problem
 
+MODEL = (str | None, Field(None, description="Name of a model that the server has; by default its first."))
+"""An option that all jobs have."""
+
 
 def parameters(
     name: str,

@@ -38,7 +38,7 @@ class Uploads:
     values: Mapping[str, Any]
 
 
-async def files_of(request: Request, folder: Path, most: int, *, clips: bool) -> Uploads:
+async def files_of(request: Request, folder: Path, most: int, *, clips: bool, needed: bool = True) -> Uploads:
     """Write a request's files into a folder.
 
     Args:
@@ -46,6 +46,7 @@ async def files_of(request: Request, folder: Path, most: int, *, clips: bool) ->
         folder: of the server's own.
         most: files.
         clips: whether every file is a clip, whatever it is called.
+        needed: whether JSON without `files` is refused.
 
     Raises:
         Problem: the body is neither, or has none or too many files.
@@ -53,6 +54,8 @@ async def files_of(request: Request, folder: Path, most: int, *, clips: bool) ->
     if _media_type(request) == "multipart/form-data":
         return await _multipart(request, folder, most, clips)
     values = await _json(request)
+    if not needed and "files" not in values:
+        return Uploads([], [], values)
     files = values.pop("files", None)
     if not isinstance(files, list) or not all(isinstance(file, dict) for file in files):
         raise Problem(422, 'files: give a list such as [{"name": "a.jpg", "data": "BASE64"}].')

@@ -1,5 +1,6 @@
-"""A small real model folder with random weights, and small photos."""
+"""Small real model folders with random weights, and small photos."""
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -8,8 +9,11 @@ import pytest
 import torch
 
 from captioner.decoding.steps import DecodingConfig
+from captioner.models.base import load
 from captioner.models.caption import CaptionConfig, Captioner
 from captioner.models.caption_network import DecoderConfig
+from captioner.models.search import SearchNetwork, write_search
+from captioner.models.search_config import SearchConfig, captioner_digest
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 from captioner.vision.encoder import EncoderConfig
 from captioner.vision.images import Transform
@@ -32,6 +36,19 @@ def model_folder(tmp_path_factory) -> Path:
         model.decoder.image_projection.weight *= 40
     folder = tmp_path_factory.mktemp("model") / "tiny"
     model.save(folder, "A model with random weights, for tests.")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finder_folder(model_folder, tmp_path_factory) -> Path:
+    """The same captioner with the quick part of a search."""
+    folder = tmp_path_factory.mktemp("finder") / "tiny"
+    shutil.copytree(model_folder, folder)
+    model = load(folder)
+    config = SearchConfig(captioner=captioner_digest(folder), hidden_size=8, size=6)
+    torch.manual_seed(0)
+    network = SearchNetwork(config, model.config.decoder.embedding_size, model.encoder.channels)
+    write_search(folder, config, network)
     return folder
 
 

@@ -38,6 +38,24 @@ function choose() {
   for (const each of document.querySelectorAll("[data-for]")) each.hidden = !each.dataset.for.split(" ").includes(task);
 }
 
+// Captions that are there are shown in another language: asked for anew, so that each word keeps where it was seen.
+function speak() {
+  const language = one("#language").value;
+  for (const card of cards) {
+    if (card.task !== "caption" || !card.row || card.row.error || card.language === language) continue;
+    card.language = language;
+    card.form.set("language", language);
+    card.row = card.rows[language];
+    if (card.row) fill(card);
+    else {
+      card.classList.add("waiting");
+      waiting.push(card);
+    }
+  }
+  progress();
+  begin();
+}
+
 function trouble(text) {
   one("#trouble").textContent = text;
 }
@@ -48,13 +66,15 @@ function add(files) {
     card.tabIndex = 0;
     card.file = file;
     card.task = one("#task").value;
+    card.language = one("#language").value;
+    card.rows = {}; // by language
     card.setAttribute("role", "group");
     card.setAttribute("aria-label", file.name);
     card.append(box, make("figcaption", "", `${file.name} …`));
     card.form = new FormData();
     card.form.append("model", one("#model").value);
     if (card.task === "caption") {
-      card.form.append("language", one("#language").value);
+      card.form.append("language", card.language);
       card.form.append("num_captions", one("#alternatives").value);
       card.form.append("pictures", "true");
     }
@@ -65,38 +85,46 @@ function add(files) {
     one("#results").append(card);
   }
   progress();
+  begin();
+}
+
+function begin() {
   while (running < TOGETHER && waiting.length) work();
 }
 
 async function work() {
   running += 1;
   for (let card = waiting.shift(); card; card = waiting.shift()) {
-    card.row = await ask(card);
+    const {rows, error} = await ask(`/v1/${card.task}`, card.form), path = card.file.name;
+    card.row = rows ? {...rows[0], path} : {path, error};
+    if (!card.row.error) card.rows[card.language] = card.row;
     card.classList.remove("waiting");
     fill(card);
     progress();
   }
   running -= 1;
+  if (!running) speak(); // the language may have been changed meanwhile
 }
 
-async function ask(card) {
-  const name = card.file.name;
+// What the server answers to a form or to JSON; an error is its sentence.
+async function ask(address, body) {
+  const kind = typeof body === "string" ? {"Content-Type": "application/json"} : {};
   try {
     for (;;) {
-      const response = await fetch(`/v1/${card.task}`, {
-        method: "POST", body: card.form, headers: headers(), signal: stopping.signal,
+      const response = await fetch(address, {
+        method: "POST", body, headers: {...headers(), ...kind}, signal: stopping.signal,
       });
       if (response.status === 503) { // the server is busy and says when it may not be
         await new Promise((go) => setTimeout(go, 1000 * (Number(response.headers.get("Retry-After")) || 1)));
-        if (stopping.signal.aborted) return {path: name, error: "stopped"};
+        if (stopping.signal.aborted) return {error: "stopped"};
         continue;
       }
       const answer = await response.json();
       if (response.status === 401) one("#secret").hidden = false;
-      return answer.rows ? {...answer.rows[0], path: name} : {path: name, error: answer.detail};
+      return response.ok ? answer : {rows: answer.rows, error: answer.detail};
     }
   } catch (error) {
-    return {path: name, error: error.name === "AbortError" ? "stopped" : "the server cannot be reached"};
+    return {error: error.name === "AbortError" ? "stopped" : "the server cannot be reached"};
   }
 }
 
@@ -120,7 +148,7 @@ function fill(card) {
     box.append(picture(URL.createObjectURL(file), row.text));
     text.append(scored(row.text, row.score));
   }
-  text.append(make("div", "path", row.path));
+  text.append(...reasons(card), make("div", "path", row.path));
   if (row.warning) text.append(make("div", "warning", row.warning));
   card.replaceChildren(box, text);
 }
@@ -146,6 +174,7 @@ function scored(said, score) {
 function progress() {
   const done = cards.filter((card) => card.row), failed = done.filter((card) => card.row.error).length;
   one("#done").hidden = !cards.length;
+  offer();
   Object.assign(one("#progress"), {max: cards.length || 1, value: done.length});
   one("#stop").disabled = done.length === cards.length;
   one("#count").textContent = cards.length
@@ -185,9 +214,9 @@ function save(text, name, type) {
 // Says in words what the picture shows, for those who do not see it.
 function show(card, word) {
   look(card, word);
-  const weights = word && captionsOf(card.photo)[word.dataset.place].attention;
+  const said = word && captionsOf(card.photo)[word.dataset.place], weights = said?.attention;
   if (!weights) return void (one("#where").textContent = "");
-  const [high, wide] = card.photo.grid, from = word.dataset.index * high * wide;
+  const [high, wide] = said.grid ?? card.photo.grid, from = word.dataset.index * high * wide;
   const cells = Array.from(atob(weights).slice(from, from + high * wide), (each) => each.charCodeAt(0));
   const best = cells.indexOf(Math.max(...cells));
   const area = AREAS[Math.floor(3 * Math.floor(best / wide) / high)][Math.floor(3 * (best % wide) / wide)];
@@ -218,12 +247,14 @@ for (const kind of ["dragover", "dragleave", "drop"])
   });
 one("#ask").addEventListener("submit", (event) => event.preventDefault());
 one("#task").addEventListener("change", choose);
+one("#language").addEventListener("change", speak);
 one("#token").addEventListener("change", start);
 one("#stop").addEventListener("click", () => {
   stopping.abort();
   stopping = new AbortController();
   for (const card of waiting.splice(0)) {
-    card.row = {path: card.file.name, error: "stopped"};
+    card.row = Object.values(card.rows).at(-1) ?? {path: card.file.name, error: "stopped"};
+    card.classList.remove("waiting");
     fill(card);
   }
   progress();
@@ -237,6 +268,8 @@ one("#csv").addEventListener("click", () => save(table(), "captions.csv", "text/
 one("#clear").addEventListener("click", () => {
   if (!one("#stop").disabled) one("#stop").click();
   cards.length = 0;
+  one("#query").value = "";
+  showAll();
   results.replaceChildren();
   progress();
 });

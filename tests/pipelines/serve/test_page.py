@@ -115,6 +115,55 @@ def test_dropped_files_and_the_saved_rows(page, photos):
     assert page.query_selector("figure") is None
 
 
+def test_a_sentence_finds_photos_which_come_first_and_say_where_its_words_fit(page, photos, draw_clip, tmp_path):
+    choose(page, [photos[0], draw_clip(tmp_path / "a.avi"), photos[1], photos[2]])
+    page.focus("#query")
+    page.keyboard.type("a dog on the gras")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#all")
+    told = page.inner_text("#found")
+    assert told.startswith("3 of 3, best first.")
+    assert "'gras' is no word that this model knows (near ones for 'gras': grass)" in told
+    shown = page.query_selector_all("figure:not([hidden])")
+    assert len(shown) == 3  # the file that cannot be read is none
+    assert all("a dog on the" in card.inner_text().lower() for card in shown)
+    assert any("s: asked: A dog on the" in card.inner_text() for card in shown)  # a moment of the clip
+    page.focus("figure:not([hidden]):has(canvas)")
+    page.keyboard.press("ArrowLeft")  # from the last word on
+    for _ in range(4):
+        page.keyboard.press("ArrowLeft")
+    assert page.inner_text(".word.on") == "A"
+    assert page.eval_on_selector("canvas.on", "canvas => canvas.width > 300")
+    page.fill("#query", "a cat")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=A cat")
+    assert sum(url.endswith("/v1/look") for url in page.asked) == 3  # once each
+    page.click("#all")
+    names = [each.inner_text() for each in page.query_selector_all("figure .path")]
+    assert names == ["photo0.jpg", "a.avi", "photo1.jpg", "bad<b>.jpg"]
+    assert "asked" not in page.inner_text("#results")
+    page.fill("#query", "xyzzy")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=say it in other, plain English words")
+
+
+def test_captions_that_are_there_are_shown_in_another_language_and_back(page, photos):
+    choose(page, photos[:2])
+    english = page.inner_text("#results")
+    page.select_option("#language", "de")
+    page.wait_for_selector("#stop:disabled")
+    assert page.inner_text("#count") == "2 of 2 done"
+    german = page.inner_text("#results")
+    assert german != english
+    page.focus("figure")
+    page.keyboard.press("ArrowRight")
+    assert page.text_content("#where") != ""
+    asked = len(page.asked)
+    page.select_option("#language", "en")
+    assert page.inner_text("#results") == english
+    assert len(page.asked) == asked  # which the page still had
+
+
 def test_clips_are_classified_and_captions_come_in_other_languages(page, photos, draw_clip, tmp_path):
     page.select_option("#language", "de")
     choose(page, photos[:1])
@@ -134,6 +183,9 @@ def test_axe_finds_no_fault_in_light_and_dark_before_and_after(page, photos):
             page.click("#theme")
         if step == 0:
             choose(page, photos)
+            page.fill("#query", "a dog")
+            page.keyboard.press("Enter")
+            page.wait_for_selector("#all")
 
 
 def test_the_api_s_page_lists_every_address(page, address):
