@@ -1,7 +1,7 @@
 """Going on from a trained model: its words and weights are taken over, and words that it lacks are added."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import torch
 from torch import nn
@@ -27,13 +27,20 @@ def with_words(
 
 
 @torch.no_grad()
-def take_over(network: nn.Module, old: nn.Module) -> None:
+def take_over(network: nn.Module, old: nn.Module, but: Collection[str] = ()) -> None:
     """Give a network the weights of an older one, whose vocabulary is the first part of its own.
 
     A new word's `bias` is the mean of all, so that it is as frequent as another word until a training says more.
+
+    Args:
+        network: to be changed.
+        old: whose weights are copied.
+        but: names of weights that stay the network's own.
     """
     weights = network.state_dict()
     for key, value in old.state_dict().items():
+        if key in but:
+            continue
         weights[key][: len(value)] = value
         if key == "bias":
             weights[key][len(value) :] = value.mean()

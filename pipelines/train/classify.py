@@ -23,6 +23,7 @@ from captioner.training.classify.card import classifier_card, confusion_table
 from captioner.training.classify.config import ClassifyTrainingConfig
 from captioner.training.classify.fine_tuning import ClipItems, EndToEnd
 from captioner.training.classify.fit import fit, fit_projection, predict, read_examples
+from captioner.training.classify.start import begin_with, known_classifier, not_taken
 from captioner.training.encoder import frame_encoder
 from captioner.training.loop import Run, Scores
 from captioner.training.record import counting, say
@@ -56,11 +57,15 @@ class ClassifierTraining:
         self.resume = resume
         if config.data.folds and config.stages.fine_tune:
             raise ConfigError("stages.fine_tune: wants clips to validate on, so leave out data.folds.")
+        self.known = None if config.init is None else known_classifier(config.init)
         clips = ClipSet.read(config.data.root, config.data.table, config.data.group)
         self._say_problems(clips)
-        self.encoder = frame_encoder(config.encoder, config.data.root, self.device)
+        self._find_encoder()
         self.clips, self.cache = self._read_features(clips)
         self.labels = self.clips.labels
+        unused = [] if self.known is None else not_taken(self.known, self.labels)
+        if unused:
+            say(f"{config.init} also knows {', '.join(unused)}, of which there are no clips; the new model will not.")
 
     def run_all(self) -> Path:
         """Score a model on clips that it has not seen, then keep one; returns its folder."""
@@ -80,7 +85,7 @@ class ClassifierTraining:
         network = self._fit(learnt.train, 0) if count else networks["val"]
         report = self._report(answers, protocol)
         model = self._model(network, {protocol: _scores(report)})
-        card = classifier_card(self.config, self.command, protocol, report, len(learnt.train))
+        card = classifier_card(model.config, self.config, self.command, protocol, report, len(learnt.train))
         model.save(self.folder / "model", card.markdown())
         return self.folder / "model"
 
@@ -94,7 +99,7 @@ class ClassifierTraining:
         encoder = self.encoder.encoder
         encoder.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         encoder.freeze(stage.frozen)
-        items = ClipItems(part.train, self.labels, self.config.frames, self.encoder.transform, self.config.seed)
+        items = ClipItems(part.train, self.labels, self.frames, self.encoder.transform, self.config.seed)
         trained = [value for value in encoder.parameters() if value.requires_grad]
 
         def adopt() -> None:
@@ -128,9 +133,22 @@ class ClassifierTraining:
         _, self.cache = self._read_features(self.clips)
         return best.network
 
+    def _find_encoder(self) -> None:
+        """The CNN, the model in the package that it is shared with if it is, and what is seen of clips."""
+        config = self.config
+        if self.known is None:
+            assert config.encoder is not None
+            self.encoder = frame_encoder(config.encoder, config.data.root, self.device)
+            self.shared, self.frames = config.encoder.model, config.frames
+            return
+        chosen = self.known.config.encoder
+        self.encoder = FrameEncoder(chosen, self.device, self.known.encoder.weights, self.known.name)
+        self.shared = chosen.model if isinstance(chosen, SharedEncoder) else None
+        self.frames = self.known.config.frames
+
     def _read_features(self, clips: ClipSet) -> tuple[ClipSet, ClipCache]:
         data = self.config.data
-        cache = ClipCache(data.cache or self.folder / "features", self.encoder.digest, self.config.frames, data.views)
+        cache = ClipCache(data.cache or self.folder / "features", self.encoder.digest, self.frames, data.views)
         with counting("Reading clips") as progress:
             unreadable = cache.fill(
                 [clip.path for clip in clips.clips],
@@ -148,8 +166,11 @@ class ClassifierTraining:
     def _fit(self, clips: Sequence[LabelledClip], place: int) -> ClassifierNetwork:
         seed = self.config.seed + place
         torch.manual_seed(seed)
-        network = ClassifierNetwork(self.config.network, self.encoder.channels, len(self.labels))
-        fit_projection(network, self.cache, clips)
+        if self.known is not None:
+            network = begin_with(self.known, self.labels)  # with its projection, or its weights would mean nothing
+        else:
+            network = ClassifierNetwork(self.config.network, self.encoder.channels, len(self.labels))
+            fit_projection(network, self.cache, clips)
         network.to(self.device)
         examples = read_examples(network, self.cache, clips, self.labels)
         threads = torch.get_num_threads()
@@ -195,17 +216,17 @@ class ClassifierTraining:
         return report
 
     def _model(self, network: ClassifierNetwork, scores: Scores) -> VideoClassifier:
-        shared, config = self.config.encoder.model, self.config
+        shared, config = self.shared, self.config
         fine_tuned = config.stages.fine_tune is not None
         model_config = ClassifyConfig(
             purpose=config.purpose,
             scores=scores,
             labels=self.labels,
-            frames=config.frames,
+            frames=self.frames,
             encoder=SharedEncoder(model=shared, digest=self.encoder.digest)
             if shared and not fine_tuned
             else self.encoder.config,
-            network=config.network,
+            network=config.network if self.known is None else self.known.config.network,
         )
         return VideoClassifier(model_config, self.encoder, network, self.device)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from captioner.data.captions import CaptionedImage, CaptionSet
 from captioner.data.video_captions import read_video_captions
 from captioner.errors import ConfigError, DataError
-from captioner.models.shared_encoder import SharedEncoder
+from captioner.models.shared_encoder import FrameEncoder, SharedEncoder
 from captioner.models.video_caption import VideoCaptionConfig, VideoCaptioner, VideoDecoder
 from captioner.text.vocabulary import Vocabulary
 from captioner.training import processes
@@ -28,6 +28,7 @@ from captioner.training.tokens import check_scripts
 from captioner.training.training import Training, Work
 from captioner.training.video.card import video_card
 from captioner.training.video.config import VideoTrainingConfig
+from captioner.training.video.start import begin_with, encoder_of, known_captioner
 from captioner.vision.clip_cache import ClipCache
 from captioner.vision.clip_features import FramesConfig
 from captioner.vision.encoder import Features
@@ -44,7 +45,8 @@ class VideoTraining(Training[VideoTrainingConfig, VideoCaptioner]):
         super().__init__(config, folder, command, device=device, resume=resume)
         data = config.data
         self.clips = data.root / data.clips
-        self.tokenization = data.tokenization()
+        self.known = None if config.init is None else known_captioner(config.init)
+        self.tokenization = data.tokenization(self.known.vocabulary.tokenization if self.known else None)
         captions = read_video_captions(
             data.root / data.captions,
             self.clips,
@@ -55,7 +57,8 @@ class VideoTraining(Training[VideoTrainingConfig, VideoCaptioner]):
         parted = any(clip.split == "val" for clip in captions)
         self.captions = captions.hold_out(data.hold_out) if data.hold_out and not parted else captions
         torch.manual_seed(config.seed)  # so that a CNN without weights is the same one in every process
-        self.encoder = frame_encoder(config.encoder, data.root, processes.join(device))
+        self.encoder, shared = self._find_encoder(processes.join(device))
+        self.model_config = self._model_config(shared)
         self.cache = self._read_features()
         self.validation = [clip for clip in self.captions if clip.split == "val"]
         if not self.validation:
@@ -63,20 +66,15 @@ class VideoTraining(Training[VideoTrainingConfig, VideoCaptioner]):
         self.train_clips = self.captions.split("train")
 
     def new_model(self) -> VideoCaptioner:
-        """A captioner of clips whose CNN alone has learnt something."""
-        chosen, shared = self.encoder.config, self.config.encoder.model
-        config = VideoCaptionConfig(
-            purpose=self.config.purpose,
-            frames=self.config.frames,
-            encoder=chosen if shared is None else SharedEncoder(model=shared, digest=self.encoder.digest),
-            temporal=self.config.temporal,
-            decoder=self.config.decoder,
-            search=self.config.search,
-            search_precision=self.config.search_precision,
-        )
+        """A captioner that knows what `init` does, or one of which the CNN alone has learnt something."""
+        config, min_count = self.model_config, self.config.data.min_count
         words = [list(tokens) for clip in self.train_clips for tokens in clip.tokens]
-        vocabulary = Vocabulary.build(words, self.config.data.min_count, tokenization=self.tokenization)
         torch.manual_seed(self.config.seed)
+        if self.known is not None:
+            model = begin_with(self.known, config, self.encoder, words, min_count, self.tokenization)
+            model.network.to(self.device)
+            return model
+        vocabulary = Vocabulary.build(words, min_count, tokenization=self.tokenization)
         network = VideoDecoder(config.temporal, config.decoder, self.encoder.channels, len(vocabulary))
         return VideoCaptioner(config, vocabulary, self.encoder, network, self.device)
 
@@ -97,12 +95,37 @@ class VideoTraining(Training[VideoTrainingConfig, VideoCaptioner]):
 
     def card(self, origin: str, scores: Scores) -> ModelCard:
         """The model card."""
-        return video_card(
-            self.config, self.command, origin, scores, len(self.train_clips), len(self.validation)
-        )
+        notes, begun_with, clips = self.config.notes, self.config.init, (len(self.train_clips), len(self.validation))
+        return video_card(self.model_config, notes, begun_with, self.command, origin, scores, *clips)
+
+    def _find_encoder(self, device: torch.device) -> tuple[FrameEncoder, str | None]:
+        """The CNN, and the model in the package that it is shared with, if it is."""
+        choice = self.config.encoder
+        if self.known is not None:
+            return encoder_of(self.known, device)
+        assert choice is not None
+        return frame_encoder(choice, self.config.data.root, device), choice.model
+
+    def _model_config(self, shared: str | None) -> VideoCaptionConfig:
+        """What the configuration says, and `init` where it says nothing.
+
+        Raises:
+            ConfigError: both bring a network over time along.
+        """
+        config, names = self.config, ("purpose", "frames", "temporal", "decoder", "search", "search_precision")
+        values = {name: getattr(config, name) for name in names}
+        if self.known is not None:
+            said = config.model_fields_set | {"purpose"}
+            if isinstance(self.known, VideoCaptioner) and "temporal" in said:
+                raise ConfigError(f"temporal: {config.init} brings its network over time along; leave temporal out.")
+            of_known = dict(self.known.config)
+            values |= {name: of_known[name] for name in names if name in of_known and name not in said}
+        digest = self.encoder.digest
+        encoder = self.encoder.config if shared is None else SharedEncoder(model=shared, digest=digest)
+        return VideoCaptionConfig(encoder=encoder, **values)
 
     def _read_features(self) -> ClipCache:
-        frames = FramesConfig.model_validate({"count": self.config.frames})
+        frames = FramesConfig.model_validate({"count": self.model_config.frames})
         root = self.config.data.cache or self.folder / "features"
         cache = ClipCache(root, self.encoder.digest, frames, self.config.data.views)
         with counting("Reading clips") as progress:
@@ -128,7 +151,8 @@ class VideoTraining(Training[VideoTrainingConfig, VideoCaptioner]):
     def _frames(self, name: str, version: int = 0) -> Tensor:
         """Features (frames, channels) of a clip; one with fewer frames shows some for more than one instant."""
         features = self.cache.read(self.clips / name)[version][:, 0]
-        return features[torch.arange(self.config.frames) * len(features) // self.config.frames]
+        count = self.model_config.frames
+        return features[torch.arange(count) * len(features) // count]
 
     def _fetch(self, clips: list[CaptionedImage], draws: list[random.Random]) -> dict[str, Tensor]:
         """Features of a batch, of a version of each clip that is drawn at random."""

@@ -1,17 +1,25 @@
 """The model card of a classifier of clips."""
 
 from captioner.metrics.classification import ClassificationReport
+from captioner.models.classify import ClassifyConfig
+from captioner.models.shared_encoder import SharedEncoder
 from captioner.training.card import ModelCard, table
 from captioner.training.classify.config import ClassifyTrainingConfig
 
 
 def classifier_card(
-    config: ClassifyTrainingConfig, command: str, protocol: str, report: ClassificationReport, learnt_from: int
+    config: ClassifyConfig,
+    training: ClassifyTrainingConfig,
+    command: str,
+    protocol: str,
+    report: ClassificationReport,
+    learnt_from: int,
 ) -> ModelCard:
     """The card of a classifier.
 
     Args:
-        config: of the training.
+        config: of the model.
+        training: of the training.
         command: that repeats it.
         protocol: how the clips that are scored were kept apart.
         report: the scores.
@@ -21,13 +29,15 @@ def classifier_card(
     what = {"frames": "frames", "differences": "differences of frames", "both": "frames and their differences"}
     directions = "forwards and backwards" if network.bidirectional else "forwards"
     where = "the whole frame" if frames.area == "whole" else "the square that moves most"
+    cnn = f"{encoder.model} (not stored here)" if isinstance(encoder, SharedEncoder) else encoder.name
     low, high = report.interval
     facts = [
         f"Classes: {', '.join(report.labels)}.",
-        f"Sees: {frames.count} frames of a clip, {where}, through the CNN of {encoder.model or encoder.name}"
-        f"{' (not stored here)' if encoder.model else ''}; reads the features of {what[network.inputs]}.",
+        f"Sees: {frames.count} frames of a clip, {where}, through the CNN of {cnn}; reads the features of "
+        f"{what[network.inputs]}.",
         f"Network: {network.members} x {network.layers}-layer {network.unit} of {network.hidden_size}, "
         f"{directions}, {network.pooling} of its states.",
+        *([] if training.init is None else [f"Goes on from: {training.init}."]),
         f"Learnt from: {learnt_from} clips.",
         f"Made by: `{command}`",
     ]
@@ -37,7 +47,7 @@ def classifier_card(
         "",
         *confusion_table(report),
     ]
-    return ModelCard(config.purpose, facts, scored, config.notes)
+    return ModelCard(config.purpose, facts, scored, training.notes)
 
 
 def confusion_table(report: ClassificationReport) -> list[str]:

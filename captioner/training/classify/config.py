@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from captioner.models.classify_network import ClassifierConfig
 from captioner.training.config import ClipEncoder, Count, Rate, Share, Stage, Strict, TrainingConfig
@@ -76,15 +76,31 @@ class ClassifyStages(Strict):
 
 
 class ClassifyTrainingConfig(TrainingConfig):
-    """A whole training of a classifier of clips."""
+    """A whole training of a classifier of clips.
+
+    Attributes:
+        init: a classifier to go on from, with its CNN, frames and networks, and with the classes that have the same
+            names: a model in the package, a folder, or `hf-hub:owner/name`. Without it `encoder` says which CNN a new
+            one has.
+    """
 
     kind: Literal["classify"] = "classify"
     purpose: str = "tells classes of clips apart"
     data: ClipData
-    encoder: ClipEncoder
+    init: str | None = None
+    encoder: ClipEncoder | None = None
     frames: FramesConfig = Field(default_factory=lambda: FramesConfig.model_validate({}))
     network: ClassifierConfig = Field(default_factory=lambda: ClassifierConfig.model_validate({}))
     stages: ClassifyStages = ClassifyStages()
+
+    @model_validator(mode="after")
+    def _one_start(self) -> "ClassifyTrainingConfig":
+        if (self.init is None) == (self.encoder is None):
+            raise ValueError("give either init, a classifier to go on from, or encoder, a CNN for a new one")
+        brought = [key for key in ("frames", "network") if key in self.model_fields_set]
+        if self.init is not None and brought:
+            raise ValueError(f"init brings its {brought[0]} along; leave {brought[0]} out")
+        return self
 
     def one_process(self) -> str | None:
         """A classifier is small."""

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from captioner.decoding.steps import DecodingConfig
 from captioner.models.caption_network import DecoderConfig
@@ -51,17 +51,30 @@ class VideoTrainingConfig(StagedConfig):
     """A whole training of a captioner of clips.
 
     Attributes:
-        frames: of each clip, evenly spread.
+        init: a captioner of clips to go on from, with its networks and words, or a photo captioner, of which the CNN,
+            the decoder and the words are taken: a model in the package, a folder, or `hf-hub:owner/name`. Without it
+            `encoder` says which CNN a new one has.
+        frames: of each clip, evenly spread; by default as many as `init` reads, else 16.
+        temporal: the network over time, of a new model or of one that goes on from a photo captioner.
         search_precision: of the decoder when it captions, on a CPU that multiplies bfloat16; other CPUs use float32.
     """
 
     kind: Literal["video"] = "video"
     purpose: str = "captions clips"
     data: VideoData
-    encoder: ClipEncoder
+    init: str | None = None
+    encoder: ClipEncoder | None = None
     frames: Count = 16
     temporal: TemporalConfig = Field(default_factory=lambda: TemporalConfig.model_validate({}))
     decoder: DecoderConfig = Field(default_factory=lambda: DecoderConfig.model_validate({}))
     search: DecodingConfig = DecodingConfig()
     search_precision: Precision = "float32"
     stages: VideoStages
+
+    @model_validator(mode="after")
+    def _one_start(self) -> "VideoTrainingConfig":
+        if (self.init is None) == (self.encoder is None):
+            raise ValueError("give either init, a captioner to go on from, or encoder, a CNN for a new one")
+        if self.init is not None and "decoder" in self.model_fields_set:
+            raise ValueError("init brings its decoder along; leave decoder out")
+        return self

@@ -6,6 +6,7 @@ import shutil
 import sys
 
 import pytest
+import torch
 import yaml
 
 from captioner.models.base import load
@@ -24,9 +25,9 @@ def run(squares_clips, tmp_path, monkeypatch, capfd):
         "stages": {"fit": {"steps": 60, "batch_size": 8, "learning_rate": 0.01}},
     }
 
-    def run(*overrides, folder="run", **changes):
+    def run(*overrides, folder="run", without=(), **changes):
         path = tmp_path / "squares.yaml"
-        path.write_text(yaml.safe_dump(settings | changes))
+        path.write_text(yaml.safe_dump({k: v for k, v in (settings | changes).items() if k not in without}))
         arguments = ["captioner", "train", path, *overrides, "-o", tmp_path / folder, "--device", "cpu"]
         monkeypatch.setattr(sys, "argv", list(map(str, arguments)))
         try:
@@ -100,6 +101,7 @@ def test_clips_and_classes_that_cannot_be_used_are_said_and_the_rest_learnt(run,
         (["data.root=/nowhere"], "/nowhere: no such folder"),
         (["data.table=none.tsv"], "none.tsv: cannot be read"),
         (["network.unit=rnn"], "network.unit is 'rnn'"),
+        (["init=yoga"], "give either init, a classifier to go on from, or encoder"),
         (["encoder.model=photos"], "give either model, whose CNN is shared, or name"),
         (["encoder.name=mobilenet_v9"], "timm has no network called 'mobilenet_v9'"),
         (["data.folds=2", "stages.fine_tune={epochs: 1, learning_rate: 0.1}"], "leave out data.folds"),
@@ -124,3 +126,54 @@ def test_fine_tuning_changes_the_cnn_and_keeps_it_in_the_model(run, draw_clip, t
     _, _, frozen = run(folder="frozen", stages={"fit": {"steps": 5}})
     assert model.encoder.digest != load(frozen / "model", "cpu").encoder.digest
     assert model.classify([draw_clip(tmp_path / "a.avi")])[0].label in ("blue", "red")
+
+
+BROUGHT = ("encoder", "frames", "network")  # by a classifier to go on from
+
+
+def test_a_training_goes_on_from_a_classifier_with_its_networks_and_the_classes_of_the_same_name(
+    run, squares_clips, tmp_path
+):
+    _, _, first = run(folder="first")
+    root = shutil.copytree(squares_clips, tmp_path / "clips")
+    (root / "blue").rename(root / "green")
+    steps = {"fit": {"steps": 1, "learning_rate": 1e-9}}
+    init = f"init={first / 'model'}"
+    status, err, folder = run(init, f"data.root={root}", without=BROUGHT, stages=steps)
+    assert status == 0, err
+    assert f"{first / 'model'} also knows blue, of which there are no clips; the new model will not." in err
+    before, after = load(first / "model", "cpu"), load(folder / "model", "cpu")
+    assert after.config.labels == ["green", "red"]
+    assert (after.config.frames, after.config.network) == (before.config.frames, before.config.network)
+    assert after.encoder.digest == before.encoder.digest
+    old, new = before.network.state_dict(), after.network.state_dict()
+    for key, value in old.items():
+        rows = slice(1, 2) if ".readout." in key else slice(None)  # red is the second class of both
+        assert torch.allclose(new[key][rows], value[rows], atol=1e-3), key
+    assert torch.allclose(new["members.0.readout.bias"][0], old["members.0.readout.bias"].mean(), atol=1e-3)
+    assert f"Goes on from: {first / 'model'}." in (folder / "model" / "README.md").read_text()
+
+
+def test_a_classifier_that_goes_on_from_its_own_classes_begins_with_its_answers(run, squares_clips):
+    _, _, first = run(folder="first")
+    steps = {"fit": {"steps": 1, "learning_rate": 1e-9}}
+    status, err, folder = run(f"init={first / 'model'}", "data.folds=2", without=BROUGHT, stages=steps)
+    assert status == 0, err
+    clips = sorted(squares_clips.glob("*/*.avi"))
+    before, after = (load(each / "model", "cpu").classify(clips) for each in (first, folder))
+    assert [one.score for one in after] == pytest.approx([one.score for one in before], abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("init", "overrides", "message"),
+    [
+        ("photos", [], "no video classifier; name one, such as yoga; for its CNN alone set encoder.model=photos."),
+        ("words", [], "words is no video classifier; name one, such as yoga."),
+        ("yoga", ["frames.count=3"], "init brings its frames along; leave frames out"),
+        ("yoga", ["network.members=2"], "init brings its network along; leave network out"),
+    ],
+)
+def test_what_a_classifier_cannot_go_on_from_is_one_sentence(run, init, overrides, message):
+    status, err, _ = run(f"init={init}", *overrides, without=BROUGHT)
+    assert (status, "Traceback" in err) == (2, False)
+    assert message in " ".join(err.split())

@@ -2,19 +2,26 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from captioner.data.captions import CaptionSet, ImageStore
+from captioner.decoding.steps import DecodingConfig
 from captioner.errors import ConfigError, DataError
 from captioner.models.base import load
+from captioner.models.caption import CaptionConfig, Captioner
+from captioner.models.caption_network import DecoderConfig
 from captioner.pipelines.cli import app
 from captioner.pipelines.train.command import train
-from captioner.vision.images import decode_image
+from captioner.text.vocabulary import SPECIALS, Vocabulary
+from captioner.vision.encoder import EncoderConfig
+from captioner.vision.images import Transform, decode_image
 
 SHARED = Path(os.environ.get("CAPTIONER_SHARED", Path(__file__).parents[4] / "shared")) / "data/flickr8k"
 COLOURS = {"red": (40, 40, 220), "green": (40, 180, 40)}
@@ -47,31 +54,35 @@ def squares(tmp_path_factory):
 
 
 @pytest.fixture
-def write_config(tmp_path, squares):
+def settings(squares):
+    return {
+        "kind": "video",
+        "seed": 1,
+        "precision": "float32",
+        "data": {"root": str(squares), "captions": "captions.json", "min_count": 1, "cache": str(squares / "f")},
+        "encoder": {"name": "test_resnet", "pretrained": False, "size": 64},
+        "frames": 6,
+        "temporal": {"hidden_size": 64, "dropout": 0.0},
+        "decoder": {"hidden_size": 64, "embedding_size": 64, "heads": 2, "dropout": 0.0},
+        "search": {"beam_size": 2, "max_length": 6},
+        "stages": {
+            "cross_entropy": {
+                "epochs": 40,
+                "batch_size": 4,
+                "learning_rate": 0.003,
+                "captions_per_photo": 1,
+                "label_smoothing": 0.0,
+                "average": 0.9,
+                "patience": 40,
+            }
+        },
+    }
+
+
+@pytest.fixture
+def write_config(tmp_path, settings):
     def write(**changes):
-        values = {
-            "kind": "video",
-            "seed": 1,
-            "precision": "float32",
-            "data": {"root": str(squares), "captions": "captions.json", "min_count": 1, "cache": str(squares / "f")},
-            "encoder": {"name": "test_resnet", "pretrained": False, "size": 64},
-            "frames": 6,
-            "temporal": {"hidden_size": 64, "dropout": 0.0},
-            "decoder": {"hidden_size": 64, "embedding_size": 64, "heads": 2, "dropout": 0.0},
-            "search": {"beam_size": 2, "max_length": 6},
-            "stages": {
-                "cross_entropy": {
-                    "epochs": 40,
-                    "batch_size": 4,
-                    "learning_rate": 0.003,
-                    "captions_per_photo": 1,
-                    "label_smoothing": 0.0,
-                    "average": 0.9,
-                    "patience": 40,
-                }
-            },
-        }
-        values["data"] |= changes
+        values = settings | {"data": settings["data"] | changes}
         (tmp_path / "squares.yaml").write_text(yaml.safe_dump(values))
         return tmp_path / "squares.yaml"
 
@@ -117,6 +128,95 @@ def test_clips_that_cannot_be_read_are_said(write_config, squares, tmp_path):
             train(write_config(captions="more.json"), [], tmp_path / "run", resume=False, device="cpu")
     finally:
         (squares / "broken.mp4").unlink()
+
+
+ONE_STEP = {"epochs": 1, "batch_size": 16, "learning_rate": 1e-9, "captions_per_photo": 1}  # changes nothing
+OWN = Path(__file__).parents[3] / "configs" / "own_clips.yaml"
+
+
+@pytest.fixture
+def surprising(squares):
+    """Captions in which words appear that no model knows."""
+    content = json.loads((squares / "captions.json").read_text())
+    for entry in content["sentences"][1:4]:
+        entry["caption"] = "A purple surprise."
+    (squares / "surprising.json").write_text(json.dumps(content))
+    return "surprising.json"
+
+
+def test_a_training_goes_on_from_a_captioner_of_clips_with_its_words_and_new_ones(
+    write_config, settings, surprising, tmp_path
+):
+    settings["stages"]["cross_entropy"] = ONE_STEP
+    first = train(write_config(), [], tmp_path / "first", resume=False, device="cpu")
+    for brought in ("encoder", "decoder", "temporal", "frames"):
+        del settings[brought]
+    second = train(write_config(captions=surprising), [f"init={first}"], tmp_path / "run", resume=False, device="cpu")
+    before, after = load(first, "cpu"), load(second, "cpu")
+    known = len(before.vocabulary)
+    assert after.vocabulary.tokens[:known] == before.vocabulary.tokens
+    assert set(after.vocabulary.tokens[known:]) == {"purple", "surprise"}
+    assert (after.config.frames, after.config.temporal) == (before.config.frames, before.config.temporal)
+    for key, value in before.weights().items():
+        assert torch.allclose(after.weights()[key][: len(value)], value, atol=1e-3), key
+    assert f"Goes on from: {first}" in (second / "README.md").read_text()
+    for override, message in (
+        ("temporal.hidden_size=8", "leave temporal out"),
+        ("decoder.heads=2", "leave decoder out"),
+        ("encoder={model: photos}", "either init"),
+        ("init=captions", "captions neither clips nor photos"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            train(write_config(), [f"init={first}", override], tmp_path / "third", resume=False, device="cpu")
+
+
+@pytest.mark.parametrize("content_vector", [False, True])
+def test_a_captioner_of_clips_goes_on_from_a_photo_captioner(
+    write_config, settings, surprising, tmp_path, content_vector
+):
+    config = CaptionConfig(
+        encoder=EncoderConfig(name="test_resnet", transform=Transform(size=(64, 64))),
+        decoder=DecoderConfig(hidden_size=16, embedding_size=12, heads=4, content_vector=content_vector),
+        search=DecodingConfig(beam_size=3, max_length=7),
+    )
+    photos = Captioner.build(config, Vocabulary([*SPECIALS, "a", "red", "dog"]))
+    photos.save(tmp_path / "photos", "For tests.")
+    for brought in ("encoder", "decoder", "search"):
+        del settings[brought]
+    settings["stages"]["cross_entropy"] = ONE_STEP
+    overrides = [f"init={tmp_path / 'photos'}", f"data.cache={tmp_path / 'features'}"]
+    folder = train(write_config(captions=surprising), overrides, tmp_path / "run", resume=False, device="cpu")
+    clips = load(folder, "cpu")
+    assert clips.vocabulary.tokens[:7] == photos.vocabulary.tokens
+    assert {"purple", "surprise", "square"} <= set(clips.vocabulary.tokens[7:])
+    assert clips.config.search == config.search
+    before, after = photos.decoder.state_dict(), clips.network.decoder.state_dict()
+    taken = {
+        key
+        for key, value in before.items()
+        if value.shape[1:] == after[key].shape[1:] and torch.allclose(after[key][: len(value)], value, atol=5e-3)
+    }
+    assert before.keys() - taken == {
+        "content.weight" if content_vector else "image_projection.weight",
+        "regions.0.weight",
+    }
+    for key, value in photos.encoder.state_dict().items():
+        assert torch.allclose(clips.encoder.encoder.state_dict()[key].float(), value.float(), atol=2e-3), key
+
+
+def test_the_configuration_for_own_clips_needs_a_folder_of_clips_and_texts_alone(
+    squares, model_folder, tmp_path
+):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for number in range(6):
+        shutil.copy(squares / f"video{number}.avi", folder)
+        (folder / f"video{number}.txt").write_text("A red square grows.\nIt gets larger.\n")
+    overrides = [f"data.root={folder}", f"init={model_folder}", "data.hold_out=2", "stages.cross_entropy.epochs=1"]
+    overrides += ["temporal.hidden_size=8", "data.views=1"]
+    model = train(OWN, overrides, tmp_path / "run", resume=False, device="cpu")
+    assert "Learnt from: 4 clips" in (model / "README.md").read_text()
+    assert {"red", "square", "grows"} <= set(load(model, "cpu").vocabulary.tokens)
 
 
 @pytest.mark.shared
