@@ -28,6 +28,7 @@ from captioner.training.encoder import frame_encoder
 from captioner.training.loop import Run, Scores
 from captioner.training.record import counting, say
 from captioner.vision.clip_cache import ClipCache
+from captioner.vision.clip_features import FramesConfig
 from captioner.weights import named
 
 
@@ -60,7 +61,7 @@ class ClassifierTraining:
         self.known = None if config.init is None else known_classifier(config.init)
         clips = ClipSet.read(config.data.root, config.data.table, config.data.group)
         self._say_problems(clips)
-        self._find_encoder()
+        self.encoder, self.shared, self.frames = self._find_encoder()
         self.clips, self.cache = self._read_features(clips)
         self.labels = self.clips.labels
         unused = [] if self.known is None else not_taken(self.known, self.labels)
@@ -133,18 +134,15 @@ class ClassifierTraining:
         _, self.cache = self._read_features(self.clips)
         return best.network
 
-    def _find_encoder(self) -> None:
+    def _find_encoder(self) -> tuple[FrameEncoder, str | None, FramesConfig]:
         """The CNN, the model in the package that it is shared with if it is, and what is seen of clips."""
         config = self.config
         if self.known is None:
             assert config.encoder is not None
-            self.encoder = frame_encoder(config.encoder, config.data.root, self.device)
-            self.shared, self.frames = config.encoder.model, config.frames
-            return
+            return frame_encoder(config.encoder, config.data.root, self.device), config.encoder.model, config.frames
         chosen = self.known.config.encoder
-        self.encoder = FrameEncoder(chosen, self.device, self.known.encoder.weights, self.known.name)
-        self.shared = chosen.model if isinstance(chosen, SharedEncoder) else None
-        self.frames = self.known.config.frames
+        encoder = FrameEncoder(chosen, self.device, self.known.encoder.weights, self.known.name)
+        return encoder, chosen.model if isinstance(chosen, SharedEncoder) else None, self.known.config.frames
 
     def _read_features(self, clips: ClipSet) -> tuple[ClipSet, ClipCache]:
         data = self.config.data
