@@ -50,20 +50,34 @@ def best_path(log_probs: Tensor) -> list[int]:
     return [label for label in labels if label != BLANK]
 
 
-def log_probabilities(log_probs: Tensor, texts: Sequence[Sequence[int]]) -> Tensor:
+def best_spans(log_probs: Floats) -> tuple[list[int], list[Span]]:
+    """The ids that `best_path` gives, and the columns that show each, which are the likeliest ones for this text."""
+    labels = log_probs.argmax(axis=-1)
+    starts = np.flatnonzero(np.concatenate(([True], labels[1:] != labels[:-1])))
+    ends = np.append(starts[1:], len(labels))
+    heights = np.exp(np.maximum.reduceat(log_probs.max(axis=-1), starts))
+    runs = zip(labels[starts].tolist(), starts.tolist(), ends.tolist(), heights.tolist(), strict=True)
+    shown = [(label, Span(first, end - 1, height)) for label, first, end, height in runs if label != BLANK]
+    return [label for label, _ in shown], [span for _, span in shown]
+
+
+def log_probabilities(
+    log_probs: Tensor, texts: Sequence[Sequence[int]], columns: Sequence[int] | None = None
+) -> Tensor:
     """The log-probability of a text for each line, summed over all its labellings.
 
     Args:
         log_probs: (lines, columns, classes).
         texts: the ids of one text a line.
+        columns: how many of each line's columns are real; all by default.
 
     Returns:
         (lines,), minus infinity where a line has too few columns for its text.
     """
     lengths = torch.tensor([len(ids) for ids in texts])
     targets = torch.tensor([each for ids in texts for each in ids], dtype=torch.long)
-    columns = torch.full((len(texts),), log_probs.shape[1])
-    return -ctc_loss(log_probs.cpu().transpose(0, 1), targets, columns, lengths, reduction="none")
+    real = torch.full((len(texts),), log_probs.shape[1]) if columns is None else torch.tensor(columns)
+    return -ctc_loss(log_probs.cpu().transpose(0, 1), targets, real, lengths, reduction="none")
 
 
 def align(log_probs: Floats, ids: Sequence[int]) -> list[Span]:

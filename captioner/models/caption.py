@@ -2,7 +2,6 @@
 
 import copy
 import functools
-import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from captioner.models.base import read_config, read_weights, write_model
 from captioner.models.caption_network import CaptionDecoder, DecoderConfig, SearchDecoder
 from captioner.models.rank import Prepared, log_probs
 from captioner.models.search_config import SHARE, encode_sentence
+from captioner.processor import multiplies_bfloat16
 from captioner.text.vocabulary import Vocabulary
 from captioner.vision import compiled
 from captioner.vision.encoder import Encoder, EncoderConfig, Engine, Features, Precision
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from captioner.models.language import LanguageModel
     from captioner.models.search import Finder, Found, Seen
 
-log = logging.getLogger(__name__)
 
 BATCH = 32
 
@@ -403,7 +402,7 @@ class Captioner:
         with self._making:
             if self._ready is None or self._ready[0] != versions:  # training changes the weights
                 bfloat16 = self.config.search_precision == "bfloat16" and self.device.type == "cpu"
-                slim = bfloat16 and _multiplies_bfloat16()
+                slim = bfloat16 and multiplies_bfloat16()
                 decoder = copy.deepcopy(self.decoder).bfloat16() if slim else self.decoder
                 self._ready = versions, SearchDecoder(decoder.eval())
             return self._ready[1]
@@ -438,13 +437,3 @@ def _with_own_scores(
         ]
         for several in found
     ]
-
-
-@functools.cache
-def _multiplies_bfloat16() -> bool:
-    """Whether this CPU has instructions for bfloat16 products; without them they are slower than float32's."""
-    if not hasattr(torch.cpu, "get_capabilities"):
-        log.warning("This PyTorch does not say what the CPU can do, so searches run in float32, more slowly")
-        return False
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

@@ -12,13 +12,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
+from torch import Tensor, nn
 
-from captioner.decoding.ctc import Beam, align, beam_search, best_path, log_probabilities
+from captioner.decoding.ctc import Beam, Span, align, beam_search, best_spans, log_probabilities
 from captioner.errors import ImageError
 from captioner.metrics.calibration import Calibration
 from captioner.models.base import read_config, read_weights, write_model
 from captioner.models.read_network import ReaderConfig, ReaderNetwork
+from captioner.processor import multiplies_bfloat16
 from captioner.text.alphabet import Alphabet
 from captioner.vision.encoder import Precision
 from captioner.vision.given import one_or_several, pixels_of
@@ -44,7 +45,7 @@ class ReadConfig(BaseModel):
         scores: by data set and metric.
         picture: how a line becomes the network's input.
         network: its sizes and choices.
-        precision: of the arithmetic on a CPU.
+        precision: of the arithmetic on a CPU that multiplies bfloat16; others use float32.
         calibration: makes a text's probability one that means what it says.
         tallest: the greatest height of a picture as a multiple of its width; a taller one is no upright line.
     """
@@ -56,7 +57,7 @@ class ReadConfig(BaseModel):
     scores: dict[str, dict[str, float]] = {}
     picture: LineTransform = Field(default_factory=lambda: LineTransform.model_validate({}))
     network: ReaderConfig = Field(default_factory=lambda: ReaderConfig.model_validate({}))
-    precision: Precision = "float32"
+    precision: Precision = "bfloat16"
     calibration: Calibration = Calibration()
     tallest: float = 1.5
 
@@ -210,14 +211,16 @@ class Reader:
 
     def _read(self, lines: Sequence[PreparedLine], beam: Beam | None, parallel: bool) -> list[TextLine]:
         found = self.log_probs([line.pixels for line in lines], parallel=parallel)
-        return [
-            self.text(log_probs, beam, extent=line.extent / line.pixels.shape[1])
-            for line, log_probs in zip(lines, found, strict=True)
-        ]
+        return self.texts(found, beam, extents=[line.extent / line.pixels.shape[1] for line in lines])
+
+    @property
+    def _precision(self) -> Precision:
+        """Of the arithmetic: on a CPU that does not multiply bfloat16, float32 is faster too."""
+        return self.config.precision if self.device.type != "cpu" or multiplies_bfloat16() else "float32"
 
     @cached_property
     def _engine(self) -> LineEngine:
-        return LineEngine(self.network.encoder, self.config.picture.height, self.device, self.config.precision)
+        return LineEngine(self.network.encoder, self.config.picture.height, self.device, self._precision)
 
     def encode(self, lines: Sequence[Pixels], *, parallel: bool = True) -> list[Tensor]:
         """The CNN's columns (columns, features) of each prepared line; safe in several threads."""
@@ -239,7 +242,7 @@ class Reader:
         widths: dict[int, list[int]] = {}
         for place, each in enumerate(columns):
             widths.setdefault(len(each), []).append(place)
-        bfloat16 = self.device.type != "cpu" or self.config.precision == "bfloat16"
+        bfloat16 = self.device.type != "cpu" or self._precision == "bfloat16"
         with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
             for places in widths.values():
                 for first in range(0, len(places), BATCH):
@@ -250,20 +253,30 @@ class Reader:
                         found[place] = value
         return found
 
-    def text(self, log_probs: NDArray[np.float32], beam: Beam | None = None, *, extent: float = 1.0) -> TextLine:
-        """The text of a line's log-probabilities (columns, classes).
+    def texts(
+        self,
+        log_probs: Sequence[NDArray[np.float32]],
+        beam: Beam | None = None,
+        *,
+        extents: Sequence[float] | None = None,
+    ) -> list[TextLine]:
+        """The text of each line's log-probabilities (columns, classes).
 
         Args:
             log_probs: as `log_probs` gives them.
             beam: how to search; by default each column's likeliest character is taken.
-            extent: share of the columns that are of the picture itself.
+            extents: share of each line's columns that are of the picture itself; all by default.
         """
-        tensor = torch.from_numpy(log_probs)
-        ids = None if beam is None else beam_search(log_probs, beam)
-        warning = None if beam is None or ids is not None else "none of the words fits, so it was read without them"
-        ids = best_path(tensor) if ids is None else ids
-        likely = log_probabilities(tensor[None], [ids]).numpy()
-        scale = 1 / (len(log_probs) * extent)
+        if not log_probs:
+            return []
+        found = [_search(each, beam) for each in log_probs]
+        padded = nn.utils.rnn.pad_sequence([torch.from_numpy(each) for each in log_probs], batch_first=True)
+        likely = log_probabilities(padded, [each.ids for each in found], [len(each) for each in log_probs])
+        scores = self.config.calibration(likely.numpy())
+        lines = zip(found, scores, log_probs, extents or [1.0] * len(found), strict=True)
+        return [self._text(each, float(score), 1 / (len(rows) * extent)) for each, score, rows, extent in lines]
+
+    def _text(self, found: "_Found", score: float, scale: float) -> TextLine:
         characters = tuple(
             Character(
                 self.alphabet.decode([label]),
@@ -271,9 +284,28 @@ class Reader:
                 min(span.first * scale, 1.0),
                 min((span.last + 1) * scale, 1.0),
             )
-            for label, span in zip(ids, align(log_probs, ids), strict=True)
+            for label, span in zip(found.ids, found.spans, strict=True)
         )
-        return TextLine(self.alphabet.decode(ids), float(self.config.calibration(likely)[0]), characters, warning)
+        return TextLine(self.alphabet.decode(found.ids), score, characters, found.warning)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The ids of a text, the columns of each, and what is odd about the search."""
+
+    ids: list[int]
+    spans: list[Span]
+    warning: str | None = None
+
+
+def _search(log_probs: NDArray[np.float32], beam: Beam | None) -> _Found:
+    """The text of a line's log-probabilities (columns, classes)."""
+    if beam is not None:
+        ids = beam_search(log_probs, beam)
+        if ids is not None:
+            return _Found(ids, align(log_probs, ids))
+    warning = None if beam is None else "none of the words fits, so it was read without them"
+    return _Found(*best_spans(log_probs), warning)
 
 
 def _turn(line: PreparedLine) -> PreparedLine:

@@ -3,6 +3,7 @@
 import copy
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -19,8 +20,10 @@ from captioner.errors import ModelError
 from captioner.models.base import read_config, read_weights, write_model
 from captioner.models.caption_network import DecoderConfig, SearchDecoder
 from captioner.models.translate_network import SourceConfig, TranslationNetwork
+from captioner.processor import multiplies_bfloat16, one_thread_each
 from captioner.text.bpe import Subwords
 from captioner.text.vocabulary import Vocabulary
+from captioner.vision.encoder import Precision
 from captioner.weights import Weights, check_fit
 
 BATCH = 64
@@ -37,6 +40,7 @@ class TranslateConfig(BaseModel):
         reader: the network that reads.
         decoder: the network that writes.
         search: for translations; its `max_length` is the most pieces of any.
+        search_precision: of the decoder in a search, on a CPU that multiplies bfloat16; other CPUs use float32.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,6 +53,7 @@ class TranslateConfig(BaseModel):
     reader: SourceConfig
     decoder: DecoderConfig
     search: DecodingConfig = DecodingConfig(max_length=LIMIT)
+    search_precision: Precision = "bfloat16"
 
 
 @dataclass(frozen=True)
@@ -159,7 +164,6 @@ class Translator:
         options = self.config.search if beam_size is None else replace(self.config.search, beam_size=beam_size)
         return [best[0] for best in self.generate(sentences, options, alignment=alignment)]
 
-    @torch.inference_mode()
     def generate(
         self, sentences: Sequence[str], options: DecodingConfig | None = None, *, alignment: bool = False
     ) -> list[list[Translation]]:
@@ -177,23 +181,33 @@ class Translator:
         encoded = self.subwords.encode(sentences)
         found = {place: [Translation("", 0.0, 0.0)] for place, ids in enumerate(encoded) if not ids}
         order = sorted((place for place, ids in enumerate(encoded) if ids), key=lambda place: len(encoded[place]))
-        for most, places in _batches(order, encoded):
-            batch = [encoded[place][:LIMIT] for place in places]
+
+        def work(batch: tuple[int, list[int]]) -> None:
+            most, places = batch
+            pieces = [encoded[place][:LIMIT] for place in places]
             limit = max(options.min_length, min(options.max_length, most))
-            found_here = self._search(batch, replace(options, max_length=limit), alignment)
-            for place, read, hypotheses in zip(places, batch, found_here, strict=True):
+            found_here = self._search(pieces, replace(options, max_length=limit), alignment)
+            for place, read, hypotheses in zip(places, pieces, found_here, strict=True):
                 warning = self._warning(encoded[place])
                 words = self._words(sentences[place], read)
                 found[place] = [self._translation(read, words, hypothesis, warning) for hypothesis in hypotheses]
+
+        batches = list(_batches(order, encoded))
+        workers = min(torch.get_num_threads(), len(batches)) if self.device.type == "cpu" else 1
+        if workers > 1:
+            self._searched()
+            with one_thread_each(), ThreadPoolExecutor(workers) as pool:
+                list(pool.map(work, batches[::-1]))  # the longest first, so that all end at about the same time
+        else:
+            for batch in batches:
+                work(batch)
         return [found[place] for place in range(len(sentences))]
 
     @torch.inference_mode()
     def score(self, sentences: Sequence[str], translations: Sequence[str]) -> list[float]:
         """Log-probability of given translations, the end included, by teacher forcing."""
         read = [torch.tensor(ids[:LIMIT]) for ids in self.subwords.encode(sentences)]
-        written = [
-            torch.tensor([Vocabulary.start, *ids, Vocabulary.end]) for ids in self.subwords.encode(translations)
-        ]
+        written = [torch.tensor([Vocabulary.start, *ids, Vocabulary.end]) for ids in self.subwords.encode(translations)]
         padded = nn.utils.rnn.pad_sequence(written, batch_first=True).to(self.device)
         lengths = torch.tensor([len(ids) for ids in read])
         sentence_ids = nn.utils.rnn.pad_sequence(read, batch_first=True).to(self.device)
@@ -202,6 +216,7 @@ class Translator:
         each = log_probs.gather(-1, padded[:, 1:, None]).squeeze(-1)
         return [float(value) for value in each.masked_fill(padded[:, 1:] == Vocabulary.pad, 0).sum(1)]
 
+    @torch.inference_mode()
     def _search(
         self, batch: Sequence[Sequence[int]], options: DecodingConfig, alignment: bool
     ) -> list[list[Hypothesis]]:
@@ -209,14 +224,18 @@ class Translator:
         lengths = torch.tensor([len(ids) for ids in batch])
         padded = nn.utils.rnn.pad_sequence([torch.tensor(ids) for ids in batch], batch_first=True)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "cpu"):
-            state, context = decoder.start(self.network.encode(padded.to(self.device), lengths))
+            features = self.network.encode(padded.to(self.device), lengths).to(decoder.decoder.bias.dtype)
+            state, context = decoder.start(features)
             return search(decoder, state, context, options, return_attention=alignment)
 
     def _searched(self) -> SearchDecoder:
         versions = tuple(value._version for value in self.network.parameters())
         with self._making:
             if self._ready is None or self._ready[0] != versions:  # training changes the weights
-                self._ready = versions, SearchDecoder(copy.deepcopy(self.network.decoder).eval())
+                decoder = copy.deepcopy(self.network.decoder)
+                on_cpu = self.device.type == "cpu"
+                slim = on_cpu and self.config.search_precision == "bfloat16" and multiplies_bfloat16()
+                self._ready = versions, SearchDecoder((decoder.bfloat16() if slim else decoder).eval())
             return self._ready[1]
 
     def _warning(self, ids: Sequence[int]) -> str:
@@ -268,9 +287,7 @@ def _starts(pieces: Iterable[str]) -> list[int]:
 
 def _join(pieces: Sequence[str]) -> tuple[str, ...]:
     starts = [*_starts(pieces), len(pieces)]
-    return tuple(
-        "".join(pieces[first:last]).removeprefix(_SPACE) for first, last in pairwise(starts)
-    )
+    return tuple("".join(pieces[first:last]).removeprefix(_SPACE) for first, last in pairwise(starts))
 
 
 def _by_words(weights: NDArray[np.float32], target: Sequence[str], source: Sequence[str]) -> NDArray[np.float32]:
@@ -282,4 +299,4 @@ def _by_words(weights: NDArray[np.float32], target: Sequence[str], source: Seque
     summed = np.add.reduceat(weights[:, : len(source)], _starts(source), axis=1)
     counts = np.diff([*starts, len(target)])
     averaged: NDArray[np.float32] = np.add.reduceat(summed, starts, axis=0) / counts[:, None]
-    return averaged.astype(np.float32)
+    return (averaged / averaged.sum(1, keepdims=True)).astype(np.float32)  # bfloat16 has rounded them

@@ -8,11 +8,9 @@ import math
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
-
-import torch
 
 from captioner.decoding.ctc import Beam
 from captioner.errors import ImageError
@@ -22,6 +20,7 @@ from captioner.pipelines.folder.photos import read_photo
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.folder.stages import defer_sigint, halve_on_oom, ordered_parallel_map
 from captioner.pipelines.gallery.lines import LineCard, line_card
+from captioner.processor import one_thread_each
 from captioner.vision.images import MAX_PIXELS
 
 FIRST = 16  # lines of the first groups, so that somebody who waits soon sees texts
@@ -70,7 +69,8 @@ def read_folder(
 
     groups = _groups(paths, batch_size or GROUP, workers)
     try:
-        with _one_thread_each(on_cpu), closing(ordered_parallel_map(work, groups, workers=workers)) as read_groups:
+        # a reader's products are too small to share
+        with one_thread_each(on_cpu), closing(ordered_parallel_map(work, groups, workers=workers)) as read_groups:
             for records in read_groups:
                 with defer_sigint():
                     outputs.write(records)
@@ -100,17 +100,6 @@ def _groups(paths: Sequence[str], size: int, workers: int) -> Iterator[Sequence[
                 yield paths[first : first + count]
             first += count
         wanted = min(2 * wanted, size)
-
-
-@contextmanager
-def _one_thread_each(alone: bool) -> Iterator[None]:
-    """One thread of PyTorch's for each worker: its products are too small to share."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1 if alone else threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _load(path: str, model: Reader, max_pixels: int, pictures: bool) -> _Item:

@@ -12,6 +12,7 @@ from captioner.decoding.ctc import (
     align,
     beam_search,
     best_path,
+    best_spans,
     columns_needed,
     log_probabilities,
 )
@@ -86,6 +87,25 @@ def test_the_alignment_of_the_best_path_is_the_best_path():
     for column, label in enumerate([1, 1, 0, 1, 2, 0]):
         log_probs[column, label] = np.log(0.9)
     assert [(span.first, span.last) for span in align(log_probs, [1, 1, 2])] == [(0, 1), (3, 3), (4, 4)]
+
+
+@given(st.integers(0, 500))
+@settings(max_examples=30, deadline=None)
+def test_the_columns_of_the_best_path_are_those_of_its_alignment(seed):
+    log_probs = scores(seed, 12)
+    ids, spans = best_spans(log_probs)
+    assert ids == best_path(torch.from_numpy(log_probs))
+    assert [(span.first, span.last) for span in spans] == [(each.first, each.last) for each in align(log_probs, ids)]
+    assert [span.probability for span in spans] == pytest.approx([each.probability for each in align(log_probs, ids)])
+
+
+def test_lines_of_several_widths_have_the_log_probabilities_that_each_has_alone():
+    lines = [scores(seed, columns) for seed, columns in enumerate((4, 9, 6))]
+    texts = [best_path(torch.from_numpy(each)) for each in lines]
+    padded = torch.nn.utils.rnn.pad_sequence([torch.from_numpy(each) for each in lines], batch_first=True)
+    together = log_probabilities(padded, texts, [len(each) for each in lines])
+    alone = [log_probabilities(torch.from_numpy(each)[None], [ids]) for each, ids in zip(lines, texts, strict=True)]
+    assert together.tolist() == torch.cat(alone).tolist()
 
 
 def test_a_long_text_is_aligned():

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from captioner import processor
 from captioner.decoding.steps import DecodingConfig
 from captioner.errors import ImageError, UsageError
-from captioner.models import caption as caption_module
 from captioner.models.caption import Captioner
 from captioner.models.language import LanguageConfig, LanguageModel, NetworkConfig
 from captioner.text.vocabulary import SPECIALS, Vocabulary
@@ -181,13 +181,13 @@ def test_images_of_every_kind_are_captioned(captioner, tmp_path):
 
 def test_where_pytorch_does_not_say_what_the_cpu_can_do_that_is_said_once(monkeypatch, caplog):
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    caption_module._multiplies_bfloat16.cache_clear()
+    processor.multiplies_bfloat16.cache_clear()
     with caplog.at_level("WARNING"):
-        assert not caption_module._multiplies_bfloat16()
-        assert not caption_module._multiplies_bfloat16()
-    caption_module._multiplies_bfloat16.cache_clear()
+        assert not processor.multiplies_bfloat16()
+        assert not processor.multiplies_bfloat16()
+    processor.multiplies_bfloat16.cache_clear()
     assert [record.message for record in caplog.records] == [
-        "This PyTorch does not say what the CPU can do, so searches run in float32, more slowly"
+        "This PyTorch does not say what the CPU can do, so float32 is used everywhere, more slowly"
     ]
 
 

@@ -19,7 +19,7 @@ def make_reader(unit="lstm", **changes):
     config = ReaderConfig(channels=4, features=8, hidden_size=8, layers=2, unit=unit)
     network = ReaderNetwork(config, 16, len(alphabet))
     torch.nn.init.normal_(network.readout.weight, std=3)
-    return Reader(ReadConfig(picture=picture, network=config), network, alphabet)
+    return Reader(ReadConfig(picture=picture, network=config, precision="float32"), network, alphabet)
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from captioner.errors import ModelError
+from captioner.models.base import load
 from captioner.models.translate import LIMIT, Translator
 from captioner.text.bpe import Subwords
 
@@ -88,3 +89,21 @@ def test_a_vocabulary_of_another_training_is_refused(translator, tmp_path):
     Subwords.build(["a b c"], 40).save(tmp_path / "vocabulary.json")
     with pytest.raises(ModelError, match="the two come from different trainings"):
         Translator.load(tmp_path)
+
+
+def test_several_threads_give_the_translations_that_each_sentence_has_alone():
+    subjects = ["A man", "Two dogs", "A little girl in a red dress", "Three people"]
+    places = ["on the beach", "in the snow", "over the grass", "near a small lake", "in front of a building"]
+    sentences = [
+        f"{who} {what} {where}." for who in subjects for what in ("run", "is playing", "sit") for where in places
+    ]
+    model = load("en-de", "cpu")
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = [model.translate([each])[0].text for each in sentences[::5]]
+        torch.set_num_threads(3)
+        assert [each.text for each in model.translate(sentences * 3)][: len(sentences) : 5] == alone
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
