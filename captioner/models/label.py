@@ -16,6 +16,7 @@ from captioner.errors import UsageError
 from captioner.models.rank import Prepared, log_probs
 from captioner.models.search import Finder
 from captioner.models.search_config import SHARE
+from captioner.text.known import known_labels
 from captioner.vision.encoder import Features
 
 TEMPLATES = ("{}", "a photo of {}")
@@ -50,24 +51,27 @@ class Labeller:
 
     Args:
         finder: the captioner with its quick part, if it has one.
-        labels: at least two.
+        labels: what to tell; those of which the captioner knows no word are left out.
         templates: sentences with `{}` where a label goes.
 
     Raises:
-        UsageError: a template has no place for a label, or the captioner knows none of a label's words.
+        UsageError: a template has no place for a label, or no label is left.
+
+    Attributes:
+        labels: those that are left.
     """
 
     def __init__(self, finder: Finder, labels: Sequence[str], templates: Sequence[str] = TEMPLATES) -> None:
-        self.finder, self.labels, self.templates = finder, labels, templates
+        self.finder, self.templates = finder, templates
         vocabulary = finder.captioner.vocabulary
         for template in templates:
             if template.count("{}") != 1:
                 raise UsageError(f"--template {template!r}: has no place for a label, which is written {{}}.")
-        for label in labels:
-            words = vocabulary.tokenization.tokenize(label)
-            if not any(word in vocabulary for word in words):
-                raise UsageError(f"label {label!r}: the model knows none of its words; say it in other words.")
-        texts = [template.replace("{}", word) for word in (*map(with_article, labels), "") for template in templates]
+        self.labels, notes = known_labels(labels, vocabulary)
+        if not self.labels:
+            raise UsageError(f"no label is left: {'; '.join(notes)}.")
+        words = (*map(with_article, self.labels), "")
+        texts = [template.replace("{}", word) for word in words for template in templates]
         self._ids = [vocabulary.encode(vocabulary.tokenization.tokenize(text)) for text in texts]
         self._prior = log_probs(finder.captioner.searched_decoder, None, self._ids)
         self._vectors = None if finder.network is None else finder.read(self._ids)

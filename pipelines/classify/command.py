@@ -38,8 +38,8 @@ def classify(options: ClassifyOptions) -> int:
         wanted = "--template is a sentence for --labels" if options.template else "--model names a classifier"
         raise UsageError(f"{wanted}; give --model yoga, or --labels 'cat, dog' for labels in free words.")
     if options.labels is not None:
-        read_labels(options.labels)  # a wrong list is an error before any work
         options = replace(options, model=options.model or "photos")
+        _tell_unknown(options, read_labels(options.labels))  # a wrong list is an error before any work
     if options.cluster is not None:
         return _classify_on_cluster(options)
     suffixes = CLIP_SUFFIXES if options.labels is None else SUFFIXES | CLIP_SUFFIXES
@@ -82,6 +82,27 @@ def prepare(options: ClassifyOptions) -> Work:
     return work
 
 
+def _tell_unknown(options: ClassifyOptions, labels: Sequence[str]) -> None:
+    """Say which labels have words that the model does not know.
+
+    Raises:
+        UsageError: no label is left.
+        ModelError: there is no such model.
+    """
+    from captioner.models.base import find, kind_of
+    from captioner.text.known import known_labels
+    from captioner.text.vocabulary import Vocabulary
+
+    folder = find(options.model)
+    if kind_of(folder) != "caption":
+        return  # which is told when it is loaded
+    known, notes = known_labels(labels, Vocabulary.load(folder / "vocabulary.json"))
+    if not known:
+        raise UsageError(f"--labels: none is left; {'; '.join(notes)}.")
+    for note in notes:
+        Console(stderr=True).print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
+
+
 def _prepare_labels(options: ClassifyOptions, labels: Sequence[str]) -> Work:
     import torch
 
@@ -101,7 +122,7 @@ def _prepare_labels(options: ClassifyOptions, labels: Sequence[str]) -> Work:
             outputs,
             meter,
             summary,
-            top_k=min(options.top_k, len(labels)),
+            top_k=min(options.top_k, len(labeller.labels)),
             every=options.every,
             batch_size=options.batch_size,
             workers=options.workers or min(8, os.cpu_count() or 1),

@@ -5,7 +5,7 @@ What is not needed is not imported: an index that is up to date is searched with
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -49,7 +49,7 @@ def search(options: SearchOptions) -> int:
     searcher = Searcher.load(find(options.model))
     asked, inputs = _asked(options)
     parse = partial(parse_query, vocabulary=searcher.vocabulary, translator=options.translator)
-    queries = [parse(text) for text in asked] if asked is not None else []
+    queries, refused = _parsed(asked or [], parse)
     if options.like is not None and not os.path.isfile(options.like):
         raise UsageError(f"--like {shown(options.like)}: there is no such photo.")
     if options.like is not None and searcher.config is None:
@@ -63,6 +63,8 @@ def search(options: SearchOptions) -> int:
     with closing(index):
         if status == 130:
             return status
+        for sentence in refused:
+            errors.print(sentence, style="red", highlight=False, markup=False, soft_wrap=True)
         session = _Session(options, index, searcher, found, errors)
         console = errors if piped else Console()
         answers = []
@@ -77,7 +79,26 @@ def search(options: SearchOptions) -> int:
         for path in options.outputs or []:
             transform = Transform(**_transform(options.model))
             write_answers(path, answers, index.shape, transform, options.every)
-    return status
+    return max(status, int(bool(refused)))
+
+
+def _parsed(asked: Sequence[str], parse: Callable[[str], Query]) -> tuple[list[Query], list[str]]:
+    """The queries that can be answered, and a sentence about each of the others.
+
+    Raises:
+        UsageError: none can be.
+    """
+    queries, refused = [], []
+    for text in asked:
+        try:
+            queries.append(parse(text))
+        except UsageError as error:
+            refused.append(f"captioner: {error}")
+            if len(asked) == 1:
+                raise
+    if refused and not queries:
+        raise UsageError(f"none of the {len(asked)} queries can be answered: {refused[0].removeprefix('captioner: ')}")
+    return queries, refused
 
 
 def _asked(options: SearchOptions) -> tuple[list[str] | None, list[str]]:
@@ -207,7 +228,7 @@ class _Session:
         hits = [hit for hit in hits if identity(hit.path) != identity(photo)][: self.options.top]
         return Answer(None, photo, hits, self._captions(hits))
 
-    def converse(self, console: Console, parse: Any) -> list[Answer]:
+    def converse(self, console: Console, parse: Callable[[str], Query]) -> list[Answer]:
         """Answer the sentences on standard input as they come; what is wrong with one is said, and the next is read."""
         answers = []
         for line in _lines():

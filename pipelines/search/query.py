@@ -1,12 +1,12 @@
 """What a query asks for: its words, which of them the model knows, and in what language it is."""
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from captioner.errors import UsageError
 from captioner.models.search_config import LONGEST
 from captioner.text.english import FUNCTION_WORDS
+from captioner.text.known import about_unknown, says_something, unknown_words
 from captioner.text.vocabulary import Vocabulary
 
 # frequent words of other languages that English captions hardly have
@@ -19,7 +19,6 @@ _WORDS = {
     "pt": "o os as um uma e com em na no por dois duas que do da sobre",
 }
 _NAMES = {"de": "German", "fr": "French", "es": "Spanish", "it": "Italian", "nl": "Dutch", "pt": "Portuguese"}
-_NEAR = 0.75
 
 
 @dataclass(frozen=True)
@@ -54,26 +53,17 @@ def parse_query(text: str, vocabulary: Vocabulary, translator: str | None = None
     tokens = tuple(vocabulary.tokenization.tokenize(text)[:LONGEST])
     if not tokens:
         raise UsageError("the query is empty; say what a photo shows, such as 'a dog on the beach'.")
-    unknown = list(dict.fromkeys(token for token in tokens if token not in vocabulary))
+    unknown = unknown_words(tokens, vocabulary)
     language = _language(tokens, len(unknown))
     if language is not None:
         english = _translated(text, language, translator)
         query = parse_query(english, vocabulary)
         note = f"{text!r} is {_NAMES[language]}; searched for {english!r}"
         return Query(text, query.tokens, query.ids, (note, *query.notes))
-    if all(token in unknown or token in FUNCTION_WORDS for token in tokens) and unknown:
-        raise UsageError(f"{text!r}: {_said(unknown, vocabulary)}; say it in other, plain English words.")
-    notes = [f"{text!r}: {_said(unknown, vocabulary)}"] if unknown else []
+    if not says_something(tokens, vocabulary):
+        raise UsageError(f"{text!r}: {about_unknown(unknown, vocabulary)}; say it in other, plain English words.")
+    notes = [f"{text!r}: {about_unknown(unknown, vocabulary)}"] if unknown else []
     return Query(text, tokens, tuple(vocabulary.encode(tokens)), tuple(notes))
-
-
-def _said(unknown: list[str], vocabulary: Vocabulary) -> str:
-    """Which words the model does not know, and near ones that it does."""
-    several = "are no words" if len(unknown) > 1 else "is no word"
-    near = {word: get_close_matches(word, vocabulary.tokens[4:], n=2, cutoff=_NEAR) for word in unknown}
-    hints = [f"for {word!r}: {', '.join(close)}" for word, close in near.items() if close]
-    listed = ", ".join(map(repr, unknown))
-    return f"{listed} {several} that this model knows" + (f" (near ones {'; '.join(hints)})" if hints else "")
 
 
 def _language(tokens: tuple[str, ...], unknown: int) -> str | None:

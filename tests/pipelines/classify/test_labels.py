@@ -56,11 +56,21 @@ def test_labels_come_from_a_file_and_outputs_continue(run, make_photos, tmp_path
     assert (tmp_path / "told.html").read_text().count('"label"') > 2
 
 
+def test_a_label_that_the_model_does_not_know_is_named_and_left_out(run, make_photos):
+    make_photos(1)
+    status, rows, err = run("photos", "--labels", "dog, zebra, a gras, red kat")
+    assert status == 0
+    assert {each["label"] for each in rows[0]["top"]} == {"dog", "red kat"}
+    assert "label 'zebra': 'zebra' is no word that this model knows; the label is left out" in err
+    assert "label 'a gras': 'gras' is no word that this model knows (near ones for 'gras': grass); the label" in err
+    assert "label 'red kat': 'kat' is no word that this model knows" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--labels", "dog"], "give at least two different labels"),
-        (["--labels", "dog,zebra"], "label 'zebra': the model knows none of its words"),
+        (["--labels", "a zebra,giraffe"], "--labels: none is left; label 'a zebra': 'zebra' is no word"),
         (["--labels", "dog,cat", "--template", "a photo"], "has no place for a label"),
         (["--labels", "dog,cat", "--cluster", "local"], "leave --cluster out"),
     ],

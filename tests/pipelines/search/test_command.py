@@ -112,6 +112,18 @@ def test_several_queries_come_from_a_file_or_one_by_one(run, make_photos, tmp_pa
     assert "the query is empty" in err
 
 
+def test_a_query_that_cannot_be_answered_does_not_lose_the_others(run, make_photos, tmp_path):
+    make_photos(2)
+    (tmp_path / "asked.txt").write_text("a dog\nzebra\na red hat\n")
+    status, rows, err = run("photos", "--queries", "asked.txt", "--top", "1")
+    assert (status, [row["query"] for row in rows]) == (1, ["a dog", "a red hat"])
+    assert "'zebra': 'zebra' is no word that this model knows" in err
+    (tmp_path / "asked.txt").write_text("zebra\ngiraffe\n")
+    status, rows, err = run("photos", "--queries", "asked.txt")
+    assert (status, rows) == (2, [])
+    assert "none of the 2 queries can be answered: 'zebra':" in err
+
+
 def test_answers_go_to_files_which_are_not_overwritten_unasked(run, make_photos, tmp_path):
     make_photos(3)
     files = ["-o", "found.jsonl", "-o", "found.csv", "-o", "found.html"]
