@@ -4,6 +4,7 @@ import json
 import math
 import os
 import shutil
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -128,7 +129,9 @@ class Run:
             )
         rates = [group["lr"] for group in groups]
         optimizer: Any = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=stage.weight_decay, fused=True)
-        model, optimizer = self.accelerator.prepare(objective, optimizer)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`broadcast_buffers`", FutureWarning)  # accelerate knows no other
+            model, optimizer = self.accelerator.prepare(objective, optimizer)
         average = Ema(objective, stage.average)
         self._restore(average)
         progress = self.progress

@@ -19,6 +19,18 @@ PATIENCE = timedelta(hours=6)
 """How long processes wait for the main one, which validates alone, and for each other's share of a cache."""
 
 
+_OF_ACCELERATE = {
+    "ACCELERATE_USE_DEEPSPEED": "false",
+    "ACCELERATE_USE_FSDP": "false",
+    "ACCELERATE_USE_MEGATRON_LM": "false",
+    "ACCELERATE_USE_PARALLELISM_CONFIG": "false",
+    "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "1",
+    "ACCELERATE_DYNAMO_BACKEND": "no",
+}
+"""What `accelerate config` may ask for besides processes, with the value that asks for nothing. accelerate would do it:
+divide losses or spread weights, without a word in the configuration of the training."""
+
+
 def join(device: str) -> torch.device:
     """Meet the other processes, if there are any; the first call decides.
 
@@ -29,9 +41,16 @@ def join(device: str) -> torch.device:
         the device of this process: of several, each has a GPU of its own.
 
     Raises:
-        UsageError: no such device, one GPU is named for several processes, or the processes are on several machines.
+        UsageError: no such device, one GPU is named for several processes, the processes are on several machines, or
+            accelerate's own configuration asks for what trainings here do not know.
     """
     chosen, several = choose_device(device), count() > 1
+    for setting, harmless in _OF_ACCELERATE.items():
+        if os.environ.get(setting, harmless).lower() not in (harmless, "", "0"):
+            raise UsageError(
+                f"accelerate was told {setting}={os.environ[setting]}, which trainings here do not know; run "
+                "accelerate config again without it, or use torchrun."
+            )
     if several and chosen.index is not None:
         raise UsageError(f"device is {device}, but each process takes a GPU of its own; leave --device out.")
     if several and int(os.environ.get("LOCAL_WORLD_SIZE", count())) != count():

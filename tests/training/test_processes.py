@@ -10,8 +10,10 @@ import time
 import pytest
 import yaml
 
+from captioner.errors import UsageError
 from captioner.models.base import load
 from captioner.pipelines.train.command import train
+from captioner.training import processes
 
 STAGES = {
     "language": {"epochs": 1, "batch_size": 16, "learning_rate": 0.01},
@@ -22,9 +24,13 @@ STAGES = {
 SETTINGS = {"stages": STAGES, "decoder__dropout": 0.0, "decoder__content_vector": False, "workers": 0}
 
 
-def start(config, folder, *more):
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command = [*torchrun, "-m", "captioner", "train", config, "--device", "cpu", "-o", folder, *more]
+TORCHRUN = ["torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+ACCELERATE = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
+
+
+def start(config, folder, *more, launcher=TORCHRUN):
+    launched = [sys.executable, "-m", *launcher, "-m", "captioner"]
+    command = [*launched, "train", config, "--device", "cpu", "-o", folder, *more]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -92,13 +98,14 @@ def test_what_is_for_one_process_is_refused_before_any_work(squares_clips, tmp_p
     assert not (tmp_path / "run").exists()
 
 
-def finished(values, tmp_path):
+def finished(values, tmp_path, launcher=TORCHRUN):
     """The model of a training by two processes, and how often each step's loss was written."""
     (tmp_path / "two.yaml").write_text(yaml.safe_dump(values))
-    process = start(tmp_path / "two.yaml", tmp_path / "run")
+    process = start(tmp_path / "two.yaml", tmp_path / "run", launcher=launcher)
     output, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert output.count("The model is in") == 1
+    assert "FutureWarning" not in errors
     return load(tmp_path / "run" / "model", "cpu"), [line["step"] for line in lines(tmp_path / "run")]
 
 
@@ -124,7 +131,7 @@ def test_two_processes_train_a_language_model_of_captions(tmp_path):
     assert steps == sorted(set(steps))
 
 
-def test_two_processes_train_a_captioner_of_clips(squares_clips, tmp_path):
+def test_two_processes_of_accelerate_train_a_captioner_of_clips(squares_clips, tmp_path):
     clips = sorted(squares_clips.rglob("*.avi"))
     rows = [f"{clip.relative_to(squares_clips).as_posix()},a {clip.parent.name} square" for clip in clips]
     (tmp_path / "captions.csv").write_text("\n".join(["clip,caption", *rows]))
@@ -144,9 +151,18 @@ def test_two_processes_train_a_captioner_of_clips(squares_clips, tmp_path):
         "decoder": {"hidden_size": 8, "embedding_size": 8, "heads": 2},
         "stages": {"cross_entropy": {"epochs": 1, "batch_size": 2, "learning_rate": 0.01}},
     }
-    model, steps = finished(values, tmp_path)
+    model, steps = finished(values, tmp_path, ACCELERATE)
     assert model.config.scores
-    assert steps == sorted(set(steps))
+    assert steps == [1, 2]  # eight clips, four a step
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("ACCELERATE_USE_FSDP", "true"), ("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")]
+)
+def test_what_else_accelerate_was_told_to_do_is_refused(monkeypatch, setting, value):
+    monkeypatch.setenv(setting, value)
+    with pytest.raises(UsageError, match=f"accelerate was told {setting}={value}, which trainings here do not know"):
+        processes.join("cpu")
 
 
 def test_a_language_model_of_a_text_is_refused_before_any_work(tmp_path):
