@@ -26,6 +26,7 @@ Config = TypeVar("Config", bound=BaseModel)
 Tensors = TypeVar("Tensors")
 DEFAULT = "photos"
 _HUB = "hf-hub:"
+_MORE_FILES = ("search.*", "concepts.*", "README.md")  # that a model may have
 _HUB_NAME = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
 FORMAT = 2
 """Of model folders, in `config.json`; a reader knows this one and all before it."""
@@ -243,7 +244,7 @@ def _download(name: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(found[1], revision=found[2], allow_patterns=[*FILES, "search.*", "README.md"]))
+        return Path(snapshot_download(found[1], revision=found[2], allow_patterns=[*FILES, *_MORE_FILES]))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise ModelError(

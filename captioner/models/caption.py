@@ -17,9 +17,10 @@ from torch import nn
 
 from captioner.decoding.fusion import ShallowFusion
 from captioner.decoding.search import DecodingConfig, Hypothesis, StepModel, search
-from captioner.errors import ModelError
+from captioner.errors import ModelError, UsageError
 from captioner.models.base import read_config, read_weights, write_model
 from captioner.models.caption_network import CaptionDecoder, DecoderConfig, SearchDecoder
+from captioner.models.concepts import CONCEPT_FILES, NO_CONCEPTS, Concept, ConceptWords
 from captioner.models.rank import Prepared, log_probs
 from captioner.models.search_config import SHARE, encode_sentence
 from captioner.processor import multiplies_bfloat16
@@ -172,9 +173,16 @@ class Captioner:
         return model
 
     def save(self, folder: Path, card: str) -> None:
-        """Write a model folder: configuration, weights as float16, vocabulary and the model card (`README.md`)."""
+        """Write a model folder: configuration, weights as float16, vocabulary and the model card (`README.md`).
+
+        Concept words are written too if the model has just learnt them; those of an older one are removed.
+        """
         write_model(folder, self.config, self.weights(), card)
         self.vocabulary.save(folder / "vocabulary.json")
+        for name in CONCEPT_FILES:
+            (folder / name).unlink(missing_ok=True)
+        if self.concept_words is not None:
+            self.concept_words.save(folder)
 
     def weights(self) -> Weights:
         """All tensors, under the names they have in `model.safetensors`."""
@@ -209,6 +217,33 @@ class Captioner:
         for features in self._looked_at(images):
             captions += self.generate(features, options, attention=attention)
         return [best[0] for best in captions]
+
+    def concepts(self, images: Path | str | Pixels | Any | Sequence[Path | str | Pixels | Any]) -> list[list[Concept]]:
+        """The words that images show, with probabilities, the likeliest first.
+
+        Args:
+            images: as `caption` takes them.
+
+        Raises:
+            ImageError: an image cannot be read, or is none.
+            UsageError: the model has not learnt to tell words.
+        """
+        return [several for features in self._looked_at(images) for several in self.tell_concepts(features)]
+
+    @functools.cached_property
+    def concept_words(self) -> ConceptWords | None:
+        """What tells concept words, where the model's folder has it."""
+        if self._folder is None:
+            return None
+        found = ConceptWords.load(self._folder, self.config.decoder.embedding_size, len(self.vocabulary))
+        return None if found is None else found.to(self.device).eval()
+
+    @torch.inference_mode()
+    def tell_concepts(self, features: Features) -> list[list[Concept]]:
+        """The words that encoded images show; see `concepts`."""
+        if self.concept_words is None:
+            raise UsageError(f"{self.name}: {NO_CONCEPTS}")
+        return self.concept_words.tell(self.decoder.summary(features.to(self.device)), self.vocabulary)
 
     @torch.inference_mode()
     def rank(

@@ -145,7 +145,11 @@ class Training(ABC, Generic[Config, Model]):
             else:
                 card = (self.folder / ends[0] / "README.md").read_text(encoding="utf-8")
                 self.read(ends[0]).save(self.folder / "model", card)
+            self.finish()
         return self.folder / "model"
+
+    def finish(self) -> None:
+        """Add to the finished model, in `model`, what no stage learns; by default nothing."""
 
     def read(self, stage: str) -> Model:
         """The model that a stage kept."""

@@ -123,6 +123,7 @@ def prepare(options: CaptionOptions) -> Work:
             workers=options.workers or cores,
             max_pixels=options.max_pixels,
             pictures=pictures,
+            concepts=options.concepts,
             translator=translator,
             wording=Wording(options.prefix, options.suffix, options.style),
         )
@@ -156,6 +157,8 @@ def row_columns(options: CaptionOptions) -> dict[str, Any]:
     columns = one if options.num_captions == 1 else {"captions": one}
     if _clip_options(options).segmented:
         columns = {**columns, "segments": {"start": float, "end": float, **one}}
+    if options.concepts:
+        columns = {**columns, "concepts": {"concept": str, "probability": float}}
     return columns
 
 
@@ -176,6 +179,11 @@ def _writers(options: CaptionOptions, paths: Sequence[str], console: Console) ->
     columns = ["caption", "score"] + [
         f"{name}_{place}" for place in range(2, options.num_captions + 1) for name in ("caption", "score")
     ]
+    if options.concepts:
+        from captioner.models.concepts import MOST
+
+        numbers = ["", *(f"_{place}" for place in range(2, MOST + 1))]
+        columns += [f"{name}{number}" for number in numbers for name in ("concept", "probability")]
     rows: dict[str, Any] = {"overwrite": options.overwrite, "retry": options.retry}
     if options.outputs:
         rows["made_by"] = rows_made_by(options)
@@ -238,6 +246,7 @@ def rows_made_by(options: CaptionOptions) -> dict[str, Any]:
         frames=options.frames,
         every=clips.every,
         scenes=clips.scenes,
+        **({"concepts": True} if options.concepts else {}),
         **{name: value for name, value in asdict(wording).items() if value != getattr(Wording(), name)},
     )
 

@@ -66,6 +66,9 @@ class CaptionOptions(ClusterOptions):
         typer.Option(metavar="SECONDS", help="Also caption each window of this length.  [default: whole clips]"),
     ] = None
     scenes: Annotated[bool, typer.Option("--scenes", help="Also caption each scene of a clip.")] = False
+    concepts: Annotated[
+        bool, typer.Option("--concepts", help="List the words that each image shows too, in English, by probability.")
+    ] = False
     lm: Annotated[str | None, typer.Option(help="A language model, for shallow fusion.  [default: none]")] = (
         None
     )

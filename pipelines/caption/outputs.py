@@ -30,6 +30,10 @@ class CaptionTable(TerminalTable):
             return [(f"{time_span(each)}  {each['caption']}", each["score"]) for each in record.fields["segments"]]
         return [(caption["caption"], caption["score"]) for caption in captions_of(record)]
 
+    def note(self, record: Record) -> str:
+        """The words that the image shows, if they were asked for."""
+        return ", ".join(f"{each['concept']} {each['probability']:.2f}" for each in record.fields.get("concepts", []))
+
 
 class CocoResults(JsonRows):
     """A COCO results file, `[{"image_id": 42, "caption": "..."}, ...]`; images that failed are not in it.

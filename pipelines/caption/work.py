@@ -13,13 +13,15 @@ from contextlib import closing, nullcontext
 from dataclasses import replace
 from functools import partial
 from itertools import chain, groupby, takewhile
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 
 from captioner.decoding.search import DecodingConfig
+from captioner.errors import UsageError
 from captioner.models.caption import Caption, Captioner
+from captioner.models.concepts import MOST, NO_CONCEPTS, Concept
 from captioner.models.translated_captions import translate_captions
 from captioner.pipelines.caption.wording import Wording
 from captioner.pipelines.folder.outputs import Outputs, Record
@@ -55,6 +57,7 @@ def caption_folder(
     workers: int = 2,
     max_pixels: int = MAX_PIXELS,
     pictures: bool = False,
+    concepts: bool = False,
     translator: "Translator | None" = None,
     wording: Wording | None = None,
 ) -> None:
@@ -72,13 +75,17 @@ def caption_folder(
         workers: threads, each with images of its own; they take turns on a GPU.
         max_pixels: larger photos are refused.
         pictures: add to the records what a gallery shows besides: thumbnails, and where the model looked.
+        concepts: list the words that each image shows too.
         translator: into the language of the captions; None for the model's own.
         wording: how captions are written; None for as the model says them.
 
     Raises:
+        UsageError: the model tells no concept words.
         WriteError: an output can no longer be written.
     """
     started = time.monotonic()
+    if concepts and getattr(model, "concept_words", None) is None:
+        raise UsageError(f"{model.name}: {NO_CONCEPTS}")
     clips, wording = clips or ClipOptions(), wording or Wording()
     on_cpu = model.device.type == "cpu"
     size = batch_size or (CPU_BATCH if on_cpu else GPU_BATCH)
@@ -95,7 +102,7 @@ def caption_folder(
                 if ended.is_set():
                     return
                 with turn:
-                    captioned = _caption(batch, model, search, pictures, few_files, translator)
+                    captioned = _caption(batch, model, search, pictures, concepts, few_files, translator)
                 yield captioned
 
     # as many images a worker where all work at once; a GPU's turns are better few and large
@@ -105,9 +112,9 @@ def caption_folder(
         with closing(ordered_parallel_map(work, groups, workers=workers, ended=ended)) as captioned:
             for batch in captioned:
                 records = []
-                for part, captions in batch:
-                    open_parts.append((part, captions))
-                    if part.last:
+                for each in batch:
+                    open_parts.append(each)
+                    if each.part.last:
                         records.append(_record(open_parts, search.num_captions, wording, segmented=clips.segmented))
                         open_parts = []
                 if records:
@@ -138,7 +145,12 @@ def _groups(paths: Iterable[str], size: int, clips: ClipOptions, workers: int, s
         wanted *= 2
 
 
-Captioned = tuple[MediaItem, Sequence[Caption]]
+class Captioned(NamedTuple):
+    """What has been said of a photo, a clip or a part of one."""
+
+    part: MediaItem
+    captions: Sequence[Caption]
+    concepts: Sequence[Concept] = ()
 
 
 def _batches(parts: Iterable[MediaItem], size: int) -> Iterator[list[MediaItem]]:
@@ -166,13 +178,14 @@ def _caption(
     model: "Captioner | VideoCaptioner",
     search: DecodingConfig,
     pictures: bool,
+    concepts: bool,
     parallel: bool,
     translator: "Translator | None",
 ) -> list[Captioned]:
     """Captions of a batch's parts; those with equally many frames are searched together."""
     pixels = [part.pixels for part in batch if part.pixels is not None]
     if not pixels:
-        return [(part, ()) for part in batch]
+        return [Captioned(part, ()) for part in batch]
     features = _joined(halve_on_oom(partial(model.encode, parallel=parallel), np.concatenate(pixels)))
     groups: dict[tuple[int, bool], list[tuple[int, int]]] = defaultdict(list)
     row = 0
@@ -181,6 +194,7 @@ def _caption(
             groups[len(part.pixels), part.span is None].append((place, row))
             row += len(part.pixels)
     captions: list[Sequence[Caption]] = [()] * len(batch)
+    told: list[Sequence[Concept]] = [()] * len(batch)
     for (frames, photos), members in groups.items():
         grids = features.grid
         if len(groups) > 1:
@@ -190,18 +204,23 @@ def _caption(
         generate = partial(model.generate, options=search)
         if isinstance(model, Captioner):  # another attends to moments, which no picture shows
             generate = partial(generate, attention=pictures and photos)
-        found = chain.from_iterable(halve_on_oom(generate, model.of_clips(grids)))
+        seen = model.of_clips(grids)
+        found = chain.from_iterable(halve_on_oom(generate, seen))
         for (place, _), several in zip(members, found, strict=True):
             captions[place] = several
+        if concepts and isinstance(model, Captioner):
+            for (place, _), words in zip(members, model.tell_concepts(seen), strict=True):
+                told[place] = words
     if translator is not None:
         captions = list(translate_captions(captions, translator))
-    return [(replace(part, pixels=None), several) for part, several in zip(batch, captions, strict=True)]
+    bare = (replace(part, pixels=None) for part in batch)
+    return [Captioned(*each) for each in zip(bare, captions, told, strict=True)]
 
 
 def _record(captioned: Sequence[Captioned], wanted: int, wording: Wording, segmented: bool) -> Record:
     """What has been said of all parts of a file."""
-    first, captions = captioned[0]
-    failed = next((part.error for part, _ in captioned if part.error is not None), None)
+    first, captions, _ = captioned[0]
+    failed = next((each.part.error for each in captioned if each.part.error is not None), None)
     if failed is not None:
         return Record(first.path, error=failed, stamp=first.stamp)
     rows = [{"caption": wording(caption.text), "score": round(caption.score, 4)} for caption in captions]
@@ -211,19 +230,32 @@ def _record(captioned: Sequence[Captioned], wanted: int, wording: Wording, segme
         fields["segments"] = spoken
         rows = _longest(spoken)[:wanted]
     fields = {**(rows[0] if wanted == 1 else {"captions": rows}), **fields}
+    words = _likeliest(captioned)
+    if words:
+        fields["concepts"] = words
     picture: Any = None
     if first.thumbnail is not None:
         picture = PhotoCard(first.thumbnail, captions)
     elif first.film:
-        picture = Film(evenly_spaced([frame for part, _ in captioned for frame in part.film]), first.size)
-    return Record(first.path, fields, warning=captioned[-1][0].warning, picture=picture, stamp=first.stamp)
+        picture = Film(evenly_spaced([frame for each in captioned for frame in each.part.film]), first.size)
+    return Record(first.path, fields, warning=captioned[-1].part.warning, picture=picture, stamp=first.stamp)
+
+
+def _likeliest(captioned: Sequence[Captioned]) -> list[dict[str, Any]]:
+    """The words of all parts of a file, each with its greatest probability, the likeliest first."""
+    most: dict[str, float] = {}
+    for each in captioned:
+        for concept in each.concepts:
+            most[concept.word] = max(most.get(concept.word, 0.0), concept.probability)
+    likeliest = sorted(most.items(), key=lambda word: -word[1])[:MOST]
+    return [{"concept": word, "probability": round(probability, 4)} for word, probability in likeliest]
 
 
 def _segments(captioned: Sequence[Captioned], wording: Wording) -> list[dict[str, Any]]:
     """The segments of a clip, those that follow each other with the same caption as one."""
     rows = []
-    for text, same in groupby(captioned, key=lambda each: each[1][0].text):
-        parts = [(part.span or (0.0, 0.0), captions[0].score) for part, captions in same]
+    for text, same in groupby(captioned, key=lambda each: each.captions[0].text):
+        parts = [(each.part.span or (0.0, 0.0), each.captions[0].score) for each in same]
         lengths = [max(end - start, 1e-3) for (start, end), _ in parts]
         score = sum(length * score for length, (_, score) in zip(lengths, parts, strict=True)) / sum(lengths)
         start, end = parts[0][0][0], parts[-1][0][1]

@@ -45,11 +45,17 @@ class TerminalTable(Writer):
                     text.append(f" ({record.warning})", style="yellow")
                 table.add_row(*cells, text, f"{score:.2f}")
                 cells = [Text("")]
+            if note := self.note(record):
+                table.add_row("", Text(note, style="dim"))
         self.console.print(table)
 
     @abstractmethod
     def lines(self, record: Record) -> list[tuple[str, float]]:
         """What was found, with scores; nothing if the record failed."""
+
+    def note(self, record: Record) -> str:
+        """What stands below what was found; nothing by default."""
+        return ""
 
 
 def time_span(segment: Mapping[str, Any]) -> str:
@@ -75,7 +81,8 @@ class WindowRows(CsvRows):
     def rows(self, record: Record) -> list[Mapping[str, Any]]:
         """The windows, counted, so that a file tells whether a clip's rows are all there."""
         segments = record.fields.get("segments", [record.fields])
-        whole = {key: value for key, value in record.as_json().items() if key in ("path", "warning", "error")}
+        shared = ("path", "warning", "error", "concepts")
+        whole = {key: value for key, value in record.as_json().items() if key in shared}
         return [
             {**whole, "window": place, "windows": len(segments), **segment} for place, segment in enumerate(segments, 1)
         ]

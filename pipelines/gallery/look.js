@@ -24,6 +24,19 @@ function line(caption, place, wanted = []) {
   return whole;
 }
 
+// The words that an image shows, the likelier the darker.
+function concepts(photo) {
+  if (!photo.concepts) return [];
+  const list = make("ul", "concepts");
+  for (const {concept, probability} of photo.concepts) {
+    const item = make("li", "", concept);
+    item.title = `${Math.round(100 * probability)} %`;
+    item.style.setProperty("--sure", probability);
+    list.append(item);
+  }
+  return [list];
+}
+
 // Where the decoder looked: the photo darkens but for the regions behind the word.
 function look(card, word) {
   card.querySelector(".word.on")?.classList.remove("on");

@@ -5,7 +5,7 @@ function fill(card, photo) {
   box.append(photo.frames ? film(photo) : picture(photo, photo.image), make("canvas"));
   captionsOf(photo).forEach((each, place) => caption.append(line(each, place, wanted)));
   if (photo.segments?.length > 1) caption.append(...photo.segments.map(segment));
-  caption.append(...footer(photo));
+  caption.append(...concepts(photo), ...footer(photo));
   card.append(box, caption);
 }
 
@@ -39,7 +39,7 @@ function arrange(photos) {
   for (const photo of photos) {
     const at = heights.indexOf(Math.min(...heights));
     const lines = captionsOf(photo).length + (photo.segments?.length ?? 0);
-    const height = Math.round(width / ratio(photo) + 70 + 30 * lines);
+    const height = Math.round(width / ratio(photo) + 70 + 30 * lines + (photo.concepts ? 60 : 0));
     const card = cardOf(photo, `${height}px`);
     card.tabIndex = 0;
     if (captionsOf(photo)[0].attention) card.dataset.looks = "";
@@ -70,5 +70,5 @@ addEventListener("resize", () => { if (fitted !== columnsThatFit()) { fitted = c
 const nouns = entries.every((each) => !each.frames) ? "photos" : entries.every((each) => each.frames) ? "clips" : "photos and clips";
 begin({
   search: "Search captions and names", none: "No photo has these words.", failed: "could not be read", nouns, fill, arrange,
-  words: (photo) => [photo.path, ...[...captionsOf(photo), ...photo.segments ?? []].map((each) => each.caption)],
+  words: (photo) => [photo.path, ...[...captionsOf(photo), ...photo.segments ?? []].map((each) => each.caption), ...(photo.concepts ?? []).map((each) => each.concept)],
 });

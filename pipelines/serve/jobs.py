@@ -150,6 +150,7 @@ def _caption(paths: Sequence[str], model: Any, options: Any, outputs: Outputs, s
         workers=1,
         max_pixels=server.options.max_pixels,
         pictures=options.pictures,
+        concepts=options.concepts or (options.pictures and getattr(model, "concept_words", None) is not None),
         translator=translator,
     )
 
@@ -174,7 +175,7 @@ def _translate(texts: Sequence[str], model: Any, options: Any, outputs: Outputs,
 _BEAM = (1, 20)
 _EVERY = (0.1, 3600.0)
 _SEARCH = {"beam_size": _BEAM, "num_captions": _BEAM, "max_length": (1, 100), "frames": (1, 64), "every": _EVERY}
-_Pictures = (bool, Field(False, description="Add a small copy, and where the model looked for each word."))
+_Pictures = (bool, Field(False, description="Add a small copy, where the model looked for words, and concept words."))
 _To = (str, Field("de", description="Language of the translations."))
 
 JOBS: Mapping[str, Job] = {
@@ -187,7 +188,7 @@ JOBS: Mapping[str, Job] = {
             parameters(
                 "CaptionOptions",
                 CaptionOptions,
-                ("language", "beam_size", "num_captions", "max_length", "frames", "every", "scenes"),
+                ("language", "beam_size", "num_captions", "max_length", "frames", "every", "scenes", "concepts"),
                 _SEARCH,
                 model=MODEL,
                 pictures=_Pictures,

@@ -1,13 +1,13 @@
 """`captioner train` of a photo captioner: from captioned photos to a model folder, stage by stage."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from captioner.data.caption_forms import find_captions
 from captioner.data.captions import CaptionSet, ImageStore
@@ -19,6 +19,7 @@ from captioner.text.vocabulary import Vocabulary
 from captioner.training import processes
 from captioner.training.batches import Augmented, PhotoItems, TextItems, cached, make_loader
 from captioner.training.caption.card import caption_card
+from captioner.training.caption.concepts import calibrate, fit_concepts
 from captioner.training.caption.config import (
     CaptionTrainingConfig,
     CrossEntropyStage,
@@ -29,7 +30,7 @@ from captioner.training.caption.config import (
 from captioner.training.caption.content import CrossEntropyOfText, regress_content
 from captioner.training.caption.objective import CrossEntropy, SelfCritical
 from captioner.training.caption.start import begin_with, photo_captioner
-from captioner.training.caption.validation import caption_scores, language_scores
+from captioner.training.caption.validation import BATCH, caption_scores, language_scores
 from captioner.training.card import ModelCard
 from captioner.training.config import Stage
 from captioner.training.encoder import new_encoder
@@ -52,9 +53,7 @@ class CaptionTraining(Training[CaptionTrainingConfig, Captioner]):
 
     shared = "language"
 
-    def __init__(
-        self, config: CaptionTrainingConfig, folder: Path, command: str, *, device: str, resume: bool
-    ) -> None:
+    def __init__(self, config: CaptionTrainingConfig, folder: Path, command: str, *, device: str, resume: bool) -> None:
         super().__init__(config, folder, command, device=device, resume=resume)
         self.root = config.data.root
         files = config.data.sets
@@ -125,13 +124,42 @@ class CaptionTraining(Training[CaptionTrainingConfig, Captioner]):
 
     def validate(self) -> tuple[float, Scores]:
         """CIDEr-D and BLEU-4 with the encoder as it is now, run as it will be after training."""
+        return caption_scores(self.model, self.validation, self._look())
+
+    def _look(self) -> Callable[[Sequence[str]], Features]:
+        """Gives the features of photos by name, by the encoder as it is now."""
         engine = self._engine()
         transform = self.model.transform
 
         def read(names: Sequence[str]) -> Features:
             return engine(np.stack([transform(decode_image(self.photos.read(name), name)) for name in names]))
 
-        return caption_scores(self.model, self.validation, read)
+        return read
+
+    @torch.inference_mode()
+    def _summaries(self, names: Sequence[str]) -> Tensor:
+        """What the decoder knows of each photo before the first word (photos, width)."""
+        look, decoder = self._look(), self.model.decoder
+        found = []
+        with counting("Looking at photos for concept words") as progress:
+            for first in range(0, len(names), BATCH):
+                features = look(names[first : first + BATCH]).to(self.device)
+                found.append(decoder.summary(features).float().cpu())
+                progress(min(first + BATCH, len(names)), len(names))
+        return torch.cat(found).clone()
+
+    def finish(self) -> None:
+        """Learn to tell concept words."""
+        if not self.config.concepts:
+            return
+        self.model = model = self.read("model")
+        learnt = list(self.train_images)
+        tried = [image for part in self.validation.values() for image in part]
+        summaries = self._summaries([image.file_name for image in (*learnt, *tried)])
+        known, new = summaries[: len(learnt)], summaries[len(learnt) :]
+        model.concept_words = fit_concepts(self.config.concepts, known, learnt, model.vocabulary)
+        calibrate(model.concept_words, new, tried, model.vocabulary)
+        model.save(self.folder / "model", (self.folder / "model" / "README.md").read_text(encoding="utf-8"))
 
     def card(self, origin: str, scores: Scores) -> ModelCard:
         """The model card."""

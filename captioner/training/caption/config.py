@@ -130,6 +130,8 @@ class CaptionTrainingConfig(StagedConfig):
             `hf-hub:owner/name`. Without it `encoder` says which CNN a new one has.
         runs: how often to run the stages after `language`, from what that one kept.
         search_precision: of the decoder when it captions, on a CPU that multiplies bfloat16; other CPUs use float32.
+        concepts: how many of the commonest words the finished model learns to tell with probabilities, which takes a
+            look at every photo once more; 0 for none.
     """
 
     kind: Literal["caption"] = "caption"
@@ -140,6 +142,7 @@ class CaptionTrainingConfig(StagedConfig):
     decoder: DecoderConfig = Field(default_factory=lambda: DecoderConfig.model_validate({}))
     search: DecodingConfig = DecodingConfig()
     search_precision: Precision = "float32"
+    concepts: int = Field(0, ge=0)
     stages: Stages
 
     @model_validator(mode="after")

@@ -138,6 +138,7 @@ function fill(card) {
     box.append(row.frames ? film(row) : picture(`data:image/jpeg;base64,${row.image}`, captionsOf(row)[0].caption), make("canvas"));
     box.style.setProperty("--ratio", row.width / row.height);
     captionsOf(row).forEach((each, place) => text.append(line(each, place)));
+    text.append(...concepts(row));
     if (row.segments?.length > 1) text.append(...row.segments.map((each) => part(each, each.caption)));
     if (captionsOf(row)[0].attention) card.dataset.looks = "";
   } else if (card.task === "classify") {
