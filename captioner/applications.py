@@ -217,6 +217,12 @@ TOOLS = (
         "captioner.pipelines.models:list_models",
         "List the models in the package: size, purpose and measured scores.",
     ),
+    Command(
+        "cache",
+        "captioner.pipelines.cache:CacheOptions",
+        "captioner.pipelines.cache:cache",
+        "List or clear what is kept outside run folders: CNNs converted for the CPU, and indexes of searches.",
+    ),
 )
 """Commands that are about models of several kinds, or of none."""
 

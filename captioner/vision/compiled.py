@@ -30,7 +30,7 @@ from captioner.vision.images import Pixels
 log = logging.getLogger(__name__)
 
 _TELEMETRY = "openvino_telemetry"
-_KEPT = 8  # networks, the latest used
+_KEPT, _BYTES = 8, 2_000_000_000  # networks, the latest used, and their size; one is kept whatever its size
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 
@@ -193,8 +193,10 @@ def _keep(network: Network, key: str) -> None:
         finally:
             shutil.rmtree(new, ignore_errors=True)
         ours = [about.parent for about in cache_folder().glob("*/about.json")]  # what else lies there is no network
-        kept = sorted(ours, key=lambda folder: folder.stat().st_mtime, reverse=True)
-        for folder in kept[_KEPT:]:
-            shutil.rmtree(folder, ignore_errors=True)
+        size = 0
+        for place, folder in enumerate(sorted(ours, key=lambda folder: folder.stat().st_mtime, reverse=True)):
+            size += sum(file.stat().st_size for file in folder.iterdir())
+            if place >= _KEPT or (place and size > _BYTES):
+                shutil.rmtree(folder, ignore_errors=True)
     except (OSError, RuntimeError) as error:
         log.info("%s: a converted network could not be kept (%s)", cache_folder(), error)

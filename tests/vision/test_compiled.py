@@ -54,6 +54,13 @@ def test_only_the_latest_used_are_kept(encoder, folder, monkeypatch):
     assert sorted(path.name for path in folder.iterdir()) == ["first", "third"]
 
 
+def test_kept_networks_have_a_size_that_they_do_not_exceed_but_the_latest_stays(encoder, folder, monkeypatch):
+    monkeypatch.setattr(compiled, "_BYTES", 1000)
+    for key in ("first", "second"):
+        compiled.convert(encoder, encoder.transform.size, encoder.grid_shape(), encoder.channels, key)
+        assert [path.name for path in folder.iterdir()] == [key]
+
+
 def test_the_digest_tells_weights_and_transforms_apart(encoder):
     weights = encoder.state_dict()
     first = next(iter(weights))
