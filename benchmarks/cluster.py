@@ -4,7 +4,7 @@ Makes its own photos, variations of examples/photos. Give the machine to it alon
 
     python benchmarks/cluster.py                                # 5,000 photos: speeds, also with an S3 server
     python benchmarks/cluster.py --photos 2000 --only cluster   # and with 20000: memory must not grow
-    TMPDIR=/dev/shm python benchmarks/cluster.py --listing 1000000    # memory of listing so many empty files
+    python benchmarks/cluster.py --listing 1000000 --mock             # memory of listing so many names
 """
 
 import argparse
@@ -43,9 +43,10 @@ def make_shards(folder: Path, count: int) -> list[Path]:
 
 def run(*arguments: str | Path) -> tuple[float, dict[str, float]]:
     """Run `captioner caption`; returns its seconds, and the largest memory of each kind of process in MB."""
-    command = [sys.executable, "-m", "captioner", "caption", *map(str, arguments), "--quiet"]
+    command = [sys.executable, "-m", "captioner", "caption", *map(str, arguments)]
     started = time.perf_counter()
-    process = subprocess.Popen(command)
+    told = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe that nobody reads would stop the command
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=told)
     peaks: defaultdict[str, float] = defaultdict(float)
     ended = threading.Event()
 
@@ -66,7 +67,8 @@ def run(*arguments: str | Path) -> tuple[float, dict[str, float]]:
     ended.set()
     thread.join()
     if status:
-        raise SystemExit(f"status {status} of: {' '.join(command)}")
+        told.seek(0)
+        raise SystemExit(f"status {status} of: {' '.join(command)}\n{told.read().decode(errors='replace')}")
     return time.perf_counter() - started, dict(peaks)
 
 
@@ -126,26 +128,50 @@ def with_s3(shards: list[Path], photos: int, cluster: tuple[str, ...], plain: fl
         server.wait()
 
 
-def listing(folder: Path, count: int) -> None:
-    """Memory and time of finding and planning so many files."""
-    for start in range(0, count, 10_000):
-        (folder / f"{start:08}").mkdir()
-        for number in range(start, min(start + 10_000, count)):
-            os.mknod(folder / f"{start:08}" / f"{number:08}.jpg")
-    code = f"""
-import resource, time
+LISTING = """
+import sys, time
+import fsspec
 from captioner.pipelines.cluster.inputs import find_shards
 from captioner.pipelines.cluster.plan import ResultFolder
 from captioner.pipelines.folder.inputs import find_inputs
 from captioner.vision.images import SUFFIXES
-started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-found = find_shards([{str(folder)!r}], SUFFIXES, find_inputs, kind="images")
-plan = ResultFolder({str(folder / "out")!r}, ".jsonl", {{}}, overwrite=False).plan(found, 1000, (), retry=False)
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(f"{{len(found.files):,}} files, {{len(plan.todo):,}} shards in {{time.perf_counter() - started:.1f}} s; "
-      f"{{after / 1e3:.0f}} MB, {{(after - before) / 1e3:.0f}} MB of them for the names")
+
+class Names(fsspec.AbstractFileSystem):  # a storage of names without files, 10,000 a folder
+    protocol = "names"
+
+    def info(self, path, **_):
+        return {"name": self._strip_protocol(path), "size": 0, "type": "directory"}
+
+    def ls(self, path, detail=True, **_):
+        path, count = self._strip_protocol(path), int(path.split("/")[1])
+        if "/" in path.partition("/")[2]:
+            start = int(path.rpartition("/")[2])
+            return [{"name": f"{path}/{number:08}.jpg", "size": 100_000, "type": "file", "ETag": f"{number:032x}"}
+                    for number in range(start, min(start + 10_000, count))]
+        return [{"name": f"{path}/{start:08}", "size": 0, "type": "directory"} for start in range(0, count, 10_000)]
+
+def peak():  # in MB; what getrusage gives begins with the parent's
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) / 1e3 for line in status if line.startswith("VmHWM"))
+
+fsspec.register_implementation("names", Names)
+place, out = sys.argv[1:]
+started, before = time.perf_counter(), peak()
+found = find_shards([place], SUFFIXES, find_inputs, kind="images")
+plan = ResultFolder(out, ".jsonl", {}, overwrite=False).plan(found, 1000, (), retry=False)
+print(f"{len(found.files):,} files, {len(plan.todo):,} shards in {time.perf_counter() - started:.1f} s; "
+      f"{peak():.0f} MB, {peak() - before:.0f} MB of them for the names")
 """
-    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def listing(folder: Path, count: int, mock: bool) -> None:
+    """Memory and time of finding and planning so many files."""
+    place = f"names://photos/{count}" if mock else str(folder / "photos")
+    for start in range(0, 0 if mock else count, 10_000):
+        (folder / "photos" / f"{start:08}").mkdir(parents=True)
+        for number in range(start, min(start + 10_000, count)):
+            os.mknod(folder / "photos" / f"{start:08}" / f"{number:08}.jpg")
+    subprocess.run([sys.executable, "-c", LISTING, place, folder / "out"], check=True)
 
 
 def main() -> None:
@@ -154,10 +180,11 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=5000)
     parser.add_argument("--only", choices=["plain", "cluster", "s3"])
     parser.add_argument("--listing", type=int, help="files to list, instead of captioning")
+    parser.add_argument("--mock", action="store_true", help="list them on a storage that has only names")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         if options.listing:
-            listing(Path(folder), options.listing)
+            listing(Path(folder), options.listing, options.mock)
         else:
             speeds(Path(folder), options.photos, options.only)
 

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import tarfile
 
 import cv2
 import numpy as np
@@ -159,3 +160,51 @@ def _dng_of(pixels: np.ndarray, preview: int | None = None, orientation: int = 1
 def dng_of():
     """Makes a small DNG file, as a camera would: samples behind colour filters, and a preview if asked for."""
     return _dng_of
+
+
+@pytest.fixture
+def make_tar():
+    """Writes a tar file of (name, bytes); returns its path."""
+
+    def make_tar(path, files):
+        with tarfile.open(path, "w") as tar:
+            for name, data in files:
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+        return path
+
+    return make_tar
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """The address of an S3 server that any credentials open."""
+    pytest.importorskip("s3fs")
+    server_module = pytest.importorskip("moto.server")
+    server = server_module.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_server, monkeypatch):
+    """A file system with an empty bucket `photos`."""
+    import s3fs
+
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_server,
+        "AWS_ACCESS_KEY_ID": "somebody",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    system = s3fs.S3FileSystem(use_listings_cache=False)
+    if system.exists("photos"):
+        system.rm("photos", recursive=True)
+    system.mkdir("photos")
+    yield system
+    s3fs.S3FileSystem.clear_instance_cache()

@@ -124,6 +124,34 @@ def read_address(address: str) -> bytes:
         raise DataError(f"{address}: cannot be read ({_first_line(error)}).") from error
 
 
+def read_span(address: str, start: int, length: int) -> bytes:
+    """Some bytes of a file, by one request.
+
+    Raises:
+        DataError: they cannot be read.
+    """
+    system, path = file_system(address)
+    with explained(address):
+        data = cast(bytes, system.cat_file(path, start=start, end=start + length))
+    if len(data) != length:
+        raise DataError(
+            f"{address}: {len(data):,} bytes came where {length:,} were asked for; the file has changed, or its server "
+            "gives no parts of files."
+        )
+    return data
+
+
+def fetch_address(address: str, target: Path) -> None:
+    """Copy a file at an address to this machine.
+
+    Raises:
+        DataError: it cannot be read, or the target cannot be written.
+    """
+    system, path = file_system(address)
+    with explained(address):
+        system.get_file(path, str(target))
+
+
 def write_address(address: str, content: Path) -> None:
     """Copy a local file to an address, whole or not at all.
 

@@ -11,6 +11,7 @@ from typing import get_args
 
 from captioner.data.caption_forms import Entry, FoundCaptions, find_captions
 from captioner.data.ids import ImageId
+from captioner.data.names import first_few
 from captioner.data.photos import ImageStore
 from captioner.data.splits import Split
 from captioner.errors import DataError
@@ -141,7 +142,7 @@ class CaptionSet:
         missing = [image.file_name for image in self.images if image.file_name not in store]
         if not missing:
             return self
-        found = f"{_list(missing, 'photo')} of {len(self)} not found in {', '.join(map(str, store.paths))}"
+        found = f"{_list(missing, 'photo')} of {len(self)} not found in {first_few(store.sources)}"
         if not allow_missing or len(missing) == len(self):
             raise DataError(f"{self.source}: {found}; add them, or set data.allow_missing=true to train without them.")
         _log.warning("%s: %s; going on without.", self.source, found)
@@ -149,7 +150,7 @@ class CaptionSet:
 
 
 def assemble(
-    entries: Iterable[Entry], source: Path, split: Split = "train", tokenization: Tokenization = PTB
+    entries: Iterable[Entry], source: Path | str, split: Split = "train", tokenization: Tokenization = PTB
 ) -> CaptionSet:
     """A set of photos with their captions: tokenises them, and leaves out what holds no word.
 

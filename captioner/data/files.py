@@ -5,7 +5,11 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from captioner.errors import DataError
+import numpy as np
+from numpy.typing import NDArray
+
+from captioner.data.tar import LARGEST as _LARGEST_PHOTO
+from captioner.errors import DataError, ImageError
 
 LARGEST = 1 << 30
 """Bytes that a packed text or JSON file may unpack to: twice as many as COCO's largest."""
@@ -49,3 +53,29 @@ def read_member(archive: zipfile.ZipFile, name: str, *, largest: int = LARGEST) 
             return b"".join(iter(lambda: file.read(1 << 20), b""))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise DataError(f"{archive.filename}: {name} cannot be read ({error}).") from error
+
+
+def read_part(archive: Path, name: str, start: int, length: int) -> NDArray[np.uint8]:
+    """Some bytes of a tar file, which are a photo's.
+
+    Raises:
+        ImageError: they cannot be read, or are too many.
+    """
+    check_length(length, f"{archive}: {name}")
+    try:
+        data = np.fromfile(archive, dtype=np.uint8, count=length, offset=start)
+    except OSError as error:
+        raise ImageError(f"{archive}: {name} cannot be read ({error.strerror}).") from error
+    if len(data) < length:
+        raise ImageError(f"{archive}: {name} is cut short.")
+    return data
+
+
+def check_length(length: int, name: str) -> None:
+    """Refuse a photo that is no photo.
+
+    Raises:
+        ImageError: it has too many bytes.
+    """
+    if length > _LARGEST_PHOTO:
+        raise ImageError(f"{name} has {length:,} bytes, more than {_LARGEST_PHOTO:,}.")

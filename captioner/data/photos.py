@@ -16,26 +16,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captioner.data.archives import inner_name
-from captioner.data.files import read_member
-from captioner.data.names import LEFT_OUT
-from captioner.data.tar import ForwardFile, tar_files, unpacked
+from captioner.data.files import check_length, read_member, read_part
+from captioner.data.names import LEFT_OUT, first_few
+from captioner.data.shards import Shards
+from captioner.data.tar import LARGEST, ForwardFile, tar_files, unpacked
 from captioner.errors import DataError, ImageError
 from captioner.vision.images import SUFFIXES
 from captioner.vision.video import VIDEO_SUFFIXES
 
-_LARGEST = 1 << 29  # bytes of a photo's file
 _ARCHIVES = (".zip", ".tar")
+_OWN = frozenset({"_lock", "_archives", "_process"})
+"""What an `ImageStore` has for itself in each process."""
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a file lies: on disk (`archive` is None), in a zip file, or in a `span` of a tar file's bytes."""
+    """Where a file lies: on disk (`archive` is None), in a zip file, or in a `span` of a tar file's bytes.
+
+    The tar file of a `shard` is at another address.
+    """
 
     path: str
     archive: Path | None
     fingerprint: str
     span: tuple[int, int] | None = None
+    shard: int | None = None
 
 
 class ImageStore:
@@ -49,12 +55,19 @@ class ImageStore:
     Args:
         paths: folders and archives, or one of them. Links to folders are followed, each folder once; links that lead
             nowhere, folders that cannot be listed and those that storage boxes add are passed over.
+        shards: tar files at other addresses, which come last.
+        numbers: of the shards that are meant; all by default.
 
     Raises:
         DataError: a path does not exist, or is neither a folder nor an archive that can be read.
     """
 
-    def __init__(self, paths: Path | str | Iterable[Path | str]) -> None:
+    def __init__(
+        self,
+        paths: Path | str | Iterable[Path | str],
+        shards: Shards | None = None,
+        numbers: Iterable[int] | None = None,
+    ) -> None:
         self.paths = [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
         self._places: dict[str, _Place] = {}
         self._by_base: defaultdict[str, list[str]] = defaultdict(list)
@@ -66,6 +79,11 @@ class ImageStore:
                 self._add_archive(path)
             else:
                 raise DataError(f"{path}: no such folder, zip file or tar file of photos.")
+        self.shards = shards
+        if shards is not None:
+            self._numbers = list(range(len(shards.shards)) if numbers is None else numbers)
+            for number in self._numbers:
+                self._add_remote(shards, number)
         self._open_archives()
 
     def __contains__(self, name: object) -> bool:
@@ -78,9 +96,20 @@ class ImageStore:
         return iter(self._places)
 
     @property
-    def archives(self) -> set[Path]:
-        """The archives that hold any of the files."""
-        return {place.archive for place in self._places.values() if place.archive is not None}
+    def tar_files(self) -> int:
+        """How many tar files hold any of the files."""
+        places = [place for place in self._places.values() if place.span is not None]
+        return len({place.archive if place.shard is None else place.shard for place in places})
+
+    @property
+    def sources(self) -> list[str]:
+        """The paths, and the addresses of shards."""
+        remote = [] if self.shards is None else [self.shards.shards[number].address for number in self._numbers]
+        return [*map(str, self.paths), *remote]
+
+    def shard(self, name: str) -> int | None:
+        """The number of the shard that a file is in; None if it is in none."""
+        return self._find(name).shard
 
     def read(self, name: str) -> NDArray[np.uint8]:
         """The bytes of a file, not decoded.
@@ -90,17 +119,22 @@ class ImageStore:
             ImageError: the file cannot be read, or its zip file is damaged there.
         """
         place = self._find(name)
+        if place.shard is not None and place.span is not None:
+            assert self.shards is not None
+            check_length(place.span[1], name)
+            data = self.shards.read(place.shard, place.path, *place.span)
+            return np.frombuffer(data, dtype=np.uint8)
         if place.archive is None:
             try:
                 return np.fromfile(place.path, dtype=np.uint8)
             except OSError as error:
                 raise ImageError(f"{place.path}: cannot be read ({error.strerror}).") from error
         if place.span is not None:
-            return _read_span(place.archive, place.path, *place.span)
+            return read_part(place.archive, place.path, *place.span)
         try:
             # a zip file has one read position; decoding, the slow part, happens outside this lock
             with self._lock:
-                content = read_member(self._archive(place.archive), place.path, largest=_LARGEST)
+                content = read_member(self._archive(place.archive), place.path, largest=LARGEST)
         except DataError as error:
             raise ImageError(str(error)) from error
         except (OSError, zipfile.BadZipFile) as error:
@@ -116,7 +150,7 @@ class ImageStore:
             return self._places[name]
         candidates = self._candidates(name)
         if len(candidates) != 1:
-            where = ", ".join(map(str, self.paths))
+            where = first_few(self.sources)
             found = "several files have this name; give their folder too" if candidates else "not found"
             raise DataError(f"{name}: {found} (in {where}).")
         return self._places[candidates[0]]
@@ -198,6 +232,14 @@ class ImageStore:
             except DataError as error:
                 _log.warning("%s", error)
 
+    def _add_remote(self, shards: Shards, number: int) -> None:
+        found, shard = shards.files(number), shards.shards[number]
+        for name, start, length in found.files:
+            place = _Place(name, None, f"{length}-{start}-{shard.mark}", (start, length), number)
+            self._add(f"{shards.name(number)}/{name}", place)
+        if found.problem is not None:
+            _log.warning("%s", found.problem)
+
     def _open_archives(self) -> None:
         self._lock = threading.Lock()
         self._archives: dict[Path, zipfile.ZipFile] = {}
@@ -212,7 +254,7 @@ class ImageStore:
         return self._archives[path]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {key: self.__dict__[key] for key in ("paths", "_places", "_by_base", "_by_stem")}
+        return {key: self.__dict__[key] for key in self.__dict__ if key not in _OWN}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -230,19 +272,6 @@ def _first_visit(folder: str, walked: set[tuple[int, int]]) -> bool:
         return False
     walked.add(found)
     return True
-
-
-def _read_span(archive: Path, name: str, start: int, length: int) -> NDArray[np.uint8]:
-    """Some bytes of a tar file."""
-    if length > _LARGEST:
-        raise ImageError(f"{archive}: {name} has {length:,} bytes, more than {_LARGEST:,}.")
-    try:
-        data = np.fromfile(archive, dtype=np.uint8, count=length, offset=start)
-    except OSError as error:
-        raise ImageError(f"{archive}: {name} cannot be read ({error.strerror}).") from error
-    if len(data) < length:
-        raise ImageError(f"{archive}: {name} is cut short.")
-    return data
 
 
 def _ends_alike(key: str, name: str) -> bool:

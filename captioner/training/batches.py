@@ -203,9 +203,11 @@ class Augmented:
         return {"pixels": torch.stack(pixels)}
 
 
-def make_loader(items: Any, batch_size: int, seed: int, workers: int = 0) -> DataLoader[Any]:
-    """A loader of length-bucketed batches of `TextItems` or `PhotoItems`."""
-    buckets = LengthBuckets(items.lengths, batch_size, seed)
+def make_loader(
+    items: Any, batch_size: int, seed: int, workers: int = 0, buckets: Sampler[list[tuple[int, int]]] | None = None
+) -> DataLoader[Any]:
+    """A loader of length-bucketed batches of `TextItems` or `PhotoItems`; by default `LengthBuckets` makes them."""
+    buckets = buckets or LengthBuckets(items.lengths, batch_size, seed)
     # its own generator: starting an epoch must not draw from the one that dropout uses, or a resumed run would differ
     return DataLoader(
         items, batch_sampler=buckets, collate_fn=items.collate, num_workers=workers, generator=torch.Generator()

@@ -4,13 +4,14 @@ The key `kind` says what is trained. This module has what all kinds share; each 
 which is imported only for that kind.
 """
 
+import re
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from captioner.applications import APPLICATIONS, resolve
 from captioner.errors import ConfigError, UsageError
@@ -19,6 +20,15 @@ from captioner.vision.encoder import Precision
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+
+
+def _here(path: Path) -> Path:
+    if re.match(r"[A-Za-z0-9+]{2,}:/", path.as_posix()):
+        raise ValueError("a folder of this machine is wanted; addresses go into photos and captions of data.sets")
+    return path
+
+
+LocalFolder = Annotated[Path, AfterValidator(_here)]
 
 
 class Strict(BaseModel):

@@ -5,7 +5,7 @@ import math
 import os
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from accelerate.utils import set_seed
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from captioner.errors import ConfigError, DataError
+from captioner.errors import CaptionerError, ConfigError, DataError
 from captioner.training import processes
 from captioner.training.config import Stage, TrainingConfig
 from captioner.training.ema import Ema
@@ -140,7 +140,7 @@ class Run:
         with Bar(name.replace("_", " "), total, progress.stage_step, self.unit, main) as bar:
             while progress.epoch < stage.epochs and progress.waiting < stage.patience:
                 sampler.epoch = progress.epoch
-                for batch in skip_first_batches(loader, progress.batch):
+                for batch in _batches(loader, progress.batch):
                     share = _rate(progress.stage_step, total, stage.warmup) * stage.learning_rate
                     for group, rate in zip(optimizer.param_groups, rates, strict=True):
                         group["lr"] = rate * share
@@ -257,6 +257,21 @@ class Run:
             self.accelerator.load_state(str(self.checkpoint))
             average.load(self.checkpoint / "average.safetensors")
         self.checkpoint = None
+
+
+def _batches(loader: DataLoader[Any], done: int) -> Iterator[Any]:
+    """What is left of an epoch.
+
+    Raises:
+        CaptionerError: what a worker met, without its traceback.
+    """
+    try:
+        yield from skip_first_batches(loader, done)
+    except CaptionerError as error:
+        text = str(error)
+        if not text.startswith("Caught "):
+            raise
+        raise type(error)(text.strip().rpartition("\n")[2].partition("Error: ")[2]) from error
 
 
 def _rate(step: int, total: int, warmup: float) -> float:

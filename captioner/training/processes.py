@@ -1,9 +1,13 @@
-"""Several processes of one training on one machine, as torchrun and accelerate launch start them; mostly it is one."""
+"""Several processes of one training, as torchrun and accelerate launch start them; mostly it is one."""
 
 import logging
 import os
+import platform
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -13,11 +17,13 @@ from accelerate.utils import broadcast_object_list, gather_object
 
 from captioner.errors import CaptionerError, UsageError
 from captioner.models.base import choose_device
+from captioner.weights import write_atomically
 
 Found = TypeVar("Found")
 PATIENCE = timedelta(hours=6)
 """How long processes wait for the main one, which validates alone, and for each other's share of a cache."""
 
+_LOOKS = 60  # seconds
 
 _OF_ACCELERATE = {
     "ACCELERATE_USE_DEEPSPEED": "false",
@@ -41,7 +47,7 @@ def join(device: str) -> torch.device:
         the device of this process: of several, each has a GPU of its own.
 
     Raises:
-        UsageError: no such device, one GPU is named for several processes, the processes are on several machines, or
+        UsageError: no such device, one GPU is named for several processes, machines have not equally many processes, or
             accelerate's own configuration asks for what trainings here do not know.
     """
     chosen, several = choose_device(device), count() > 1
@@ -53,12 +59,12 @@ def join(device: str) -> torch.device:
             )
     if several and chosen.index is not None:
         raise UsageError(f"device is {device}, but each process takes a GPU of its own; leave --device out.")
-    if several and int(os.environ.get("LOCAL_WORLD_SIZE", count())) != count():
-        raise UsageError("the processes of a training share files, so start all of them on one machine.")
-    if several and chosen.type == "cuda" and count() > torch.cuda.device_count():
+    if count() % local_count():
+        raise UsageError(f"{count()} processes, and {local_count()} of them here: start equally many on each machine.")
+    if several and chosen.type == "cuda" and local_count() > torch.cuda.device_count():
         raise UsageError(
-            f"{count()} processes want a GPU each, and PyTorch finds {torch.cuda.device_count()}; start fewer, or use "
-            "--device cpu."
+            f"{local_count()} processes want a GPU each, and PyTorch finds {torch.cuda.device_count()}; start fewer or "
+            "use --device cpu."
         )
     if not is_main():
         logging.disable(logging.WARNING)  # the main process warns
@@ -78,6 +84,21 @@ def count() -> int:
 def place() -> int:
     """The number of this process, from 0."""
     return int(os.environ["RANK"]) if count() > 1 else 0
+
+
+def local_count() -> int:
+    """How many of them are on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", count())) if count() > 1 else 1
+
+
+def machines() -> int:
+    """On how many machines they are."""
+    return count() // local_count()
+
+
+def machine() -> int:
+    """The number of this machine, from 0; the main process is on the first."""
+    return place() // local_count()
 
 
 def is_main() -> bool:
@@ -110,6 +131,32 @@ def by_main(job: Callable[[], None]) -> None:
         raise error
     if failed[0]:
         raise SystemExit(2)
+
+
+def check_shared(folder: Path) -> None:
+    """See that all processes have one folder in common, which the main one can write.
+
+    Raises:
+        UsageError: a machine sees another folder.
+    """
+    if machines() == 1:
+        return
+    token = [f"{time.time_ns()}"]
+    broadcast_object_list(token)
+    path = folder / ".together"
+    by_main(lambda: write_atomically(path, token[0]))
+    for _ in range(_LOOKS):  # a file system of several machines may show a new file late
+        with suppress(OSError):
+            if path.read_text("utf-8") == token[0]:
+                break
+        time.sleep(1)
+    else:
+        raise UsageError(
+            f"{folder}: on {platform.node()} this is another folder than on the first machine; name one with -o that "
+            "all machines have in common."
+        )
+    wait()
+    by_main(path.unlink)
 
 
 def joined(found: dict[Found, str]) -> dict[Found, str]:

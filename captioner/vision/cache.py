@@ -77,7 +77,7 @@ class FeatureCache:
         *,
         weights_digest: str,
         mirror: bool = False,
-        share: tuple[int, int] = (0, 1),
+        mine: Iterable[str] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> "FeatureCache":
         """Open the cache of these photos under `root`, first computing what it lacks.
@@ -89,8 +89,8 @@ class FeatureCache:
             names: the photos; doubles are stored once.
             weights_digest: of the CNN's weights, see `digest_of_weights`.
             mirror: also keep each photo's mirror image.
-            share: (place, count) of a process that computes its part of what is missing, while others compute theirs;
-                all are there once all have come back.
+            mine: the photos whose features this process computes, in this order, while others compute theirs; all are
+                there once all have come back. By default all photos.
             progress: called with (photos done, photos in all) after every batch, as far as this process knows.
 
         Raises:
@@ -118,8 +118,8 @@ class FeatureCache:
             grids = _open(folder / "grids.npy", np.float16, shape)
             done = _open(folder / "done.npy", np.bool_, (len(names),))
             _check_key(folder / "key.json", text)
-        place, count = share
-        todo = [row for row in range(place, len(names), count) if not done[row]]
+        place = {name: row for row, name in enumerate(names)}
+        todo = (row for row in map(place.__getitem__, names if mine is None else mine) if not done[row])
         finished = int(done.sum())
         unreadable: dict[str, str] = {}
         for batch, pixels in _load(photos, names, todo, encoder.transform, unreadable):
@@ -181,9 +181,11 @@ def find_unreadable(photos: Photos, names: Iterable[str]) -> dict[str, str]:
             return str(error)
         return None
 
-    names = list(dict.fromkeys(names))
+    names, found = iter(names), dict[str, str]()
     with ThreadPoolExecutor() as pool:
-        return {name: found for name, found in zip(names, pool.map(problem, names), strict=True) if found}
+        while batch := list(islice(names, BATCH)):
+            found |= {name: reason for name, reason in zip(batch, pool.map(problem, batch), strict=True) if reason}
+    return found
 
 
 def _load(

@@ -5,9 +5,8 @@ Inputs on this machine are found as every folder command finds them; those at ot
 
 import fnmatch
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,16 +20,15 @@ from captioner.data.addresses import (
     mark_of,
     read_address,
 )
+from captioner.data.listing import listed
 from captioner.data.names import LEFT_OUT, first_few
 from captioner.data.packed import SUFFIXES, is_archive
-from captioner.errors import DataError, UsageError
+from captioner.errors import UsageError
 from captioner.pipelines.folder.inputs import Inputs, shown
 
 ARCHIVES = frozenset(SUFFIXES)
 LISTS = frozenset({".txt", ".lst", ".list"})
 """Named files that hold a name a line, relative to their own folder."""
-_AT_ONCE = 16  # requests
-_MANY = 8  # names in one folder, of which a listing tells more cheaply than a request each
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ def find_shards(
         for path in inputs.paths:
             _take(path, None, found, files, missing)
     left_out: list[str] = []
-    for address, about in _remote([name for name in names if is_remote(name)], missing):
+    for address, about in listed([name for name in names if is_remote(name)], missing):
         if about.get("type") != "directory":
             _take(address, about, found, files, missing)
             continue
@@ -146,55 +144,6 @@ def _take(address: str, about: dict[str, Any] | None, found: Found, files: dict[
         found.archives.setdefault(_absolute(address), Archive(address, mark_of(about)))
     else:
         files[address] = None
-
-
-def _remote(names: Sequence[str], missing: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each address with what its storage tells of it; patterns give all that they fit."""
-    by_folder: defaultdict[str, list[str]] = defaultdict(list)
-    for name in dict.fromkeys(names):
-        by_folder[name.rstrip("/").rpartition("/")[0]].append(name)
-    for folder, members in by_folder.items():
-        plain = [name for name in members if not _is_pattern(name)]
-        about: dict[str, dict[str, Any]] = {}
-        if len(plain) > _MANY and not folder.startswith("http"):
-            system, path = file_system(folder)
-            with explained(folder, "listed"):
-                about = {system.unstrip_protocol(each["name"]): each for each in system.ls(path, detail=True)}
-            missing += [name for name in plain if name not in about]
-        elif plain:
-            with ThreadPoolExecutor(_AT_ONCE) as pool:
-                told = pool.map(_about, plain)
-                for name, each in zip(plain, told, strict=True):
-                    if each is None:
-                        missing.append(name)
-                    else:
-                        about[name] = each
-        yield from ((name, about[name]) for name in plain if name in about)
-        for pattern in members:
-            if _is_pattern(pattern):
-                system, path = file_system(pattern)
-                with explained(pattern, "listed"):
-                    fitting = system.glob(path, detail=True)
-                if not fitting:
-                    missing.append(pattern)
-                yield from ((system.unstrip_protocol(name), fitting[name]) for name in sorted(fitting))
-
-
-def _is_pattern(address: str) -> bool:
-    """Whether an address is a pattern of names; a question mark in a web address begins its query."""
-    return "*" in address or (not address.startswith("http") and any(sign in address for sign in "?["))
-
-
-def _about(address: str) -> dict[str, Any] | None:
-    """What a storage tells of a file; None if there is none."""
-    system, path = file_system(address)
-    try:
-        with explained(address):
-            return dict(system.info(path))
-    except DataError as error:
-        if isinstance(error.__cause__, FileNotFoundError):
-            return None
-        raise
 
 
 def _walk(root: str, exclude: Sequence[str], left_out: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:

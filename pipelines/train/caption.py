@@ -1,6 +1,7 @@
 """`captioner train` of a photo captioner: from captioned photos to a model folder, stage by stage."""
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from captioner.data.caption_forms import find_captions
-from captioner.data.captions import CaptionSet, ImageStore
+from captioner.data.captions import CaptionSet
 from captioner.data.corpora import held_out_photos, photo_id, read_caption_text
+from captioner.data.shard_copies import Copies
 from captioner.errors import ConfigError, DataError
 from captioner.models.base import tokenization_of
 from captioner.models.caption import CaptionConfig, Captioner
@@ -28,7 +29,9 @@ from captioner.training.caption.config import (
     SelfCriticalStage,
 )
 from captioner.training.caption.content import CrossEntropyOfText, regress_content
+from captioner.training.caption.data import open_photos, read_set
 from captioner.training.caption.objective import CrossEntropy, SelfCritical
+from captioner.training.caption.photo_parts import PhotoParts
 from captioner.training.caption.start import begin_with, photo_captioner
 from captioner.training.caption.validation import BATCH, caption_scores, language_scores
 from captioner.training.card import ModelCard
@@ -41,7 +44,7 @@ from captioner.training.tokens import check_scripts
 from captioner.training.training import Training, Work
 from captioner.vision.cache import FeatureCache, digest_of_weights, find_unreadable
 from captioner.vision.encoder import Engine, Features
-from captioner.vision.images import decode_image
+from captioner.vision.images import Pixels, decode_image
 
 
 class CaptionTraining(Training[CaptionTrainingConfig, Captioner]):
@@ -57,7 +60,9 @@ class CaptionTraining(Training[CaptionTrainingConfig, Captioner]):
         super().__init__(config, folder, command, device=device, resume=resume)
         self.root = config.data.root
         files = config.data.sets
-        self.photos = ImageStore([self.root / path for file in files.values() for path in file.photos])
+        cache = config.data.cache or folder / "features"
+        copies = Copies(cache / "shards", int(config.data.copies * 1e9), processes.local_count())
+        self.photos = open_photos(files, self.root, folder / "shards", copies)
         before = None if config.init is None else tokenization_of(str(photo_captioner(config.init)))
         self.tokenization = config.data.tokenization(before)
         self.held_out: set[str] = set()  # photos, also those that are not there
@@ -72,6 +77,7 @@ class CaptionTraining(Training[CaptionTrainingConfig, Captioner]):
         if not self.validation:
             raise ConfigError("data.sets: no photo in a val split; set hold_out to keep some of the photos.")
         self.text = self._read_text()
+        self.parts = PhotoParts(self.photos, everything)
         self.unreadable: set[str] | None = None  # photos, once they have been tried
 
     def begin(self, step: Step) -> None:
@@ -79,8 +85,9 @@ class CaptionTraining(Training[CaptionTrainingConfig, Captioner]):
         new = self.config.init is None and step.start in (None, "language")
         if new and not isinstance(step.stage, LanguageStage) and self.config.decoder.content_vector:
             cache = self._fill_cache()
-            pooled = torch.cat([cache.read([image.file_name]).pooled for image in self.train_images])
-            regress_content(self.model.decoder, pooled, self.train_images, self.model.vocabulary)
+            here = [image for image in self.train_images if image.file_name in cache.index]  # of several machines
+            pooled = torch.cat([cache.read([image.file_name]).pooled for image in here])
+            regress_content(self.model.decoder, pooled, here, self.model.vocabulary)
 
     def prepare(self, stage: Stage, seed: int) -> Work:
         """Cross-entropy of text, of features or end to end, or CIDEr-D by policy gradient."""
@@ -101,26 +108,31 @@ class CaptionTraining(Training[CaptionTrainingConfig, Captioner]):
         if not isinstance(stage, FineTuneStage):
             cache = self._fill_cache()
         elif self.unreadable is None:
-            self._leave_out(find_unreadable(self.photos, self._names()))
+            self._leave_out(processes.joined(find_unreadable(self.photos, self.parts.mine())))
         photos = partial(PhotoItems, self.train_images, vocabulary, max_length=longest, seed=seed)
         if isinstance(stage, FineTuneStage):
             encoder = self.model.encoder
             encoder.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
             encoder.freeze(stage.frozen)
             fetch = Augmented(self.photos, encoder.transform.size, stage.smallest_crop, stage.jitter)
-            loader = make(photos(stage.captions_per_photo, fetch=fetch), workers=self.config.workers)
+            items = photos(stage.captions_per_photo, fetch=fetch)
+            buckets = self.parts.buckets(items, stage.batch_size, seed, streamed=True)
+            loader = make(items, workers=self.config.workers, buckets=buckets)
             trained = [value for value in encoder.parameters() if value.requires_grad]
             groups.append({"params": trained, "lr": stage.encoder_rate})
             return Work(CrossEntropy(decoder, encoder, stage.label_smoothing), groups, loader, self.validate)
         assert cache is not None
         validate = partial(caption_scores, self.model, self.validation, cache.read)
         if isinstance(stage, CrossEntropyStage):
-            loader = make(photos(stage.captions_per_photo, fetch=cached(cache)))
+            items = photos(stage.captions_per_photo, fetch=cached(cache))
+            loader = make(items, buckets=self.parts.buckets(items, stage.batch_size, seed))
             return Work(CrossEntropy(decoder, None, stage.label_smoothing), groups, loader, validate)
         assert isinstance(stage, SelfCriticalStage)
         references = {image.file_name: [list(words) for words in image.tokens] for image in self.train_images}
         objective = SelfCritical(decoder, vocabulary, references, stage.samples, stage.max_length)
-        return Work(objective, groups, make(photos(1, fetch=cached(cache))), validate)
+        items = photos(1, fetch=cached(cache))
+        loader = make(items, buckets=self.parts.buckets(items, stage.batch_size, seed))
+        return Work(objective, groups, loader, validate)
 
     def validate(self) -> tuple[float, Scores]:
         """CIDEr-D and BLEU-4 with the encoder as it is now, run as it will be after training."""
@@ -131,8 +143,12 @@ class CaptionTraining(Training[CaptionTrainingConfig, Captioner]):
         engine = self._engine()
         transform = self.model.transform
 
+        def pixels(name: str) -> Pixels:
+            return transform(decode_image(self.photos.read(name), name))
+
         def read(names: Sequence[str]) -> Features:
-            return engine(np.stack([transform(decode_image(self.photos.read(name), name)) for name in names]))
+            with ThreadPoolExecutor() as pool:  # photos at other addresses take their time
+                return engine(np.stack(list(pool.map(pixels, names))))
 
         return read
 
@@ -177,7 +193,7 @@ class CaptionTraining(Training[CaptionTrainingConfig, Captioner]):
 
     def _read_set(self, name: str) -> CaptionSet:
         file = self.config.data.sets[name]
-        found = find_captions(self.root / file.captions, {str(key): value for key, value in file.columns.items()})
+        found = read_set(file, self.root, self.photos)
         say(found.summary())
         check_scripts(self.tokenization, (text for entry in found.entries for text in entry.captions), found.source)
         captions = CaptionSet.of(found, file.split, self.tokenization)
@@ -229,10 +245,6 @@ class CaptionTraining(Training[CaptionTrainingConfig, Captioner]):
     def _engine(self) -> Engine:
         return Engine(self.model.encoder, self.device, self.model.config.encoder.precision)
 
-    def _names(self) -> list[str]:
-        """The photos to learn from and to validate on."""
-        return [image.file_name for each in self.sets.values() for image in each if image.split != "test"]
-
     def _fill_cache(self) -> FeatureCache:
         """Features of the photos by the encoder as it is now."""
         digest = digest_of_weights(self.model.encoder)
@@ -242,10 +254,10 @@ class CaptionTraining(Training[CaptionTrainingConfig, Captioner]):
                 root,
                 self._engine(),
                 self.photos,
-                self._names(),
+                self.parts.here(),
                 weights_digest=digest,
                 mirror=self.config.data.mirror,
-                share=(processes.place(), processes.count()),
+                mine=self.parts.mine(),
                 progress=progress,
             )
             self._leave_out(processes.joined(cache.unreadable))

@@ -53,6 +53,7 @@ def train(config_path: Path, overrides: Sequence[str], output: Path | None, *, r
     lock = FileLock(folder / ".lock")  # which the system opens when the process ends, however it ends
     try:
         processes.by_main(lambda: _begin(config_path, config, folder, resume, lock))
+        processes.check_shared(folder)
         trainer = resolve(APPLICATIONS[config.kind].trainer)
         command = _repeated(config_path, overrides)
         model: Path = trainer(config, folder, command, device=device, resume=resume).run_all()

@@ -7,13 +7,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from captioner.data.captions import CaptionedImage, CaptionSet, ImageStore
+from captioner.data.captions import CaptionedImage, CaptionSet
+from captioner.data.shard_copies import Copies
 from captioner.errors import ConfigError
 from captioner.models.base import find, kind_of, read_weights
 from captioner.models.caption import Captioner
 from captioner.models.search import Finder, SearchNetwork, write_search
 from captioner.models.search_config import SearchConfig, captioner_digest
 from captioner.training.batches import make_loader
+from captioner.training.caption.data import open_photos, read_set
 from captioner.training.loop import Run, Scores
 from captioner.training.record import counting, say
 from captioner.training.search.card import with_search
@@ -49,10 +51,11 @@ class SearchTraining:
         if kind_of(self.origin) != "caption":
             raise ConfigError(f"init: {config.init} is no photo captioner; name one, such as photos.")
         data = config.data
-        self.photos = ImageStore([data.root / path for file in data.sets.values() for path in file.photos])
+        copies = Copies((data.cache or folder / "features") / "shards", int(data.copies * 1e9))
+        self.photos = open_photos(data.sets, data.root, folder / "shards", copies)
         self.sets = {}
         for name, file in data.sets.items():
-            captions = CaptionSet.read(data.root / file.captions, file.split)
+            captions = CaptionSet.of(read_set(file, data.root, self.photos), file.split)
             captions = captions.hold_out(file.hold_out) if file.hold_out else captions
             self.sets[name] = captions.with_photos(self.photos)
         self.run = Run(folder, config, device=device, resume=resume, metric="photos R@10", unit="captions")

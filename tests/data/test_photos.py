@@ -73,7 +73,7 @@ def test_a_folder_reached_by_a_link_is_read(folder, tmp_path_factory):
 
 
 def test_a_photo_that_unpacks_to_more_than_any_photo_is_refused(archive, monkeypatch):
-    monkeypatch.setattr("captioner.data.photos._LARGEST", 1000)
+    monkeypatch.setattr("captioner.data.photos.LARGEST", 1000)
     with pytest.raises(ImageError, match=r"photos\.zip: val/0\.jpg unpacks to 3,500 bytes, more than 1,000"):
         ImageStore([archive]).read("0.jpg")
 

@@ -164,7 +164,7 @@ def test_a_photo_that_is_no_image_is_named_and_the_others_have_features(tmp_path
 
 def test_processes_fill_a_cache_side_by_side(tmp_path, photos):
     with ThreadPoolExecutor(3) as pool:
-        filled = list(pool.map(lambda place: fill(tmp_path, photos, share=(place, 3)), range(3)))
+        filled = list(pool.map(lambda place: fill(tmp_path, photos, mine=photos.names[place::3]), range(3)))
     assert sum(engine.seen for _, engine in filled) == len(photos.names)
     for name in photos.names:
         assert np.allclose(filled[0][0].grid(name), expected(photos, name), rtol=1e-3)

@@ -12,18 +12,17 @@ from pathlib import Path
 from captioner.data.caption_forms.columns import is_media, texts_in
 from captioner.data.caption_forms.entries import Entry, FoundCaptions
 from captioner.data.photos import ImageStore
+from captioner.data.shards import TEXTS
 from captioner.data.splits import SPLITS, Split, split_in
 from captioner.data.tables import decoded
 from captioner.errors import DataError, ImageError
 
-SIDECARS = (".txt", ".caption", ".json")
 
-
-def read_captions_beside(path: Path, store: ImageStore | None = None) -> FoundCaptions | None:
+def read_captions_beside(path: Path | str, store: ImageStore | None = None) -> FoundCaptions | None:
     """Captions in files beside photos and clips; None if no photo has any.
 
     Args:
-        path: folder, zip file or tar file.
+        path: folder, zip file or tar file; with `store` only a name for messages.
         store: of its files, where there is one already.
     """
     store = store or ImageStore(path)
@@ -52,7 +51,7 @@ def read_captions_beside(path: Path, store: ImageStore | None = None) -> FoundCa
         return None
     if bare:
         problems.append(f"{path}: {bare:,} photos have no captions beside them and are not used.")
-    shards = sum(place.suffix == ".tar" for place in store.archives)
+    shards = store.tar_files
     where = f"in {shards} shard{'s' * (shards != 1)}" if shards else "beside each photo"
     return FoundCaptions(path, f"{' and '.join(sorted(kinds))} {where}", entries, (), problems)
 
@@ -63,7 +62,7 @@ def _beside(name: str, there: set[str]) -> list[str]:
     # all that follows a key's first dot is the suffix of a shard's member
     folder, slash, base = name.rpartition("/")
     key = f"{folder}{slash}{base.partition('.')[0]}"
-    likely = (base + suffix for suffix in SIDECARS for base in (stem, name, key))
+    likely = (base + suffix for suffix in TEXTS for base in (stem, name, key))
     return [text for text in dict.fromkeys(likely) if text in there]
 
 

@@ -31,14 +31,14 @@ class FoundCaptions:
     """Captions in a file or folder.
 
     Attributes:
-        source: the file or folder.
+        source: the file or folder, or its address.
         form: of the source, such as `a table separated by tabs`.
         entries: in the source's order.
         details: what else was found, such as the columns that were taken.
         problems: what was left out and why, a sentence each.
     """
 
-    source: Path
+    source: Path | str
     form: str
     entries: Sequence[Entry]
     details: Sequence[str] = ()

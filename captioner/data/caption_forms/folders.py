@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from captioner.data.caption_forms.beside import SIDECARS, read_captions_beside
+from captioner.data.caption_forms.beside import read_captions_beside
 from captioner.data.caption_forms.columns import is_media
 from captioner.data.caption_forms.entries import FoundCaptions
 from captioner.data.caption_forms.json_files import read_json_captions
 from captioner.data.caption_forms.table_files import JSON_LINES, read_table_captions
 from captioner.data.names import LEFT_OUT, first_few
+from captioner.data.shards import TEXTS
 from captioner.data.splits import SPLITS, split_in
 from captioner.errors import DataError
 
@@ -90,7 +91,7 @@ def _files(folder: Path) -> list[Path]:
             if name.lower().endswith(_SUFFIXES)
             and not name.startswith((".", *_OTHER_COCO))
             and "lemma" not in name  # Flickr8k's captions again, reduced to stems
-            and not (name.lower().endswith(SIDECARS) and name.rpartition(".")[0] in alone)
+            and not (name.lower().endswith(TEXTS) and name.rpartition(".")[0] in alone)
         ]
         many = len(here) > _MANY or depth > 0
         found += [file for file in here if not many or _TELLING.search(file.name.lower())]
@@ -119,8 +120,8 @@ def _joined(folder: Path, found: Sequence[FoundCaptions]) -> FoundCaptions:
         DataError: they are not.
     """
     splits = [{entry.split for entry in each.entries} for each in found]
-    names = [str(each.source.relative_to(folder)) for each in found]
-    together = all(each.source.stem == "metadata" for each in found)
+    names = [str(Path(each.source).relative_to(folder)) for each in found]
+    together = all(Path(each.source).stem == "metadata" for each in found)
     if not together and (any(None in each for each in splits) or len(set.union(*splits)) < len(found)):
         raise DataError(f"{folder}: {first_few(names)} all hold captions; name the one that is meant.")
     entries = [replace(entry, id=None) for each in found for entry in each.entries]  # ids are of one file only

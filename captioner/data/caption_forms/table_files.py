@@ -98,7 +98,7 @@ def _with_lists(found: FoundCaptions) -> FoundCaptions:
     """Captions with the splits that lists of photos beside their file say."""
     splits: dict[str, Split] = {}
     names = []
-    for path in sorted(found.source.parent.glob("*Images.txt")):
+    for path in sorted(Path(found.source).parent.glob("*Images.txt")):
         word = re.search(r"(train|dev|val|test)Images\.txt$", path.name)
         if word is not None:
             names.append(path.name)

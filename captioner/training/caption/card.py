@@ -1,9 +1,11 @@
 """The model card of a photo captioner."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
+from captioner.data.addresses import is_remote
 from captioner.models.caption import CaptionConfig
-from captioner.training.caption.config import CaptionTrainingConfig
+from captioner.training.caption.config import CaptionFile, CaptionTrainingConfig
 from captioner.training.card import ModelCard, table
 from captioner.training.loop import Scores
 
@@ -21,7 +23,7 @@ def caption_card(
     """The card of a model that was trained with `command`, and whose weights come from `origin`."""
     decoder, encoder = model.decoder, model.encoder
     attention = f"attention ({decoder.heads} heads)" if decoder.attention else "no attention (Show and Tell)"
-    files = {name: file.captions.name or "captions found in its folder" for name, file in config.data.sets.items()}
+    files = {name: _source(file) for name, file in config.data.sets.items()}
     data = ", ".join(f"{name}: {file}" for name, file in files.items())
     metrics = list(next(iter(scores.values())))
     rows = [
@@ -39,3 +41,10 @@ def caption_card(
     scores_of = "Scores on the validation splits, which also chose this checkpoint:"
     scored = [scores_of, "", *table(["data", *metrics], rows)]
     return ModelCard(config.purpose, facts, scored, config.notes)
+
+
+def _source(file: CaptionFile) -> str:
+    """Where a set's captions were, without folders of this machine."""
+    if file.captions is None and any(map(is_remote, file.photos)):
+        return "captions found in its shards"
+    return Path(file.captions or ".").name or "captions found in its folder"

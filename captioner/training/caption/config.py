@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from captioner.decoding.steps import DecodingConfig
 from captioner.models.caption_network import DecoderConfig
-from captioner.training.config import Count, EncoderOptions, Rate, Share, Stage, StagedConfig, Strict
+from captioner.training.config import Count, EncoderOptions, LocalFolder, Rate, Share, Stage, StagedConfig, Strict
 from captioner.training.tokens import TokenChoice
 from captioner.vision.encoder import Precision
 
@@ -17,15 +17,17 @@ class CaptionFile(Strict):
 
     Attributes:
         captions: a file or folder in one of the forms that `captioner.data.caption_forms` finds: COCO or Karpathy JSON,
-            tables, Hugging Face's metadata, shards, texts beside photos.
-        photos: folders, zip files and shards with the photos.
+            tables, Hugging Face's metadata, shards, texts beside photos; or a file at another address. By default
+            `data.root`, or the shards at other addresses that `photos` names.
+        photos: folders, zip files and shards with the photos, also by patterns and ranges in braces; shards may be at
+            any address: `s3://bucket/train-{000..099}.tar`.
         columns: names of a table's columns, by `image`, `caption` and `split`, where others than the usual ones count.
         split: of photos whose captions say none; Karpathy's files say their own.
         hold_out: how many training photos become the validation split, where the captions have none.
     """
 
-    captions: Path = Path()
-    photos: list[Path] = Field([Path()], min_length=1)
+    captions: str | None = None
+    photos: list[str] = Field(["."], min_length=1)
     columns: dict[Literal["image", "caption", "split"], str] = Field(default={})
     split: Literal["train", "val", "test"] = "train"
     hold_out: int = Field(0, ge=0)
@@ -43,10 +45,11 @@ class DataConfig(TokenChoice):
         max_caption_length: words after which a training caption is cut.
         allow_missing: go on without the photos that are not there.
         mirror: cache the features of each photo's mirror image too, and train on either.
-        cache: folder for the photos' features; `features` in the run folder by default.
+        cache: folder for the photos' features, and for copies of shards; `features` in the run folder by default.
+        copies: gigabytes of copies that are kept of shards at other addresses, on each machine.
     """
 
-    root: Path = Path()
+    root: LocalFolder = Path()
     sets: dict[str, CaptionFile] = Field(min_length=1)
     text: list[Path] = Field(default=[])
     min_count: Count = 5
@@ -54,6 +57,7 @@ class DataConfig(TokenChoice):
     allow_missing: bool = False
     mirror: bool = True
     cache: Path | None = None
+    copies: float = Field(50, ge=0)
 
 
 class EncoderChoice(EncoderOptions):

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from captioner.training.caption.config import CaptionFile
-from captioner.training.config import Count, Stage, Strict, TrainingConfig
+from captioner.training.config import Count, LocalFolder, Stage, Strict, TrainingConfig
 
 
 class SearchData(Strict):
@@ -17,14 +17,16 @@ class SearchData(Strict):
         sets: captioned photos, by a name under which scores are reported.
         max_caption_length: words after which a training caption is cut.
         mirror: learn from each photo's mirror image too.
-        cache: folder for the photos' features; `features` in the run folder by default.
+        cache: folder for the photos' features, and for copies of shards; `features` in the run folder by default.
+        copies: gigabytes of copies that are kept of shards at other addresses.
     """
 
-    root: Path = Path()
+    root: LocalFolder = Path()
     sets: dict[str, CaptionFile] = Field(min_length=1)
     max_caption_length: Count = 30
     mirror: bool = False
     cache: Path | None = None
+    copies: float = Field(50, ge=0)
 
 
 class NetworkChoice(Strict):

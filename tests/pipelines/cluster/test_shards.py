@@ -1,6 +1,8 @@
 """Shards in and out: what workers write is what the command writes on one machine, whole, and exactly once."""
 
 import json
+import platform
+import shutil
 import tarfile
 
 import pytest
@@ -211,4 +213,21 @@ def test_a_worker_with_other_versions_says_so(run, photos, monkeypatch, tmp_path
     assert status == 2
     assert "this machine has" in err
     assert "torch 1.0, but" in err
+    assert err.count("\n") == 1
+
+
+def test_a_model_that_a_worker_does_not_find_is_one_sentence(
+    run, photos, model_folder, monkeypatch, tmp_path
+):
+    from captioner.pipelines.cluster.plan import ResultFolder
+
+    model = tmp_path / "model"
+    shutil.copytree(model_folder, model)
+    begin = ResultFolder.begin
+    # as on another machine, where it lies elsewhere
+    monkeypatch.setattr(ResultFolder, "begin", lambda folder: (begin(folder), model.rename(tmp_path / "moved")))
+    status, _, err = run(photos, "-o", tmp_path / "out", *HERE, model=model)
+    assert status == 2
+    assert f"{platform.node()}: " in err
+    assert str(model) in err
     assert err.count("\n") == 1

@@ -1,0 +1,69 @@
+"""What storages tell of files at other addresses, with as few requests as it takes."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from captioner.data.addresses import explained, file_system
+from captioner.errors import DataError
+
+_AT_ONCE = 16  # requests
+_MANY = 8  # names in one folder, of which a listing tells more cheaply than a request each
+
+
+def listed(names: Sequence[str], missing: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each address with what its storage tells of it; patterns give all that they fit.
+
+    Args:
+        names: addresses of files and folders, and patterns.
+        missing: takes those that are not there.
+
+    Raises:
+        DataError: a storage cannot be read.
+    """
+    by_folder: defaultdict[str, list[str]] = defaultdict(list)
+    for name in dict.fromkeys(names):
+        by_folder[name.rstrip("/").rpartition("/")[0]].append(name)
+    for folder, members in by_folder.items():
+        plain = [name for name in members if not _is_pattern(name)]
+        about: dict[str, dict[str, Any]] = {}
+        if len(plain) > _MANY and not folder.startswith("http"):
+            system, path = file_system(folder)
+            with explained(folder, "listed"):
+                about = {system.unstrip_protocol(each["name"]): each for each in system.ls(path, detail=True)}
+            missing += [name for name in plain if name not in about]
+        elif plain:
+            with ThreadPoolExecutor(_AT_ONCE) as pool:
+                told = pool.map(_about, plain)
+                for name, each in zip(plain, told, strict=True):
+                    if each is None:
+                        missing.append(name)
+                    else:
+                        about[name] = each
+        yield from ((name, about[name]) for name in plain if name in about)
+        for pattern in members:
+            if _is_pattern(pattern):
+                system, path = file_system(pattern)
+                with explained(pattern, "listed"):
+                    fitting = system.glob(path, detail=True)
+                if not fitting:
+                    missing.append(pattern)
+                yield from ((system.unstrip_protocol(name), fitting[name]) for name in sorted(fitting))
+
+
+def _is_pattern(address: str) -> bool:
+    """Whether an address is a pattern of names; a question mark in a web address begins its query."""
+    return "*" in address or (not address.startswith("http") and any(sign in address for sign in "?["))
+
+
+def _about(address: str) -> dict[str, Any] | None:
+    """What a storage tells of a file; None if there is none."""
+    system, path = file_system(address)
+    try:
+        with explained(address):
+            return dict(system.info(path))
+    except DataError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None
+        raise
