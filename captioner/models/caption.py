@@ -402,17 +402,24 @@ class Captioner:
         """
         options = options or self.config.search
         decoder = self._searched()
-        features = features.to(self.device).to(decoder.decoder.bias.dtype)
+        chooses = options.method == "beam" and self._fuse is None and self.finder.chooses
+        wide = replace(options, num_captions=max(options.num_captions, options.beam_size)) if chooses else options
+        features = features.to(self.device)
+        slim = features.to(decoder.decoder.bias.dtype)
         bfloat16 = self.config.search_precision == "bfloat16" and self.device.type != "cpu"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
-            state, context = decoder.start(features)
+            state, context = decoder.start(slim)
             if self._fuse is None:
-                found = search(decoder, state, context, options, return_attention=attention)
+                found = search(decoder, state, context, wide, return_attention=attention)
             else:
                 both = self._fuse(decoder)
-                found = search(both, both.start(state), context, options, return_attention=attention)
-                found = _with_own_scores(found, decoder.decoder, features)
-        return [[self._caption(hypothesis) for hypothesis in hypotheses] for hypotheses in found]
+                found = search(both, both.start(state), context, wide, return_attention=attention)
+                found = _with_own_scores(found, decoder.decoder, slim)
+        captions = [[self._caption(hypothesis) for hypothesis in hypotheses] for hypotheses in found]
+        if chooses:
+            bfloat16 |= slim.pooled.dtype == torch.bfloat16
+            captions = self.finder.choose(features, captions, options.length_penalty, bfloat16=bfloat16)
+        return [several[: options.num_captions] for several in captions]
 
     @torch.inference_mode()
     def score(self, features: Features, captions: Sequence[Sequence[str]]) -> list[float]:

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from captioner.models.caption_network import CaptionDecoder
+from captioner.models.search import Finder
 from captioner.recurrent.stepping import CELLS
+from captioner.text.vocabulary import Vocabulary
 
 STATE = {"tanh": ("h",), "gru": ("h",), "lstm": ("h", "c")}
 """The parts of a unit's state."""
@@ -99,6 +101,44 @@ class StepNetwork(nn.Module):
             readout = torch.tanh(readout)
         log_probs = decoder.logits(readout).log_softmax(dim=-1)
         return (log_probs, *weights, *(part.unflatten(0, (images, beams)) for part in new))
+
+
+class FitNetwork(nn.Module):
+    """How well captions fit images, by the quick part of a search.
+
+    Args:
+        finder: of a captioner, with a quick part.
+    """
+
+    def __init__(self, finder: Finder) -> None:
+        super().__init__()
+        assert finder.network is not None
+        self.network = finder.network
+        self.embedding = finder.captioner.decoder.embedding
+
+    def forward(self, grid: Tensor, tokens: Tensor) -> Tensor:
+        """Cosines (images, captions).
+
+        Args:
+            grid: (images, regions, channels), as an encoder gives it.
+            tokens: (images, captions, steps), each caption's, its end, and padding.
+        """
+        captions, recurrent = tokens.flatten(0, 1), self.network.recurrent
+        network = recurrent.network
+        assert isinstance(network, nn.RNNBase)
+        weight, repeated, bias, repeated_bias = network.all_weights[0]
+        words = self.embedding(captions) * self.embedding.embedding_dim**0.5
+        inputs = nn.functional.linear(words, weight, bias)
+        zeros = torch.zeros_like(inputs[:, 0, : recurrent.hidden_size])
+        state, strongest = [zeros for _ in STATE[recurrent.unit]], zeros - 1
+        cell: Callable[..., tuple[Tensor, ...]] = CELLS[recurrent.unit]
+        for step in range(tokens.shape[2]):
+            product = nn.functional.linear(state[0], repeated, repeated_bias)
+            state = list(cell(inputs[:, step], product, *state))
+            real = captions[:, step, None] != Vocabulary.pad
+            strongest = torch.where(real, torch.maximum(strongest, state[0]), strongest)
+        texts = nn.functional.normalize(self.network.sentence(strongest), dim=-1).unflatten(0, tokens.shape[:2])
+        return (texts * self.network.look(grid.mean(dim=1))[:, None]).sum(-1)
 
 
 def _advance(decoder: CaptionDecoder, inputs: Tensor, states: list[list[Tensor]]) -> tuple[Tensor, tuple[Tensor, ...]]:

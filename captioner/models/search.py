@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from captioner.errors import DataError, ModelError
-from captioner.models.caption import Captioner
+from captioner.models.caption import Caption, Captioner
 from captioner.models.packed import PackedShape, pack
 from captioner.models.rank import Prepared, log_probs
 from captioner.models.search_config import CANDIDATES, SEARCH_FILES, SHARE, SearchConfig, read_search_config
@@ -191,6 +191,41 @@ class Finder:
             for first in range(0, len(sentences), _BLOCK)
         ]
         return torch.cat(blocks).cpu()
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the quick part has something to say when captions are chosen."""
+        return self.network is not None and self.config is not None and self.config.caption_weight > 0
+
+    @torch.inference_mode()
+    def choose(
+        self, features: Features, captions: Sequence[Sequence[Caption]], length_penalty: float, *, bfloat16: bool
+    ) -> list[list[Caption]]:
+        """Captions of images in the order in which they fit, by the search's score and the cosine together.
+
+        Args:
+            features: of the images.
+            captions: of each image what a search has found.
+            length_penalty: of the search.
+            bfloat16: read captions in it.
+        """
+        assert self.network is not None
+        encode = self.captioner.vocabulary.encode
+        with torch.autocast(features.pooled.device.type, torch.bfloat16, enabled=bfloat16):
+            texts = self.read([encode(caption.tokens) for several in captions for caption in several]).float()
+        images = self.network.look(features.pooled.float()).cpu()
+        counts = [len(several) for several in captions]
+        cosines = (texts * images.repeat_interleave(torch.tensor(counts), 0)).sum(1).split(counts)
+        return [
+            [several[place] for place in self._order(several, each, length_penalty)]
+            for several, each in zip(captions, cosines, strict=True)
+        ]
+
+    def _order(self, captions: Sequence[Caption], cosines: Tensor, length_penalty: float) -> list[int]:
+        assert self.config is not None
+        lengths = torch.tensor([float(len(caption.tokens) + 1) for caption in captions])
+        scores = torch.tensor([caption.log_probability for caption in captions]) / lengths**length_penalty
+        return (scores + self.config.caption_weight * cosines).argsort(descending=True, stable=True).tolist()
 
     @cached_property
     def cosine_weight(self) -> float:

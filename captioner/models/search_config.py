@@ -32,6 +32,8 @@ class SearchConfig(BaseModel):
         size: of the vectors.
         dropout: of words and features in training.
         cosine_weight: what a cosine counts beside a log-probability where both parts rank together.
+        caption_weight: what a cosine counts beside a caption's log-probability, normalised by its length as in the
+            search, where the captioner chooses among what its search has found; 0 for its choice alone.
         scores: measured on validation photos.
     """
 
@@ -44,6 +46,7 @@ class SearchConfig(BaseModel):
     size: int = Field(384, ge=1)
     dropout: float = Field(0.3, ge=0, lt=1)
     cosine_weight: float = Field(25.0, ge=0)
+    caption_weight: float = Field(0.0, ge=0)
     scores: dict[str, dict[str, float]] = {}
 
 

@@ -19,13 +19,12 @@ from torch import Tensor, nn
 from captioner.errors import UsageError
 from captioner.models.base import load
 from captioner.models.caption import Captioner
-from captioner.models.caption_export import STATE, StartNetwork, StepNetwork, context_names
+from captioner.models.caption_export import STATE, FitNetwork, StartNetwork, StepNetwork, context_names
 from captioner.pipelines.share.int8 import examples, quantize
 from captioner.pipelines.share.options import ExportOptions
 from captioner.text import english
 
 OPSET = 18
-NETWORKS = ("encoder", "start", "step")
 _SEARCH = ("beam_size", "min_length", "max_length", "length_penalty", "no_repeat_ngram")
 Networks = Mapping[str, tuple[nn.Module, Mapping[str, Tensor], Sequence[str]]]
 
@@ -79,7 +78,7 @@ def export(options: ExportOptions) -> int:
 def export_onnx(model: Captioner, folder: Path) -> None:
     """Write a captioner's networks as ONNX, and `captioner.json`.
 
-    All three take any number of images, and a step any number of hypotheses.
+    All take any number of images, and a step any number of hypotheses.
     """
     for name, (network, inputs, outputs) in _networks(model).items():
         shapes = [_dynamic(each) for each in inputs]
@@ -117,9 +116,18 @@ def about(model: Captioner) -> dict[str, Any]:
         "state": STATE[config.unit],
         "context": context_names(model.decoder),
         "search": {name: search[name] for name in _SEARCH},
+        "choose": _choose(model),
         "english": english.rules(),
         "tokens": model.vocabulary.tokens,
     }
+
+
+def _choose(model: Captioner) -> dict[str, Any] | None:
+    """How one of the captions that a search finds is chosen: what a cosine counts, and the tokens that are read."""
+    config = model.finder.config
+    if config is None or not model.finder.chooses:
+        return None
+    return {"weight": config.caption_weight, "steps": model.config.search.max_length + 1}
 
 
 def _networks(model: Captioner) -> Networks:
@@ -134,7 +142,7 @@ def _networks(model: Captioner) -> Networks:
     # two numbers that are equal would be taken for one: two images, three hypotheses
     read = {name: value.expand(-1, 3, -1, -1).contiguous() if name in state else value for name, value in begun.items()}
     attention = ("attention",) * decoder.config.attention
-    return {
+    networks: dict[str, tuple[nn.Module, dict[str, Tensor], tuple[str, ...]]] = {
         "encoder": (encoder, {"pixels": pixels}, ("grid",)),
         "start": (start, {"grid": grid}, tuple(begun)),
         "step": (
@@ -143,6 +151,10 @@ def _networks(model: Captioner) -> Networks:
             ("log_probs", *attention, *(f"new_{name}" for name in state)),
         ),
     }
+    if choice := _choose(model):
+        tokens = torch.full((2, 3, choice["steps"]), 1)
+        networks["fit"] = (FitNetwork(model.finder).eval(), {"grid": grid, "tokens": tokens}, ("cosines",))
+    return networks
 
 
 def _dynamic(name: str) -> dict[int, Any]:
@@ -155,8 +167,7 @@ def to_openvino(folder: Path) -> None:
     from captioner.vision.compiled import import_openvino
 
     openvino = import_openvino()
-    for name in NETWORKS:
-        path = folder / f"{name}.onnx"
+    for path in sorted(folder.glob("*.onnx")):
         openvino.save_model(openvino.convert_model(path), path.with_suffix(".xml"), compress_to_fp16=False)
         path.unlink()
 

@@ -15,13 +15,9 @@ ABOUT = json.loads((HERE / "captioner.json").read_text(encoding="utf-8"))
 def network(name):
     """A network as a function of arrays by name; OpenVINO runs it where it is in its form."""
     if (HERE / f"{name}.xml").exists():
-        from openvino import compile_model
-
-        compiled = compile_model(HERE / f"{name}.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-        return lambda inputs: {key.any_name: value.copy() for key, value in compiled(inputs).items()}
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(HERE / f"{name}.onnx", providers=["CPUExecutionProvider"])
+        run = __import__("openvino").compile_model(HERE / f"{name}.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        return lambda inputs: {key.any_name: value.copy() for key, value in run(inputs).items()}
+    session = __import__("onnxruntime").InferenceSession(HERE / f"{name}.onnx", providers=["CPUExecutionProvider"])
     return lambda inputs: dict(zip((out.name for out in session.get_outputs()), session.run(None, inputs), strict=True))
 
 
@@ -30,16 +26,16 @@ def pixels(path):
     image, (high, wide) = ImageOps.exif_transpose(Image.open(path)).convert("RGB"), ABOUT["size"]
     scale = max(wide / image.width, high / image.height) / ABOUT["crop_pct"]
     full = (max(wide, round(image.width * scale)), max(high, round(image.height * scale)))
-    sides = full if ABOUT["crop"] == "center" else (wide, high)
-    image = image.resize(sides, Image.Resampling[ABOUT["interpolation"].upper()])
+    way = Image.Resampling[ABOUT["interpolation"].upper()]
+    image = image.resize(full if ABOUT["crop"] == "center" else (wide, high), way)
     left, top = (image.width - wide) // 2, (image.height - high) // 2
     return np.asarray(image.crop((left, top, left + wide, top + high)))[None]
 
 
 def search(begun, step, beam_size, min_length, max_length, length_penalty, no_repeat_ngram):
-    """The best caption's tokens by beam search, and its log-probability."""
+    """What a beam search finds, best first: score, tokens and log-probability of each caption."""
     state, context = ({name: begun[name] for name in ABOUT[part]} for part in ("state", "context"))
-    beams, found, size = [([START], 0.0)], (-np.inf, [], 0.0), no_repeat_ngram
+    beams, found, size, kept = [([START], 0.0)], [], no_repeat_ngram, beam_size if ABOUT["choose"] else 1
     for length in range(max_length + 1):
         out = step({"tokens": np.array([[words[-1] for words, _ in beams]]), **state, **context})
         log_probs = np.minimum(out["log_probs"][0], 0)
@@ -51,14 +47,13 @@ def search(begun, step, beam_size, min_length, max_length, length_penalty, no_re
         log_probs[:, END] = ends if length >= min_length else -np.inf
         totals = (np.array([[total] for _, total in beams]) + log_probs).ravel()
         chosen = [(*divmod(at, log_probs.shape[1]), totals[at]) for at in np.argsort(-totals)[:beam_size]]
-        ended = [(t / (length + 1) ** length_penalty, beams[row][0][1:], t) for row, word, t in chosen if word == END]
-        found = max([found, *ended])
-        going = [each for each in chosen if each[1] != END]
-        if not going or found[0] >= going[0][2] / (length + 2) ** length_penalty:
+        found += [(t / (length + 1) ** length_penalty, beams[row][0][1:], t) for row, word, t in chosen if word == END]
+        found, going = sorted(found, reverse=True)[:kept], [each for each in chosen if each[1] != END]
+        if not going or (len(found) == kept and found[-1][0] >= going[0][2] / (length + 2) ** length_penalty):
             break
         beams = [([*beams[row][0], int(word)], total) for row, word, total in going]
         state = {name: out[f"new_{name}"][:, [row for row, _, _ in going]] for name in ABOUT["state"]}
-    return found[1:]
+    return found
 
 
 def sentence(tokens):
@@ -73,8 +68,13 @@ def sentence(tokens):
 
 
 if __name__ == "__main__":
-    encode, start, step = (network(name) for name in ("encoder", "start", "step"))
+    encode, start, step, *fit = map(network, ["encoder", "start", "step", *["fit"] * bool(ABOUT["choose"])])
     for path in sys.argv[1:]:
-        tokens, log_prob = search(start({"grid": encode({"pixels": pixels(path)})["grid"]}), step, **ABOUT["search"])
-        row = {"path": path, "caption": sentence([ABOUT["tokens"][token] for token in tokens])}
-        print(json.dumps(row | {"score": round(float(log_prob) / (len(tokens) + 1), 4)}))
+        grid = encode({"pixels": pixels(path)})["grid"]
+        scores, texts, totals = zip(*search(start({"grid": grid}), step, **ABOUT["search"]), strict=True)
+        if choice := ABOUT["choose"]:  # the caption that fits the photo best
+            read = [([*words, END] + [0] * choice["steps"])[: choice["steps"]] for words in texts]
+            scores += choice["weight"] * fit[0]({"grid": grid, "tokens": np.array([read])})["cosines"][0]
+        tokens, log_prob = texts[np.argmax(scores)], totals[np.argmax(scores)]
+        text = sentence(ABOUT["tokens"][token] for token in tokens)
+        print(json.dumps({"path": path, "caption": text, "score": round(float(log_prob) / (len(tokens) + 1), 4)}))

@@ -37,6 +37,7 @@ class NetworkChoice(Strict):
     size: Count = 384
     dropout: float = Field(0.3, ge=0, lt=1)
     cosine_weight: float = Field(25.0, ge=0)
+    caption_weight: float = Field(0.0, ge=0)
 
 
 class ContrastiveStage(Stage):

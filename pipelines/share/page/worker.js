@@ -18,7 +18,7 @@ const loaded = load();
 
 async function load() {
   about = await (await fetch("captioner.json")).json();
-  for (const name of ["encoder", "start", "step"]) {
+  for (const name of ["encoder", "start", "step", ...(about.choose ? ["fit"] : [])]) {
     postMessage({loading: `Loading ${name}`});
     networks[name] = await ort.InferenceSession.create(`${name}.onnx`, {executionProviders: ["wasm"]});
   }
@@ -37,7 +37,7 @@ async function caption(file) {
   const {pixels, width, height, window} = await see(file);
   const [high, wide] = about.size;
   const {grid} = await networks.encoder.run({pixels: new ort.Tensor("uint8", pixels, [1, high, wide, 3])});
-  const {tokens, logProb, attention} = await search(await networks.start.run({grid}), about.search);
+  const {tokens, logProb, attention} = await best(await search(await networks.start.run({grid}), about.search), grid);
   const words = tokens.map((token) => about.tokens[token]), text = sentence(words);
   const row = {caption: text, score: logProb / (tokens.length + 1), spans: spans(text, words), width, height, window, grid: about.grid};
   return attention.length ? {...row, attention: bytes(attention)} : row;
@@ -110,11 +110,22 @@ function weights(from, to) {
   });
 }
 
-// Beam search, as the package's.
+// The caption that fits best, where the captioner chooses among several.
+async function best(found, grid) {
+  if (!about.choose) return found[0];
+  const {weight, steps} = about.choose, tokens = new BigInt64Array(found.length * steps);
+  found.forEach((each, row) => [...each.tokens, END].forEach((token, place) => { tokens[row * steps + place] = BigInt(token) }));
+  const {cosines} = await networks.fit.run({grid, tokens: new ort.Tensor("int64", tokens, [1, found.length, steps])});
+  const fits = found.map(({score}, row) => score + weight * cosines.data[row]);
+  return found[fits.indexOf(Math.max(...fits))];
+}
+
+// Beam search, as the package's: what it finds, best first.
 async function search(begun, {beam_size, min_length, max_length, length_penalty, no_repeat_ngram}) {
   const context = Object.fromEntries(about.context.map((name) => [name, begun[name]]));
   let state = Object.fromEntries(about.state.map((name) => [name, begun[name]]));
-  let beams = [{words: [START], total: 0, attention: []}], found = {score: -Infinity};
+  const kept = about.choose ? beam_size : 1;
+  let beams = [{words: [START], total: 0, attention: []}], found = [];
   for (let length = 0; length <= max_length; length++) {
     const tokens = new ort.Tensor("int64", BigInt64Array.from(beams, ({words}) => BigInt(words.at(-1))), [1, beams.length]);
     const out = await networks.step.run({tokens, ...state, ...context});
@@ -129,11 +140,11 @@ async function search(begun, {beam_size, min_length, max_length, length_penalty,
     });
     for (const {row, word, total, attention} of candidates) {
       const score = total / (length + 1) ** length_penalty;
-      if (word === END && score > found.score)
-        found = {score, tokens: beams[row].words.slice(1), logProb: total, attention: attention.slice(0, length)};
+      if (word === END) found.push({score, tokens: beams[row].words.slice(1), logProb: total, attention: attention.slice(0, length)});
     }
+    found = found.sort((one, other) => other.score - one.score).slice(0, kept);
     const going = candidates.filter(({word}) => word !== END);
-    if (!going.length || found.score >= going[0].total / (length + 2) ** length_penalty) break;
+    if (!going.length || (found.length === kept && found.at(-1).score >= going[0].total / (length + 2) ** length_penalty)) break;
     beams = going.map(({row, word, total, attention}) => ({words: [...beams[row].words, word], total, attention}));
     state = Object.fromEntries(about.state.map((name) => [name, chosen(out[`new_${name}`], going.map(({row}) => row))]));
   }

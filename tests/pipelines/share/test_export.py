@@ -55,6 +55,16 @@ def expected(model_folder, photos):
     return load(model_folder, "cpu").caption(photos)
 
 
+@pytest.fixture(scope="module")
+def chooser(finder_folder, photos, tmp_path_factory):
+    """As ONNX, the same captioner with the quick part of a search that chooses among captions; and what it says."""
+    folder = Path(shutil.copytree(finder_folder, tmp_path_factory.mktemp("chooser") / "chooser"))
+    config = json.loads((folder / "search.json").read_text())
+    (folder / "search.json").write_text(json.dumps({**config, "caption_weight": 8.0}))
+    assert call(folder, "-o", folder.parent / "onnx") == 0
+    return folder.parent / "onnx", load(folder, "cpu").caption(photos)
+
+
 def run(folder, photos):
     """What the reference runner in an exported folder prints."""
     done = subprocess.run(
@@ -68,6 +78,14 @@ def test_the_runner_gives_the_captioner_s_captions_and_scores(exported, photos, 
     assert [row["caption"] for row in rows] == [each.text for each in expected]
     assert [row["score"] for row in rows] == pytest.approx([each.score for each in expected], abs=2e-3)
     assert len({row["caption"] for row in rows}) > 1
+
+
+def test_an_exported_captioner_chooses_as_the_captioner_does(chooser, expected, photos):
+    folder, found = chooser
+    assert [each.text for each in found] != [each.text for each in expected]
+    rows = run(folder, photos)
+    assert [row["caption"] for row in rows] == [each.text for each in found]
+    assert [row["score"] for row in rows] == pytest.approx([each.score for each in found], abs=2e-3)
 
 
 def test_the_runner_is_short_and_needs_nothing_of_this_package(exported):
@@ -111,12 +129,13 @@ def test_the_cnn_in_8_bits_is_smaller_and_still_sees(exported, photos, expected,
 
 
 @pytest.mark.skipif(RUNTIME is None, reason="CAPTIONER_ORT_WEB does not name onnxruntime-web's folder dist")
-def test_a_browser_gives_the_same_captions(exported, photos, expected, tmp_path):
+def test_a_browser_gives_the_same_captions(chooser, photos, tmp_path):
     from captioner.pipelines.share.web import add_page
 
     playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     if not os.path.exists(CHROMIUM):
         pytest.skip("Chromium is not installed: apt-get install chromium")
+    exported, expected = chooser
     folder = Path(shutil.copytree(exported, tmp_path / "web"))
     add_page(folder, Path(str(RUNTIME)))
     (tmp_path / "bad.jpg").write_bytes(b"no photo")
