@@ -1,0 +1,175 @@
+import http.server
+import os
+import pickle
+import threading
+import time
+from functools import partial
+
+import pytest
+
+from captioner.data.photos import ImageStore
+from captioner.data.shard_copies import Copies, patiently
+from captioner.data.shards import Shards
+from captioner.errors import DataError
+
+fsspec = pytest.importorskip("fsspec")
+PHOTO = 3000  # bytes
+
+
+@pytest.fixture
+def storage(make_tar, tmp_path):
+    """Three shards of three photos with captions in a storage that counts what is read of it."""
+    system = fsspec.filesystem("memory")
+    system.store.clear()
+    for shard in range(3):
+        files = []
+        for number in range(3):
+            files.append((f"{number}.jpg", content(shard, number)))
+            files.append((f"{number}.txt", f"photo {number} of shard {shard}".encode()))
+        path = make_tar(tmp_path / f"{shard}.tar", files)
+        system.pipe_file(f"/photos/{shard}.tar", path.read_bytes())
+    yield system
+    system.store.clear()
+
+
+def content(shard, number):
+    return bytes([shard, number]) * (PHOTO // 2)
+
+
+@pytest.fixture
+def shards(storage, tmp_path):
+    def make(addresses=("memory://photos/{0..2}.tar",), room=1 << 20, **options):
+        return Shards(list(addresses), tmp_path / "lists", Copies(tmp_path / "copies", room), **options)
+
+    return make
+
+
+def copies(tmp_path):
+    return sorted(path.name for path in (tmp_path / "copies").glob("*.tar"))
+
+
+def until(condition):
+    deadline = time.monotonic() + 20
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert condition()
+
+
+def test_photos_are_found_by_shard_and_name_and_captions_lie_with_the_list(shards, storage, monkeypatch):
+    store = ImageStore([], shards(room=0))
+    assert len(store) == 18
+    assert store.read("1.tar/2.jpg").tobytes() == content(1, 2)
+    assert store.shard("1.tar/2.jpg") == 1
+    assert store.tar_files == 3
+    storage.store.clear()
+    assert store.read("1.tar/2.txt").tobytes() == b"photo 2 of shard 1"
+    with pytest.raises(DataError, match=r"memory://photos/1\.tar: cannot be read \(no such file or folder\)\."):
+        store.read("1.tar/2.jpg")
+
+
+def test_where_all_fit_each_is_fetched_once_and_the_storage_is_not_needed_again(shards, storage):
+    store = pickle.loads(pickle.dumps(ImageStore([], shards())))
+    storage.store.clear()
+    for shard in range(3):
+        for number in range(3):
+            assert store.read(f"{shard}.tar/{number}.jpg").tobytes() == content(shard, number)
+
+
+def test_copies_come_as_expected_and_the_oldest_make_room(shards, storage, tmp_path):
+    size = storage.size("/photos/0.tar")
+    found = shards(room=2 * size)
+    assert found.mixed == 1
+    found.expect([0])
+    until(lambda: len(copies(tmp_path)) == 1)
+    (first,) = copies(tmp_path)
+    os.utime(tmp_path / "copies" / first, (1, 1))
+    found.expect([1, 2])
+    until(lambda: len(copies(tmp_path)) == 2 and first not in copies(tmp_path))
+    store = ImageStore([], found)
+    assert [store.read(f"{shard}.tar/0.jpg")[0] for shard in range(3)] == [0, 1, 2]
+
+
+def test_names_in_order_expect_their_shard_and_the_next(shards, monkeypatch):
+    found = shards(room=0)
+    expected = []
+    monkeypatch.setattr(found, "expect", expected.append)
+    assert list(found.in_order([(0, "a"), (0, "b"), (2, "c")])) == ["a", "b", "c"]
+    assert expected == [[0, 2], [2]]
+    assert list(found.in_order([])) == []
+
+
+def test_what_a_killed_process_left_of_a_copy_is_not_taken_for_one(shards, storage, tmp_path):
+    found = shards(room=1)
+    (tmp_path / "copies").mkdir()
+    (tmp_path / "copies" / f"{found.shards[0].key}.part").write_bytes(b"half")
+    assert ImageStore([], found).read("0.tar/1.jpg").tobytes() == content(0, 1)
+
+
+def test_each_process_lists_its_part_and_all_are_there_once_all_have_come_back(shards, tmp_path):
+    def others():
+        shards(share=(1, 2))
+
+    assert len(ImageStore([], shards(share=(0, 2), wait=others))) == 18
+    assert len(list((tmp_path / "lists").iterdir())) == 3
+
+
+def test_shards_of_one_name_in_two_folders_are_told_apart(shards, storage):
+    storage.pipe_file("/photos/more/0.tar", storage.cat_file("/photos/1.tar"))
+    store = ImageStore([], shards(["memory://photos/0.tar", "memory://photos/more"]))
+    assert store.read("more/0.tar/0.jpg").tobytes() == content(1, 0)
+    assert "0.tar/0.jpg" in store
+
+
+def test_a_shard_that_changes_is_noticed(shards, storage):
+    found = shards(room=0)
+    storage.pipe_file("/photos/0.tar", b"short")
+    with pytest.raises(DataError, match="0 bytes came where 3,000 were asked for; the file has changed"):
+        ImageStore([], found).read("0.tar/1.jpg")
+
+
+def test_a_packed_shard_and_one_that_is_none_are_one_sentence(shards, storage):
+    storage.pipe_file("/photos/1.tar", b"\x1f\x8b" + bytes(1000))
+    with pytest.raises(DataError, match=r"memory://photos/1\.tar: a packed tar file, .* unpack it\."):
+        shards(room=0)
+    storage.pipe_file("/photos/1.tar", b"no tar file" * 100)
+    with pytest.raises(DataError, match=r"memory://photos/1\.tar: not a zip, tar or Parquet file that can be read"):
+        shards(room=0)
+
+
+def test_what_a_network_spoils_is_tried_again(monkeypatch):
+    waited = []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    answers = [OSError("reset"), OSError("reset"), b"photo"]
+
+    def read():
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise DataError("cannot be read") from answer
+        return answer
+
+    assert patiently(read) == b"photo"
+    assert waited == [2, 4]
+    answers[:] = [FileNotFoundError("gone"), b"photo"]
+    with pytest.raises(DataError):
+        patiently(read)
+
+
+def test_a_web_server_without_parts_of_files_serves_shards_that_fit_and_is_named_otherwise(storage, tmp_path):
+    pytest.importorskip("aiohttp")
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        addresses = [f"http://127.0.0.1:{server.server_port}/{{0..2}}.tar"]
+        found = Shards(addresses, tmp_path / "lists", Copies(tmp_path / "copies", 1 << 20))
+        assert ImageStore([], found).read("2.tar/1.jpg").tobytes() == content(2, 1)
+        found.copies.folder = tmp_path / "elsewhere"
+        with pytest.raises(DataError, match="or its server gives no parts of files"):
+            ImageStore([], found).read("2.tar/1.jpg")
+    finally:
+        server.shutdown()
+        server.server_close()
