@@ -37,9 +37,9 @@ def classify(options: ClassifyOptions) -> int:
     if options.labels is None and (not options.model or options.template):
         wanted = "--template is a sentence for --labels" if options.template else "--model names a classifier"
         raise UsageError(f"{wanted}; give --model yoga, or --labels 'cat, dog' for labels in free words.")
-    if options.labels is not None:
+    if (labels := options.labels) is not None:
         options = replace(options, model=options.model or "photos")
-        _tell_unknown(options, read_labels(options.labels))  # a wrong list is an error before any work
+        _tell_unknown(options, read_labels(labels))  # a wrong list is an error before any work
     if options.cluster is not None:
         return _classify_on_cluster(options)
     suffixes = CLIP_SUFFIXES if options.labels is None else SUFFIXES | CLIP_SUFFIXES
