@@ -87,6 +87,10 @@ class TrainingConfig(Strict):
         """Why this training is for one process only; None where several can share it."""
         return None
 
+    def one_machine(self) -> str | None:
+        """Why its processes must be on one machine; None where they may be on several."""
+        return None
+
 
 class StagedConfig(TrainingConfig):
     """A training in stages, for which `training.Training` is made.

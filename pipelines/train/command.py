@@ -75,6 +75,9 @@ def _begin(config_path: Path, config: TrainingConfig, folder: Path, resume: bool
     reason = config.one_process() if processes.count() > 1 else None
     if reason is not None:
         raise ConfigError(f"{config_path}: {reason}; start it without torchrun or accelerate launch.")
+    reason = config.one_machine() if processes.machines() > 1 else None
+    if reason is not None:
+        raise ConfigError(f"{config_path}: {reason}; start them all on one machine.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)

@@ -16,6 +16,7 @@ from captioner.models.search import Finder, SearchNetwork, write_search
 from captioner.models.search_config import SearchConfig, captioner_digest
 from captioner.training.batches import make_loader
 from captioner.training.caption.data import open_photos, read_set
+from captioner.training.caption.photo_parts import PhotoParts
 from captioner.training.loop import Run, Scores
 from captioner.training.record import counting, say
 from captioner.training.search.card import with_search
@@ -132,6 +133,7 @@ class SearchTraining:
                 [image.file_name for each in self.sets.values() for image in each if image.split != "test"],
                 weights_digest=digest_of_weights(self.captioner.encoder),
                 mirror=self.config.data.mirror,
+                mine=PhotoParts(self.photos, CaptionSet.join(list(self.sets.values()))).mine(),
                 progress=progress,
             )
         for problem in cache.unreadable.values():

@@ -10,7 +10,7 @@ import time
 import pytest
 import yaml
 
-from captioner.errors import UsageError
+from captioner.errors import ConfigError, UsageError
 from captioner.models.base import load
 from captioner.pipelines.train.command import train
 from captioner.training import processes
@@ -176,3 +176,23 @@ def test_a_language_model_of_a_text_is_refused_before_any_work(tmp_path):
     assert process.returncode != 0
     assert errors.count("a language model of a text is trained by one process") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_what_is_for_one_machine_is_refused_before_any_work(squares_clips, tmp_path, monkeypatch):
+    config = tmp_path / "clips.yaml"
+    data = {"root": str(squares_clips), "captions": "captions.csv"}
+    stages = {"cross_entropy": {"epochs": 1, "learning_rate": 0.01}}
+    config.write_text(yaml.safe_dump({"kind": "video", "data": data, "encoder": {"model": "photos"}, "stages": stages}))
+    monkeypatch.setattr(processes, "machines", lambda: 2)
+    with pytest.raises(ConfigError, match="share a cache of features; start them all on one machine"):
+        train(config, [], tmp_path / "run", resume=False, device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_machines_that_see_other_folders_are_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(processes, "machines", lambda: 2)
+    monkeypatch.setattr(processes, "is_main", lambda: False)  # so that nothing is written here
+    monkeypatch.setattr(processes, "broadcast_object_list", lambda values: None)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    with pytest.raises(UsageError, match="this is another folder than on the first machine; name one with -o"):
+        processes.check_shared(tmp_path)

@@ -78,3 +78,7 @@ class VideoTrainingConfig(StagedConfig):
         if self.init is not None and "decoder" in self.model_fields_set:
             raise ValueError("init brings its decoder along; leave decoder out")
         return self
+
+    def one_machine(self) -> str | None:
+        """Each process reads features that others compute."""
+        return "the processes that train a captioner of clips share a cache of features"
