@@ -1,4 +1,5 @@
 import pickle
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -7,7 +8,8 @@ from hypothesis import strategies as st
 
 from captioner.data.captions import CaptionedImage
 from captioner.text.vocabulary import SPECIALS, Vocabulary
-from captioner.training.batches import Augmented, LengthBuckets, PhotoItems, TextItems, make_loader
+from captioner.training.batches import Augmented, LengthBuckets, PhotoItems, TextItems, cached, make_loader
+from captioner.vision.cache import FeatureCache
 
 VOCABULARY = Vocabulary([*SPECIALS, "a", "dog", "runs"])
 
@@ -82,6 +84,22 @@ class Photos:
 
         picture = np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8)
         return cv2.imencode(".png", picture)[1].ravel()
+
+
+def test_cached_features_travel_as_they_lie_on_disk_and_are_used_as_float32():
+    grids = np.random.default_rng(0).normal(size=(2, 1, 3, 4)).astype(np.float16)
+    cache = FeatureCache(Path(), ["a.jpg", "b.jpg"], grids, {})
+    said = ("a dog",), (("a", "dog"),)
+    images = [CaptionedImage(name, name, "train", *said) for name in ("b.jpg", "a.jpg")]
+    items = PhotoItems(images, VOCABULARY, 1, 5, cached(cache), seed=0)
+    batch = items.collate([items[row, 0] for row in range(2)])
+    assert batch.grid.dtype == torch.float16
+    moved = batch.to(torch.device("meta"))
+    assert {moved.tokens.device.type, moved.features.grid.device.type} == {"meta"}
+    wide = torch.from_numpy(grids[::-1, 0].astype(np.float32))
+    assert batch.features.grid.dtype == torch.float32
+    assert torch.equal(batch.features.grid, wide)
+    assert torch.equal(batch.features.pooled, wide.mean(dim=1))  # not a mean of float16
 
 
 def test_augmentation_repeats_itself_and_leaves_the_random_state_alone():
