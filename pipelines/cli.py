@@ -13,10 +13,13 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from captioner.applications import Command, commands, resolve, run_command
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, UsageError
 
 _ALONE = {"--sidecar": ".txt"}
 """Options that may stand without their value, which is a suffix, and what they then mean."""
+
+_ENDLESS = ("/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+"""Devices that never end when they are read, as many inputs are read whole."""
 
 app = typer.Typer(
     name="captioner",
@@ -81,6 +84,13 @@ def _with_values(arguments: Sequence[str]) -> list[str]:
     return given
 
 
+def _refuse_endless(arguments: Sequence[str]) -> None:
+    for argument in arguments:
+        for name in (argument, argument.partition("=")[2]):
+            if name.startswith("/dev/") and os.path.realpath(name) in _ENDLESS:
+                raise UsageError(f"{name}: has no end, so it cannot be read; name a file.")
+
+
 for _name, _command in commands().items():
     app.command(_name, help=_command.help)(_function(_command))
 
@@ -88,6 +98,7 @@ for _name, _command in commands().items():
 def main() -> None:
     """Run the command line; errors meant for people become one sentence on standard error and status 2."""
     try:
+        _refuse_endless(sys.argv[1:])
         app(_with_values(sys.argv[1:]))
     except CaptionerError as error:
         if "--debug" in sys.argv:
@@ -99,6 +110,11 @@ def main() -> None:
             raise
         name = os.fsencode(error.filename or "").decode("utf-8", "replace")[:200]
         typer.echo(f"captioner: {name or 'a file'}: cannot be used ({error.strerror or error}).", err=True)
+        sys.exit(2)
+    except RecursionError:
+        if "--debug" in sys.argv:
+            raise
+        typer.echo("captioner: what was given holds lists in lists, too deep to be read.", err=True)
         sys.exit(2)
     except MemoryError:
         if "--debug" in sys.argv:

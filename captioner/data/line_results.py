@@ -54,7 +54,7 @@ def read_line_results(path: Path) -> dict[str, str | None]:
         return {row["path"]: None if row.get("error") else row["text"] for row in rows}
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, csv.Error, RecursionError) as error:
         raise DataError(
             f"{path}: not what captioner read writes, which is rows with path and text ({error!r})."
         ) from error

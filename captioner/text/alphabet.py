@@ -101,7 +101,7 @@ class Alphabet:
             raise ModelError(
                 f"{path}: cannot be read ({error.strerror}); copy the whole model folder again."
             ) from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ModelError(f"{path}: not JSON ({error}); copy the whole model folder again.") from error
         characters = content.get("characters") if isinstance(content, dict) else None
         if not isinstance(characters, list) or not all(isinstance(each, str) for each in characters):

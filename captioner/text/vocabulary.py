@@ -123,7 +123,7 @@ class Vocabulary:
             raise ModelError(
                 f"{path}: cannot be read ({error.strerror}); copy the whole model folder again."
             ) from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ModelError(f"{path}: not JSON ({error}); copy the whole model folder again.") from error
         tokens = content.get("tokens") if isinstance(content, dict) else None
         if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):

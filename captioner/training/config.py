@@ -32,9 +32,9 @@ LocalFolder = Annotated[Path, AfterValidator(_here)]
 
 
 class Strict(BaseModel):
-    """A part of a configuration: unknown keys are errors, values do not change."""
+    """A part of a configuration: unknown keys are errors, values do not change, numbers are finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Stage(Strict):
@@ -160,7 +160,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Any:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{path}: not YAML ({reason}).") from error
     if not isinstance(values, dict):
@@ -168,11 +168,11 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Any:
     for override in overrides:
         key, sign, value = override.partition("=")
         if not sign or not key:
-            raise UsageError(f"{override!r} is no override; write dotted.key=value, such as data.root=photos.")
+            raise UsageError(f"{_short(override)} is no override; write dotted.key=value, such as data.root=photos.")
         try:
             _set(values, key.split("."), yaml.safe_load(value), path)
-        except yaml.YAMLError:
-            raise UsageError(f"{override!r}: {value!r} is not a YAML value; quote it.") from None
+        except (yaml.YAMLError, ValueError, RecursionError):
+            raise UsageError(f"{_short(override)}: {_short(value)} is not a YAML value; quote it.") from None
     schema = _schema(values.get("kind", "caption"), path)
     try:
         return schema.model_validate(values)
@@ -185,7 +185,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Any:
 def _schema(kind: Any, path: Path) -> type[TrainingConfig]:
     """The configuration class of a kind."""
     if not isinstance(kind, str) or kind not in APPLICATIONS:
-        raise ConfigError(f"{path}: kind is {kind!r}; choose from {', '.join(APPLICATIONS)}.")
+        raise ConfigError(f"{path}: kind is {_short(kind)}; choose from {', '.join(APPLICATIONS)}.")
     return resolve(APPLICATIONS[kind].config)
 
 
@@ -212,7 +212,12 @@ def _explain(error: ValidationError, schema: type[TrainingConfig], path: Path) -
         return f"{path}: unknown key {key}; choose from {', '.join(choices)}.{hint}"
     if first["type"] == "missing":
         return f"{path}: the key {key} is missing."
-    return f"{path}: {key or 'the configuration'} is {first['input']!r}: {first['msg']}."
+    return f"{path}: {key or 'the configuration'} is {_short(first['input'])}: {first['msg']}."
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:200]} ..."
 
 
 def _choices(schema: type[TrainingConfig], location: tuple[int | str, ...]) -> list[str]:

@@ -139,7 +139,8 @@ def instants(start: float, end: float, *, count: int | None = None, rate: float 
 def windows(duration: float, every: float) -> list[tuple[float, float]]:
     """(start, end) of parts of `every` seconds; a last one of less than half that length joins the one before."""
     count = max(1, int(duration / every + 0.5))
-    return [(place * every, duration if place == count - 1 else (place + 1) * every) for place in range(count)]
+    starts = [0.0, *(place * every for place in range(1, count))]
+    return list(zip(starts, [*starts[1:], duration], strict=True))
 
 
 class Video:

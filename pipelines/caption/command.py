@@ -21,6 +21,7 @@ from captioner.pipelines.cluster.job import Work
 from captioner.pipelines.folder.command import run_folder_command
 from captioner.pipelines.folder.inputs import Inputs, find_inputs, identity, shown
 from captioner.pipelines.folder.made import asked_of, made_by
+from captioner.pipelines.folder.options import check_every
 from captioner.pipelines.folder.outputs import CsvRows, JsonRows, JsonStream, Outputs, Writer, writer_of
 from captioner.pipelines.folder.parquet import ParquetRows
 from captioner.pipelines.folder.progress import Meter, Summary
@@ -46,8 +47,7 @@ def caption(options: CaptionOptions) -> int:
         raise UsageError("--lm-weight is how much a language model has to say; name one with --lm, such as captions.")
     if options.append and not options.sidecar:
         raise UsageError("--append adds to the texts beside images, which --sidecar writes; give both.")
-    if options.every is not None and not options.every >= 0.1:
-        raise UsageError(f"--every is {options.every:g}; give a positive number of seconds, at least 0.1.")
+    check_every(options.every)
     if options.language != "en":
         from captioner.models.base import translator_to
 

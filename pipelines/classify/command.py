@@ -16,6 +16,7 @@ from captioner.pipelines.cluster.job import Work
 from captioner.pipelines.folder.command import run_folder_command
 from captioner.pipelines.folder.inputs import Inputs, find_inputs, identity, shown
 from captioner.pipelines.folder.made import made_by
+from captioner.pipelines.folder.options import check_every
 from captioner.pipelines.folder.outputs import CsvRows, JsonRows, JsonStream, Outputs, Writer, writer_of
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.folder.tables import WindowRows
@@ -32,8 +33,7 @@ def classify(options: ClassifyOptions) -> int:
     from captioner.vision.images import SUFFIXES
     from captioner.vision.video import CLIP_SUFFIXES
 
-    if options.every is not None and not options.every >= 0.1:
-        raise UsageError(f"--every is {options.every:g}; give a positive number of seconds, at least 0.1.")
+    check_every(options.every)
     if options.labels is None and (not options.model or options.template):
         wanted = "--template is a sentence for --labels" if options.template else "--model names a classifier"
         raise UsageError(f"{wanted}; give --model yoga, or --labels 'cat, dog' for labels in free words.")

@@ -5,6 +5,10 @@ from typing import Annotated
 
 import typer
 
+from captioner.errors import UsageError
+
+_LONGEST = 1e6  # seconds of a window, eleven days
+
 Device = Annotated[str, typer.Option(help="auto (a GPU if there is one), cpu, cuda or cuda:N.")]
 JsonFile = Annotated[
     str | None, typer.Option(metavar="FILE|-", help="Write JSON; - prints only that.  [default: none]")
@@ -42,3 +46,13 @@ class FolderOptions:
         bool, typer.Option("--bom", help="Begin a new .csv with a byte order mark, as spreadsheets want it.")
     ] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary.")] = False
+
+
+def check_every(seconds: float | None) -> None:
+    """See that windows of a clip have a length.
+
+    Raises:
+        UsageError: they have none, or one that is no number.
+    """
+    if seconds is not None and not 0.1 <= seconds <= _LONGEST:
+        raise UsageError(f"--every is {seconds:g}; give a number of seconds, from 0.1 to {_LONGEST:,.0f}.")

@@ -22,6 +22,7 @@ from captioner.models.searcher import Searcher
 from captioner.pipelines.folder.command import run_folder_command
 from captioner.pipelines.folder.inputs import Inputs, find_inputs, identity, shown
 from captioner.pipelines.folder.made import name_and_digest
+from captioner.pipelines.folder.options import check_every
 from captioner.pipelines.folder.outputs import Outputs
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.search.find import Hit, find_described, find_similar
@@ -43,8 +44,7 @@ def search(options: SearchOptions) -> int:
         ModelError: the model cannot be used.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # every worker has one thread; idle ones are not to spin
-    if not options.every >= 0.1:
-        raise UsageError(f"--every is {options.every:g}; give a positive number of seconds, at least 0.1.")
+    check_every(options.every)
     check_outputs(options.outputs or [], options.overwrite)
     searcher = Searcher.load(find(options.model))
     asked, inputs = _asked(options)

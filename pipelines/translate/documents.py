@@ -134,7 +134,7 @@ def _decode(data: bytes) -> str:
 def _json_row(name: str, line: str) -> Row:
     try:
         fields = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return Row(name, {"line": line}, error=f"not JSON ({error})")
     if not isinstance(fields, dict):
         return Row(name, {"line": line}, error="not a JSON object with a caption")

@@ -43,7 +43,7 @@ def test_lines_without_a_result_are_said_or_counted(truth):
     assert match_lines(truth, {"a.png": "x"}, "r", allow_missing=True).missing == 1
 
 
-@pytest.mark.parametrize("content", ["{", '{"path": "a.png"}', "[]", "3"])
+@pytest.mark.parametrize("content", ["{", '{"path": "a.png"}', "[]", "3", "[" * 100_000])
 def test_a_file_of_something_else_is_refused(tmp_path, content):
     (tmp_path / "r.jsonl").write_text(content)
     with pytest.raises(DataError, match=r"r\.jsonl: not what captioner read writes"):

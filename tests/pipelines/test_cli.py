@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from captioner.applications import APPLICATIONS, commands, resolve
+from captioner.pipelines import cli
 
 COMMAND = Path(sys.executable).with_name("captioner")
 
@@ -93,3 +94,13 @@ def test_the_table_of_applications_names_what_exists():
         assert resolve(application.config).model_fields["kind"].default == kind
     for command in commands().values():
         assert callable(resolve(command.run))
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="there is no /dev/zero")
+@pytest.mark.parametrize("arguments", [("translate", "/dev/zero"), ("evaluate", "--annotations=/dev/full")])
+def test_a_file_without_end_is_refused_before_it_fills_the_memory(monkeypatch, capsys, arguments):
+    monkeypatch.setattr(sys, "argv", ["captioner", *arguments])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 2
+    assert capsys.readouterr().err.endswith(": has no end, so it cannot be read; name a file.\n")

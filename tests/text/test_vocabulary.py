@@ -70,6 +70,7 @@ def test_the_file_says_how_tokens_are_made_unless_it_is_as_for_english(tmp_path)
     [
         (None, "cannot be read .No such file.*copy the whole model folder again"),
         ('{"tokens": ["<pad>", "<sta', "not JSON"),
+        ("[" * 100_000, "not JSON"),
         ('["a"]', "not a vocabulary"),
         ('{"tokens": [1, 2]}', "not a vocabulary"),
         (json.dumps({"tokens": ["a", "b"]}), "begins with <pad>, <start>, <end>, <unk>; this one begins with"),

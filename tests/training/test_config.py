@@ -21,6 +21,8 @@ from captioner.training.config import load_config
         ("stages.self_critical.samples=1", r"stages.self_critical.samples is 1"),
         ("data.root.deeper=1", r"data.root holds a value"),
         ("search.beam_size=0", r"beam_size"),
+        ("stages.cross_entropy.learning_rate=.inf", r"stages.cross_entropy.learning_rate is inf: .*finite number"),
+        ("stages.cross_entropy.weight_decay=1e999", r"stages.cross_entropy.weight_decay is '1e999': .*finite number"),
     ],
 )
 def test_a_wrong_key_or_value_is_named_with_its_file(write_config, override, message):
@@ -36,7 +38,14 @@ def test_a_missing_key_is_named(write_config, settings):
         load_config(write_config())
 
 
-@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1", "", "just words"])
+def test_an_override_that_is_nested_too_deeply_or_long_is_one_short_sentence(write_config):
+    for override in ("purpose=" + "[" * 3000, "[" * 3000, "precision=" + "a" * 5000):
+        with pytest.raises((ConfigError, UsageError)) as error:
+            load_config(write_config(), [override])
+        assert len(str(error.value)) < 1000
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "a: [1", "", "just words", "[" * 3000, "a: 2001-13-45"])
 def test_what_is_no_mapping_is_refused(tmp_path, text):
     (tmp_path / "odd.yaml").write_text(text)
     with pytest.raises(ConfigError, match=r"odd.yaml: not"):

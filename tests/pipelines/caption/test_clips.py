@@ -152,7 +152,8 @@ def test_a_gallery_has_a_few_frames_of_each_clip(run, make_clip, tmp_path):
     ("arguments", "message"),
     [
         (["{clips}", "-o", "{tmp}/a.srt"], "subtitles are of one clip, and here are 2 inputs"),
-        (["{clips}", "--every", "0"], "--every is 0; give a positive number of seconds, at least 0.1."),
+        (["{clips}", "--every", "0"], "--every is 0; give a number of seconds, from 0.1 to 1,000,000."),
+        (["{clips}", "--every", "inf"], "--every is inf; give a number of seconds, from 0.1 to 1,000,000."),
         (["{clips}", "--frames", "0"], "--frames"),
     ],
 )

@@ -164,15 +164,17 @@ def test_longer_texts_than_the_input_are_not_continued(run, tmp_path):
 
 
 def test_rows_without_a_caption_say_so_in_place_and_the_others_are_translated(run, tmp_path, expected):
-    (tmp_path / "a.jsonl").write_text('{"path": "a.jpg"}\n{"caption": "A woman reads."}\nnot JSON\n[1]\n')
+    lines = ['{"path": "a.jpg"}', '{"caption": "A woman reads."}', "not JSON", "[1]", "[" * 100_000]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
     assert run("a.jsonl", outputs=["b.jsonl"]) == 1
-    first, second, third, fourth = rows(tmp_path / "b.jsonl")
+    first, second, third, fourth, fifth = rows(tmp_path / "b.jsonl")
     assert first["path"] == "a.jpg"
     assert first["error"].startswith("has no caption to translate")
     assert second["translation"] == expected("A woman reads.")[0]
     assert third["line"] == "not JSON"
     assert third["error"].startswith("not JSON (")
     assert fourth["error"] == "not a JSON object with a caption"
+    assert fifth["error"].startswith("not JSON (")
 
 
 def test_inputs_that_cannot_be_read_are_told_and_the_others_are_done(model, tmp_path, monkeypatch):
