@@ -44,7 +44,7 @@ class ClassifyOptions(ClusterOptions):
         list[str] | None,
         typer.Option(help="A sentence with {} for the label; may be repeated.  [default: {} and a photo of {}]"),
     ] = None
-    top_k: Annotated[int, typer.Option(min=1, help="Classes for each clip, the most probable first.")] = 3
+    top_k: Annotated[int, typer.Option(min=1, max=1000, help="Classes for each clip, the most probable first.")] = 3
     every: Annotated[
         float | None,
         typer.Option(metavar="SECONDS", help="Also classify each window of this length.  [default: whole clips]"),

@@ -87,5 +87,5 @@ class EvaluateTextOptions:
     ] = None
     lowercase: Annotated[bool, typer.Option("--lowercase", help="Ignore case.")] = False
     tokenize: Annotated[str, typer.Option(help="13a, intl, char, or none for text that is tokenised.")] = "13a"
-    samples: Annotated[int, typer.Option(min=100, help="Bootstrap samples.")] = 1000
+    samples: Annotated[int, typer.Option(min=100, max=100_000, help="Bootstrap samples.")] = 1000
     json: JsonFile = None
