@@ -152,7 +152,7 @@ def test_what_cannot_be_read_has_its_own_row_and_the_rest_is_done(run, clips, tm
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--every", "0"], "--every is 0; give a positive number of seconds"),
+        (["--every", "0"], "--every is 0; give a number of seconds"),
         (["-o", "labels.txt"], "labels.txt: an output ends in one of .jsonl .csv .json .html"),
         (["-o", "a.csv", "-o", "./a.csv"], "two outputs are the same file"),
     ],
