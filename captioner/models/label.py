@@ -23,8 +23,8 @@ TEMPLATES = ("{}", "a photo of {}")
 COSINE_WEIGHT = 10.0
 """What a cosine counts beside a log-probability, where sentences are as short as labels."""
 NEEDED = 3.0
-"""By which a label must fit better than none. Of 411 COCO photos of one of twenty nouns (docs/experiments.md) it keeps
-0.99 where their noun is among the labels, and refuses 0.79 where it is not."""
+"""By which a label must fit better than none. Of 411 COCO photos of one of twenty nouns (benchmarks/labels.py) it keeps
+0.98 where their noun is among the labels, and refuses 0.91 where it is not."""
 _UNCOUNTED = """
 a an the some any no one two three four five six seven eight nine ten several many few both all nobody somebody
 everybody nothing something people men women children sheep fish water grass snow food my your his her their its this

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from captioner.metrics.retrieval import Retrieval, rank_of
 from captioner.models.rank import log_probs
 from captioner.models.search import Finder, Seen
-from captioner.models.search_config import CANDIDATES, SHARE
+from captioner.models.search_config import CANDIDATES
 
 Floats = NDArray[np.float32]
 
@@ -45,21 +45,21 @@ def retrieve(
         of_sentence[:] = of_photo[:] = True
     fits = np.full(cosines.shape, -np.inf, np.float32)
     decoder = finder.captioner.searched_decoder
-    prior = log_probs(decoder, None, sentences).numpy()[0]
+    prior = finder.prior(sentences).numpy()
     for photo in range(len(seen)):
         wanted = np.flatnonzero(of_sentence[photo] | of_photo[photo])
         if len(wanted):
             known = log_probs(decoder, seen.prepared[photo : photo + 1], [sentences[int(each)] for each in wanted])
-            fits[photo, wanted] = (
-                known.numpy()[0] - SHARE * prior[wanted] + finder.cosine_weight * cosines[photo, wanted]
-            )
+            fits[photo, wanted] = known.numpy()[0] - prior[wanted]
         progress(1)
     own = [np.flatnonzero(owners == photo) for photo in range(len(seen))]
     rights = [photo for photo in range(len(seen)) if len(own[photo])]
+    weights = (0.0, 0.0) if finder.config is None else (finder.config.cosine_weight, finder.config.sentences_weight)
+    photos, captions = (fits + weight * cosines for weight in weights)
     found = {
         "careful": (
-            _ranks(fits.T, cosines.T, of_sentence.T, [np.array([owner]) for owner in owners]),
-            _ranks(fits[rights], cosines[rights], of_photo[rights], [own[photo] for photo in rights]),
+            _ranks(photos.T, cosines.T, of_sentence.T, [np.array([owner]) for owner in owners]),
+            _ranks(captions[rights], cosines[rights], of_photo[rights], [own[photo] for photo in rights]),
         )
     }
     if seen.vectors is not None:

@@ -7,6 +7,7 @@ lies in its folder, as `search.json` and `search.safetensors`. A folder without 
 by the careful part alone (`rank`).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +30,7 @@ from captioner.vision.encoder import Features
 from captioner.weights import check_fit, read_tensors, write_atomically, write_tensors
 
 _BLOCK = 256  # sentences read at a time
+_NEAREST = 32  # photos of the background that a sentence is read against
 
 
 class SearchNetwork(nn.Module):
@@ -42,6 +44,7 @@ class SearchNetwork(nn.Module):
 
     center: Tensor
     scale: Tensor
+    background: Tensor
 
     def __init__(self, config: SearchConfig, width: int, channels: int) -> None:
         super().__init__()
@@ -52,6 +55,8 @@ class SearchNetwork(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.register_buffer("center", torch.zeros(channels))
         self.register_buffer("scale", torch.ones(channels))
+        if config.background:
+            self.register_buffer("background", torch.zeros(config.background, channels))
         nn.init.eye_(self.sentence.weight)
         nn.init.normal_(self.photo.weight, std=channels**-0.5)
 
@@ -242,6 +247,26 @@ class Finder:
         scores = (scores + self.cosine_weight * cosines[chosen]) / (len(sentence) + 1)
         best = scores.argsort(descending=True)[:top]
         return [Found(int(chosen[each]), float(scores[each])) for each in best]
+
+    @torch.inference_mode()
+    def prior(self, sentences: Sequence[Sequence[int]]) -> Tensor:
+        """How probable sentences are whatever the photo, (sentences,): to be taken off where they compete for one.
+
+        The mean of p(sentence | photo) over photos of the training estimates p(sentence) better than the decoder does
+        without a picture. Only the photos nearest to a sentence are asked, the others add next to nothing. A captioner
+        whose search keeps no such photos gives `SHARE` of the decoder's log p(sentence).
+        """
+        decoder = self.captioner.searched_decoder
+        if self.config is None or not self.config.background:
+            return SHARE * log_probs(decoder, None, sentences)[0]
+        assert self.network is not None
+        background = self.network.background
+        photos = Prepared.of(decoder, Features.of(background[:, None]))
+        cosines = self.read(sentences) @ self.network.look(background).cpu().T
+        nearest = cosines.topk(min(_NEAREST, len(photos))).indices.to(self.captioner.device)
+        asked = zip(nearest, sentences, strict=True)
+        among = torch.stack([log_probs(decoder, photos[near], [each])[:, 0].logsumexp(0) for near, each in asked])
+        return among - math.log(len(photos))
 
     def careful(self, photos: Prepared, sentences: Sequence[Sequence[int]], share: float = SHARE) -> Tensor:
         """How well sentences fit photos, (photos, sentences), as `Captioner.rank` says it."""

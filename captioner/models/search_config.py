@@ -31,7 +31,9 @@ class SearchConfig(BaseModel):
         hidden_size: of its states.
         size: of the vectors.
         dropout: of words and features in training.
-        cosine_weight: what a cosine counts beside a log-probability where both parts rank together.
+        background: photos of the training whose mean features are kept, for log p(sentence).
+        cosine_weight: what a cosine counts beside a log-probability where both parts rank photos for a sentence.
+        sentences_weight: the same where they rank sentences for a photo.
         caption_weight: what a cosine counts beside a caption's log-probability, normalised by its length as in the
             search, where the captioner chooses among what its search has found; 0 for its choice alone.
         scores: measured on validation photos.
@@ -45,7 +47,9 @@ class SearchConfig(BaseModel):
     hidden_size: int = Field(384, ge=1)
     size: int = Field(384, ge=1)
     dropout: float = Field(0.3, ge=0, lt=1)
-    cosine_weight: float = Field(25.0, ge=0)
+    background: int = Field(0, ge=0)
+    cosine_weight: float = Field(15.0, ge=0)
+    sentences_weight: float = Field(40.0, ge=0)
     caption_weight: float = Field(0.0, ge=0)
     scores: dict[str, dict[str, float]] = {}
 

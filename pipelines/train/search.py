@@ -79,7 +79,7 @@ class SearchTraining:
         if not validation:
             raise ConfigError("data.sets: no photo in a val split; set hold_out to keep some of a COCO file's photos.")
         images = CaptionSet.join(list(self.sets.values())).split("train").without(cache.unreadable)
-        pooled = _pooled(cache, images)
+        pooled = _pooled(cache, images, self.captioner.grid_shape())
         finder = self._new_finder(pooled)
         assert finder.network is not None
         embedding = self.captioner.decoder.embedding.weight * self.captioner.decoder.config.embedding_size**0.5
@@ -102,11 +102,15 @@ class SearchTraining:
 
     def _new_finder(self, pooled: Tensor) -> Finder:
         """Networks that have learnt nothing, but what photos are like on average."""
-        search = SearchConfig(captioner=captioner_digest(self.origin), **self.config.network.model_dump())
+        sizes = self.config.network.model_dump()
+        sizes["background"] = min(sizes["background"], len(pooled))
+        search = SearchConfig(captioner=captioner_digest(self.origin), **sizes)
         torch.manual_seed(self.config.seed)
         network = SearchNetwork(search, self.captioner.decoder.config.embedding_size, pooled.shape[-1])
         network.center.copy_(pooled.mean((0, 1)))
         network.scale.copy_(pooled.flatten(0, 1).std(0) + 1e-4)
+        places = torch.linspace(0, len(pooled) - 1, search.background).long()
+        network.background.copy_(pooled[places, 0])
         return Finder(self.captioner, search, network)
 
     def _keep(self, finder: Finder, photos: int, scores: Scores) -> None:
@@ -141,13 +145,27 @@ class SearchTraining:
         return cache
 
 
-def _pooled(cache: FeatureCache, images: Iterable[CaptionedImage]) -> Tensor:
-    """The mean (photos, views, channels) of each photo's features."""
+def _pooled(
+    cache: FeatureCache, images: Iterable[CaptionedImage], shape: tuple[int, int] | None = None
+) -> Tensor:
+    """The mean (photos, views, channels) of each photo's features.
+
+    Args:
+        cache: of the features.
+        images: whose.
+        shape: rows and columns of the grid; with it, the means of each photo's four corners are views too.
+    """
     rows = [cache.index[image.file_name] for image in images]
-    blocks = [
-        torch.from_numpy(cache.grids[rows[first : first + _BLOCK]]).float().mean(2)
-        for first in range(0, len(rows), _BLOCK)
-    ]
+    blocks = []
+    for first in range(0, len(rows), _BLOCK):
+        grids = torch.from_numpy(cache.grids[rows[first : first + _BLOCK]]).float()
+        views = [grids.mean(2)]
+        if shape is not None:
+            cells = grids.unflatten(2, shape)
+            high, wide = (max(1, 7 * size // 9) for size in shape)
+            for top in (slice(None, high), slice(-high, None)):
+                views += [cells[:, :, top, left].mean((2, 3)) for left in (slice(None, wide), slice(-wide, None))]
+        blocks.append(torch.cat(views, 1))
     return torch.cat(blocks)
 
 

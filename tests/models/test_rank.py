@@ -6,7 +6,8 @@ import torch
 
 from captioner.errors import DataError
 from captioner.models.rank import Prepared, log_probs
-from captioner.models.search_config import encode_sentence
+from captioner.models.search import Finder, SearchNetwork
+from captioner.models.search_config import SearchConfig, encode_sentence
 from captioner.vision.encoder import Features
 
 SENTENCES = ["a dog runs on the grass", "a cat", "two men sit on a big red hat and the dog", "zebra"]
@@ -67,3 +68,17 @@ def test_a_search_ranks_images_for_a_sentence_and_can_be_repeated(captioner):
     assert captioner.search(SENTENCES[0], images, top=3) == found
     with pytest.raises(DataError, match="no image to search"):
         captioner.search(SENTENCES[0], [])
+
+
+def test_what_a_sentence_is_worth_is_its_mean_probability_over_the_photos_that_are_kept(captioner):
+    config = SearchConfig(captioner="", hidden_size=6, size=5, background=3)
+    torch.manual_seed(1)
+    network = SearchNetwork(config, 12, captioner.encoder.channels)
+    network.background.normal_()
+    sentences = [["a", "dog"], ["the", "cat", "on", "the", "grass"]]
+    ids = [captioner.vocabulary.encode(sentence) for sentence in sentences]
+    photos = Features.of(network.background[:, None])
+    expected = [np.log(np.exp(captioner.score(photos, [sentence] * 3)).mean()) for sentence in sentences]
+    assert Finder(captioner, config, network).prior(ids).numpy() == pytest.approx(np.array(expected), abs=1e-3)
+    alone = log_probs(captioner.decoder, None, ids)[0].numpy()
+    assert Finder(captioner).prior(ids).numpy() == pytest.approx(0.9 * alone)

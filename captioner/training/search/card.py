@@ -29,7 +29,8 @@ def with_search(
         f"`search.json` and `search.safetensors` are the quick part of `captioner search`: a {search.unit} of "
         f"{search.hidden_size} that reads a sentence, and a projection of the features' mean, both to vectors of "
         f"{search.size}.",
-        f"It learnt from {photos} photos with captions ({', '.join(config.data.sets)}).",
+        f"It learnt from {photos} photos with captions ({', '.join(config.data.sets)}), of which the mean features of "
+        f"{search.background} are kept, to tell what a sentence is worth to any photo.",
         "",
         f"Made by: `{command}`",
         "",

@@ -36,7 +36,9 @@ class NetworkChoice(Strict):
     hidden_size: Count = 384
     size: Count = 384
     dropout: float = Field(0.3, ge=0, lt=1)
-    cosine_weight: float = Field(25.0, ge=0)
+    background: Count = 240
+    cosine_weight: float = Field(15.0, ge=0)
+    sentences_weight: float = Field(40.0, ge=0)
     caption_weight: float = Field(0.0, ge=0)
 
 
