@@ -6,14 +6,19 @@ Whatever a storage's own package raises becomes one sentence that names the addr
 import os
 import re
 import shutil
+import tarfile
+import time
 import uuid
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import product
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 from captioner.errors import DataError
+
+Read = TypeVar("Read")
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _BRACES = re.compile(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}")
@@ -21,6 +26,9 @@ _ATOMIC = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oc
 """Storages in which a file that is being written cannot be seen before it is whole."""
 _MARKS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "created")
 """What storages tell of a file that changes with its content, the surest first."""
+_TRIES = 3
+_LASTING = (FileNotFoundError, PermissionError, ImportError, ValueError, tarfile.TarError, zipfile.BadZipFile)
+"""Causes that another try does not mend."""
 _READ_AHEAD = 8 << 20  # bytes a request, for files that are read from beginning to end
 
 
@@ -202,6 +210,23 @@ def expand_braces(pattern: str) -> list[str]:
             numbers = range(first, last + 1) if first <= last else range(first, last - 1, -1)
             choices.append([str(number).zfill(len(match[1])) for number in numbers])
     return ["".join(parts) for parts in product(*choices, [pattern[at:]])]
+
+
+def patiently(read: Callable[[], Read]) -> Read:
+    """What a call gives, which is tried again where a network may have spoilt it.
+
+    Raises:
+        DataError: it failed three times, or for a reason that stays: there is no such file, access is refused, or what
+            was read is damaged.
+    """
+    for attempt in range(1, _TRIES):
+        try:
+            return read()
+        except DataError as error:
+            if error.__cause__ is None or isinstance(error.__cause__, _LASTING):
+                raise
+            time.sleep(2**attempt)
+    return read()
 
 
 def _first_line(error: BaseException) -> str:

@@ -3,21 +3,16 @@
 import hashlib
 import os
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from filelock import FileLock
 
-from captioner.data.addresses import fetch_address
+from captioner.data.addresses import fetch_address, patiently
 from captioner.errors import DataError
-
-_TRIES = 3
-
-Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -129,15 +124,3 @@ class Copies:
 
 def _part(path: Path) -> Path:
     return path.with_suffix(".part")
-
-
-def patiently(read: Callable[[], Read]) -> Read:
-    """What a call gives, which is tried again where a network may have spoilt it."""
-    for attempt in range(1, _TRIES):
-        try:
-            return read()
-        except DataError as error:
-            if isinstance(error.__cause__, FileNotFoundError | PermissionError) or error.__cause__ is None:
-                raise
-            time.sleep(2**attempt)
-    return read()

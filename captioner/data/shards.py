@@ -15,11 +15,11 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from captioner.data.addresses import expand_braces, file_system, mark_of, open_address, read_span
+from captioner.data.addresses import expand_braces, file_system, mark_of, open_address, patiently, read_span
 from captioner.data.archives import inner_name
 from captioner.data.listing import listed
 from captioner.data.names import first_few
-from captioner.data.shard_copies import Copies, Shard, patiently
+from captioner.data.shard_copies import Copies, Shard
 from captioner.data.tar import CutShort, ForwardFile, tar_files, unpacked
 from captioner.errors import DataError
 from captioner.weights import write_atomically

@@ -18,7 +18,15 @@ from typing import Any
 import psutil
 from rich.console import Console
 
-from captioner.data.addresses import file_system, is_remote, joined, open_address, read_address, write_address
+from captioner.data.addresses import (
+    file_system,
+    is_remote,
+    joined,
+    open_address,
+    patiently,
+    read_address,
+    write_address,
+)
 from captioner.data.archives import Member, read_members
 from captioner.data.parquet import open_parquet, path_column, photo_column
 from captioner.errors import CaptionerError, DataError
@@ -102,9 +110,9 @@ class ShardWorker:
         error = ""
         if self.refusal is None:
             try:
-                self._make(shard, row["output"], summary)
+                summary = patiently(lambda: self._make(shard, row["output"]))
             except CaptionerError as reason:
-                summary, error = Summary(), str(reason)
+                error = str(reason)
         return {
             "name": shard.name,
             "summary": json.dumps(vars(summary)),
@@ -112,11 +120,12 @@ class ShardWorker:
             "refusal": self.refusal or "",
         }
 
-    def _make(self, shard: Shard, output: str, summary: Summary) -> None:
+    def _make(self, shard: Shard, output: str) -> Summary:
+        summary = Summary()
         system, path = file_system(output)
         if system.exists(path):  # made by a worker whose machine was lost before it could tell
             summary.add([_as_record(row) for row in read_rows(output)])
-            return
+            return summary
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             result = Path(folder) / "result"
             writer = results_of(self.job.options.shard_format, result, self.job.columns, self.job.text)
@@ -124,6 +133,7 @@ class ShardWorker:
                 for group in groups:
                     self._do(group, writer, summary)
             write_address(output, result)
+        return summary
 
     def _do(self, group: Sequence[Staged], results: Results, summary: Summary) -> None:
         """Caption a group, and write its records in order."""

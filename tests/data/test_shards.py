@@ -7,8 +7,9 @@ from functools import partial
 
 import pytest
 
+from captioner.data.addresses import patiently
 from captioner.data.photos import ImageStore
-from captioner.data.shard_copies import Copies, patiently
+from captioner.data.shard_copies import Copies
 from captioner.data.shards import Shards
 from captioner.errors import DataError
 
