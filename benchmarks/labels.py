@@ -113,6 +113,7 @@ def photos(finder: Finder, archive: Path) -> None:
 
 def clips(finder: Finder, table: Path) -> None:
     labeller = Labeller(finder, list(ACTIONS.values()), ["{}"])
+    names = {sentence: name for name, sentence in ACTIONS.items()}
     right, told = [], []
     with table.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.reader(file, delimiter="\t") if len(row) > 1 and row[1] in ACTIONS]
@@ -122,11 +123,11 @@ def clips(finder: Finder, table: Path) -> None:
             str(table.parent / path), finder.captioner.transform, options, max_pixels=MAX_PIXELS, pictures=False
         )
         grid = finder.captioner.encode(item.pixels).grid.mean(0, keepdim=True)
-        right.append(ACTIONS[label])
-        told += best(labeller, labeller.judge(grid))
+        right.append(label)
+        told += [names[each] for each in best(labeller, labeller.judge(grid))]
     hits = [one == other for one, other in zip(told, right, strict=True)]
     print(f"clips: {sum(hits)} of {len(hits)}")
-    show(labeller.labels, right, told)
+    show(list(ACTIONS), right, told)
 
 
 def main() -> None:
