@@ -2,10 +2,11 @@
 // The OpenAPI description for people to read.
 const make = (tag, text = "") => Object.assign(document.createElement(tag), {textContent: text});
 
-function example(path, method, forms) {
-  const address = `${location.origin}${path}`;
+function example(path, method, content) {
+  const address = `${location.origin}${path}`, form = content["multipart/form-data"];
   if (method === "get") return `curl ${address}`;
-  if (forms.includes("multipart/form-data")) return `curl -F file=@photo.jpg ${address}`;
+  const more = (form?.schema.required ?? []).filter((name) => name !== "file").map((name) => `-F ${name}="a dog runs" `);
+  if (form) return `curl -F file=@photo.jpg ${more.join("")}${address}`;
   return `curl --json '{"texts": ["A dog runs on the grass."]}' ${address}`;
 }
 
@@ -32,7 +33,7 @@ async function show() {
     for (const [method, about] of Object.entries(methods)) {
       const content = about.requestBody?.content ?? {}, forms = Object.keys(content);
       document.querySelector("#paths").append(
-        make("h2", `${method.toUpperCase()} ${path}`), make("p", `${about.summary}.`), make("pre", example(path, method, forms)),
+        make("h2", `${method.toUpperCase()} ${path}`), make("p", `${about.summary}.`), make("pre", example(path, method, content)),
         ...forms.flatMap((form) => [make("p", form), options(content[form].schema)]),
       );
     }

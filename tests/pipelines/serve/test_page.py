@@ -195,6 +195,7 @@ def test_the_api_s_page_lists_every_address(page, address):
     assert "POST /v1/caption" in shown
     assert "beam_size" in shown
     assert f"curl -F file=@photo.jpg {address}/v1/caption" in shown
+    assert f'curl -F file=@photo.jpg -F query="a dog runs" {address}/v1/search' in shown
     assert page.problems == []
 
 
