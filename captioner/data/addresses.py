@@ -10,7 +10,7 @@ import tarfile
 import time
 import uuid
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import product
 from pathlib import Path
@@ -21,11 +21,12 @@ from captioner.errors import DataError
 Read = TypeVar("Read")
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-_BRACES = re.compile(r"\{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))\}")
+_BRACES = re.compile(r"\{(?:(\d{1,18})\.\.(\d{1,18})|([^{}]*,[^{}]*))\}")
 _ATOMIC = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss"})
 """Storages in which a file that is being written cannot be seen before it is whole."""
 _MARKS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "created")
 """What storages tell of a file that changes with its content, the surest first."""
+_MOST_NAMES = 10_000_000
 _TRIES = 3
 _LASTING = (FileNotFoundError, PermissionError, ImportError, ValueError, tarfile.TarError, zipfile.BadZipFile)
 """Causes that another try does not mend."""
@@ -198,17 +199,27 @@ def mark_of(about: dict[str, Any]) -> str:
 
 
 def expand_braces(pattern: str) -> list[str]:
-    """The names that ranges and lists in braces stand for: `{00..99}`, `{train,val}`; zeros in front are kept."""
-    choices, at = [], 0
+    """The names that ranges and lists in braces stand for: `{00..99}`, `{train,val}`; zeros in front are kept.
+
+    Raises:
+        DataError: they are too many.
+    """
+    choices: list[Sequence[str]] = []
+    at, count = 0, 1
     for match in _BRACES.finditer(pattern):
         choices.append([pattern[at : match.start()]])
         at = match.end()
         if match[1] is None:
             choices.append(match[3].split(","))
+            count *= len(choices[-1])
         else:
             first, last = int(match[1]), int(match[2])
-            numbers = range(first, last + 1) if first <= last else range(first, last - 1, -1)
-            choices.append([str(number).zfill(len(match[1])) for number in numbers])
+            count *= abs(last - first) + 1
+            if count <= _MOST_NAMES:
+                numbers = range(first, last + 1) if first <= last else range(first, last - 1, -1)
+                choices.append([str(number).zfill(len(match[1])) for number in numbers])
+    if count > _MOST_NAMES:
+        raise DataError(f"{pattern}: stands for more than {_MOST_NAMES:,} names; give a folder or a pattern with *.")
     return ["".join(parts) for parts in product(*choices, [pattern[at:]])]
 
 

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from captioner.data.addresses import patiently
+from captioner.data.addresses import expand_braces, patiently
 from captioner.data.photos import ImageStore
 from captioner.data.shard_copies import Copies
 from captioner.data.shards import Shards
@@ -135,6 +135,12 @@ def test_a_packed_shard_and_one_that_is_none_are_one_sentence(shards, storage):
     storage.pipe_file("/photos/1.tar", b"no tar file" * 100)
     with pytest.raises(DataError, match=r"memory://photos/1\.tar: not a zip, tar or Parquet file that can be read"):
         shards(room=0)
+
+
+@pytest.mark.parametrize("pattern", ["s3://a/{0..99999999999}.tar", "{0..9999}{0..9999}", "{0..99999}{a,b,c}" * 2])
+def test_more_names_than_anybody_has_are_one_sentence(pattern):
+    with pytest.raises(DataError, match=r"stands for more than 10,000,000 names; give a folder or a pattern with \*\."):
+        expand_braces(pattern)
 
 
 def test_what_a_network_spoils_is_tried_again(monkeypatch):

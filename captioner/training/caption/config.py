@@ -57,7 +57,7 @@ class DataConfig(TokenChoice):
     allow_missing: bool = False
     mirror: bool = True
     cache: Path | None = None
-    copies: float = Field(50, ge=0)
+    copies: float = Field(50, ge=0, allow_inf_nan=False)
 
 
 class EncoderChoice(EncoderOptions):

@@ -26,7 +26,7 @@ class SearchData(Strict):
     max_caption_length: Count = 30
     mirror: bool = False
     cache: Path | None = None
-    copies: float = Field(50, ge=0)
+    copies: float = Field(50, ge=0, allow_inf_nan=False)
 
 
 class NetworkChoice(Strict):
