@@ -81,13 +81,17 @@ def test_a_kill_in_the_middle_of_an_epoch_changes_nothing(config, tmp_path):
     # room for copies of a few shards only, so that they come and go
     fine = {"stages": {"fine_tune": STAGES["fine_tune"]}, "data__copies": 0.0004, "workers": 1}
     path = config(**fine)
-    train(path, [], tmp_path / "whole", resume=False, device="cpu")
+    whole_run = start(path, tmp_path / "whole")  # on one thread as the others, which adds up in another order than two
+    _, errors = whole_run.communicate(timeout=300)
+    assert whole_run.returncode == 0, errors
     process = start(path, tmp_path / "killed")
     while process.poll() is None and len(lines(tmp_path / "killed")) < 5:  # of nine steps an epoch
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    train(path, [], tmp_path / "killed", resume=True, device="cpu")
+    finished = start(path, tmp_path / "killed", "--resume")
+    _, errors = finished.communicate(timeout=300)
+    assert finished.returncode == 0, errors
     runs = [tmp_path / name for name in ("whole", "killed")]
     assert lines(runs[0]) == lines(runs[1])
     assert len(lines(runs[0])) == 18

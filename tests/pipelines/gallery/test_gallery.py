@@ -169,7 +169,7 @@ def veil(page, card: int) -> float:
     return page.evaluate(
         """card => {
             const canvas = document.querySelectorAll("figure")[card].querySelector("canvas");
-            if (!canvas.classList.contains("on")) return 0;
+            if (!canvas?.classList.contains("on")) return 0; // a card that is not near the window is empty
             const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
             return data.filter((_, index) => index % 4 === 3).reduce((sum, each) => sum + each, 0) * 4 / data.length;
         }""",
