@@ -48,7 +48,7 @@ def read_member(archive: zipfile.ZipFile, name: str, *, largest: int = LARGEST) 
         )
     try:
         if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise NotImplementedError("packed by another method than deflate")  # others unpack whole at once
+            raise zipfile.BadZipFile("packed by another method than deflate")  # others unpack whole at once
         with archive.open(name) as file:
             return b"".join(iter(lambda: file.read(1 << 20), b""))
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from torch import nn
 
 from captioner.decoding.fusion import ShallowFusion
 from captioner.decoding.search import DecodingConfig, Hypothesis, StepModel, search
@@ -23,6 +22,7 @@ from captioner.models.caption_network import CaptionDecoder, DecoderConfig, Sear
 from captioner.models.concepts import CONCEPT_FILES, NO_CONCEPTS, Concept, ConceptWords
 from captioner.models.rank import Prepared, log_probs
 from captioner.models.search_config import SHARE, encode_sentence
+from captioner.models.teacher_forcing import teacher_forced, with_own_scores
 from captioner.processor import multiplies_bfloat16
 from captioner.text.vocabulary import Vocabulary
 from captioner.vision import compiled
@@ -414,7 +414,7 @@ class Captioner:
             else:
                 both = self._fuse(decoder)
                 found = search(both, both.start(state), context, wide, return_attention=attention)
-                found = _with_own_scores(found, decoder.decoder, slim)
+                found = with_own_scores(found, decoder.decoder, slim)
         captions = [[self._caption(hypothesis) for hypothesis in hypotheses] for hypotheses in found]
         if chooses:
             bfloat16 |= slim.pooled.dtype == torch.bfloat16
@@ -425,7 +425,7 @@ class Captioner:
     def score(self, features: Features, captions: Sequence[Sequence[str]]) -> list[float]:
         """Log-probability of a tokenised caption (the end included) for each encoded image, by teacher forcing."""
         ids = [self.vocabulary.encode(tokens) for tokens in captions]
-        return [sum(log_probs) for log_probs in _teacher_forced(self.decoder, features.to(self.device), ids)]
+        return [sum(log_probs) for log_probs in teacher_forced(self.decoder, features.to(self.device), ids)]
 
     def _caption(self, hypothesis: Hypothesis) -> Caption:
         tokens = tuple(self.vocabulary.decode(hypothesis.tokens))
@@ -452,30 +452,3 @@ class Captioner:
     def grid_shape(self) -> tuple[int, int]:
         """Rows and columns of the grid that the decoder looks at."""
         return self._network.grid if self._network is not None else self._built_encoder().grid_shape()
-
-
-def _teacher_forced(
-    decoder: CaptionDecoder, features: Features, captions: Sequence[Sequence[int]]
-) -> list[tuple[float, ...]]:
-    """Log-probabilities of each image's caption, word by word, and of its end."""
-    tokens = [torch.tensor([Vocabulary.start, *ids, Vocabulary.end]) for ids in captions]
-    padded = nn.utils.rnn.pad_sequence(tokens, batch_first=True).to(decoder.bias.device)
-    logits = decoder.logits(decoder(features, padded[:, None, :-1]).squeeze(1)).float()
-    log_probs = logits.gather(-1, padded[:, 1:, None]).squeeze(-1) - logits.logsumexp(-1)
-    return [tuple(row[: len(ids) + 1]) for row, ids in zip(log_probs.tolist(), captions, strict=True)]
-
-
-def _with_own_scores(
-    found: Sequence[Sequence[Hypothesis]], decoder: CaptionDecoder, features: Features
-) -> list[list[Hypothesis]]:
-    """The same hypotheses with the decoder's log-probabilities."""
-    rows = [image for image, several in enumerate(found) for _ in several]
-    captions = [hypothesis.tokens for several in found for hypothesis in several]
-    log_probs = iter(_teacher_forced(decoder, features[rows], captions))
-    return [
-        [
-            replace(hypothesis, log_probability=sum(own), token_log_probabilities=own)
-            for hypothesis, own in zip(several, log_probs, strict=False)
-        ]
-        for several in found
-    ]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from captioner.data.addresses import explained, file_system, is_remote, joined, local_path, read_address, write_address
-from captioner.errors import UsageError
+from captioner.errors import DataError, UsageError
 from captioner.pipelines.cluster.inputs import Found
 from captioner.pipelines.cluster.results import read_rows
 from captioner.pipelines.folder.made import check_made_by
@@ -164,14 +164,14 @@ class ResultFolder:
     def _list(self) -> list[str]:
         system, path = file_system(self.address)
         try:
-            entries = system.ls(path, detail=False)
-        except FileNotFoundError:
-            return []
-        except NotADirectoryError:
-            entries = [path]
-        except Exception:
             with explained(self.address, "listed"):
+                entries = system.ls(path, detail=False)
+        except DataError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return []
+            if not isinstance(error.__cause__, NotADirectoryError):
                 raise
+            entries = [path]
         if [entry.rstrip("/") for entry in entries] == [path.rstrip("/")] and not system.isdir(path):
             raise UsageError(f"{self.address}: a file; with --cluster the output is a folder, for a file a shard.")
         names = [entry.rstrip("/").rpartition("/")[2] for entry in entries if entry.rstrip("/") != path.rstrip("/")]

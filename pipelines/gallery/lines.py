@@ -12,7 +12,7 @@ from captioner.pipelines.gallery.pages import Gallery
 from captioner.vision.images import Pixels, resize
 
 if TYPE_CHECKING:  # importing it takes seconds
-    from captioner.models.read import TextLine
+    from captioner.models.text_lines import TextLine
 
 _HEIGHT = 64  # pixels of a line in the gallery
 _QUALITY = 70

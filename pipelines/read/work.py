@@ -14,7 +14,8 @@ from functools import partial
 
 from captioner.decoding.ctc import Beam
 from captioner.errors import ImageError
-from captioner.models.read import PreparedLine, Reader, TextLine
+from captioner.models.read import Reader
+from captioner.models.text_lines import PreparedLine, TextLine
 from captioner.pipelines.folder.outputs import Outputs, Record
 from captioner.pipelines.folder.photos import read_photo
 from captioner.pipelines.folder.progress import Meter, Summary

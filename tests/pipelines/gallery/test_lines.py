@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from captioner.models.read import Character, TextLine
+from captioner.models.text_lines import Character, TextLine
 from captioner.pipelines.folder.outputs import Record
 from captioner.pipelines.gallery.lines import LineGallery, line_card
 
