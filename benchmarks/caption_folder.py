@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -68,7 +67,7 @@ def speed(work: Callable[[], object], images: int, repeats: int = 3) -> float:
 
 def end_to_end(model: Captioner, paths: Sequence[str], folder: Path) -> None:
     outputs = Outputs([JsonRows(str(folder / "out.jsonl"), overwrite=True)])
-    search = replace(model.config.search, beam_size=5)
+    search = model.config.search
     with Meter(len(paths), "images", Console(stderr=True), quiet=True) as meter:
         caption_folder(paths, model, outputs, search, meter, Summary(), workers=CORES)
     outputs.close()
@@ -94,7 +93,7 @@ def parts(model: Captioner, paths: Sequence[str]) -> dict[str, float]:
     pixels = np.stack([model.transform(read(path, at_least=model.transform.at_least).pixels) for path in paths[:256]])
     batches = [pixels[start : start + CPU_BATCH] for start in range(0, len(pixels), CPU_BATCH)]
     features = [model.encode(batch) for batch in batches]
-    search = replace(model.config.search, beam_size=5)
+    search = model.config.search
     works: dict[str, tuple[Callable[[Any], object], Sequence[Any]]] = {
         "CNN alone": (partial(model.encode, parallel=False), batches),
         "search alone": (partial(model.generate, options=search), features),
@@ -136,7 +135,7 @@ def main() -> None:
     def say(what: str, value: str) -> None:
         print(f"{what:<58} {value:>14}", flush=True)
 
-    print(f"{platform.machine()}, {CORES} cores, torch {torch.__version__}, model {options.model}, beam 5")
+    print(f"{platform.machine()}, {CORES} cores, torch {torch.__version__}, model {options.model} with its own search")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         small = make_photos(folder / "small", options.small, SMALL)
