@@ -31,6 +31,8 @@ _FORMATS = (
 )
 _HEADLESS = ("mpegts", "mpeg")  # formats whose length is only guessed
 _COVER = Disposition.attached_pic  # the picture of a song
+# titles of any encoding must not stop a file from being read, which PyAV sees to by itself from 19 on
+_TITLES: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,7 @@ class Container:
             # the prefix and the lists keep names and contents from opening anything but this file
             source = "file:" + os.fspath(self.path) if self._inside is None else io.BytesIO(self._inside)
             options = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
-            return av.open(source, options=options, metadata_errors="replace")
+            return av.open(source, options=options, **_TITLES)
         except (FFmpegError, OSError) as error:
             if head[4:8] == b"ftyp":
                 raise self.error("the file ends too soon (its index is missing)") from error
