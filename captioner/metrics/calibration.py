@@ -104,7 +104,7 @@ class Reliability:
     @property
     def error(self) -> float:
         """The expected calibration error (Naeini et al., 2015): how far confidence is from accuracy, on average."""
-        return float((np.abs(self.confidence - self.accuracy) * self.counts).sum() / max(self.counts.sum(), 1))
+        return float((np.abs(self.confidence - self.accuracy) * self.counts).sum() / max(int(self.counts.sum()), 1))
 
     def draw(self, path: Path, title: str) -> None:
         """Draw accuracy against confidence."""

@@ -180,8 +180,9 @@ class Searcher:
             attended = np.zeros_like(hidden)
             if looked is not None:
                 keys, values = looked
-                query = (hidden @ self.decoder["attention.query.weight"].T).reshape(len(hidden), keys.shape[1], 1, -1)
-                scores = query @ keys / math.sqrt(keys.shape[2])
+                query: Floats = hidden @ self.decoder["attention.query.weight"].T
+                query = query.reshape(len(hidden), keys.shape[1], 1, -1)
+                scores: Floats = query @ keys / math.sqrt(keys.shape[2])
                 scores = np.exp(scores - scores.max(-1, keepdims=True))
                 scores /= scores.sum(-1, keepdims=True)
                 attended, weights = (scores @ values).reshape(len(hidden), -1), scores.mean((1, 2))
@@ -237,8 +238,8 @@ class _Network:
 
 
 def _sigmoid(values: Floats) -> Floats:
-    result: Floats = 0.5 * np.tanh(0.5 * values) + 0.5
-    return result
+    tanh: Floats = np.tanh(0.5 * values)
+    return 0.5 * tanh + 0.5
 
 
 def _tanh(inputs: Floats, product: Floats, _: State) -> State:

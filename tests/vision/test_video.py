@@ -237,6 +237,13 @@ def test_files_that_are_no_video_are_errors_that_say_why(tmp_path):
 
 
 @needs_ffmpeg
+def test_a_title_that_is_no_utf8_stops_nothing(tmp_path):
+    titled = moving(tmp_path / "a.avi", "-metadata", os.fsdecode(b"title=caf\xe9"), seconds=0.2)
+    assert b"caf\xe9" in titled.read_bytes()
+    assert len(sample_frames(titled, count=2).frames) == 2
+
+
+@needs_ffmpeg
 def test_sound_without_frames_is_an_error_that_says_so(tmp_path):
     path = ffmpeg(tmp_path / "song.mp4", "-f", "lavfi", "-i", "sine=d=1")
     with pytest.raises(VideoError, match="no video in it, only sound"):
