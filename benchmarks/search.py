@@ -22,7 +22,8 @@ import numpy as np
 
 from captioner.pipelines.folder.made import name_and_digest, stamp_of
 from captioner.pipelines.folder.records import Record
-from captioner.pipelines.search.index import Index, Seen
+from captioner.pipelines.search.index import Index
+from captioner.pipelines.search.moments import Seen
 from captioner.pipelines.search.options import SearchOptions
 from captioner.pipelines.search.work import FRAMES
 

@@ -195,6 +195,12 @@ def split(path: str) -> tuple[str, str] | None:
     return None
 
 
+def archive_above(address: str) -> str | None:
+    """The archive that a file lies in by its address alone; None if no part of it is called so."""
+    match = _INSIDE.search(address)
+    return None if match is None else address[: match.end()]
+
+
 def is_archive(path: str) -> bool:
     """Whether a path is called as files with photos in them are."""
     return path.lower().endswith(SUFFIXES)

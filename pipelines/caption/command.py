@@ -147,6 +147,7 @@ def _caption_on_cluster(options: CaptionOptions) -> int:
         text="caption",
         kind="images and clips",
         verb="captioning",
+        shard_format=options.shard_format,
     )
     return run_on_cluster(job)
 

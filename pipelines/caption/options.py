@@ -6,14 +6,14 @@ from typing import Annotated
 import typer
 
 from captioner.pipelines.caption.wording import Style
-from captioner.pipelines.cluster.options import ClusterOptions
+from captioner.pipelines.cluster.options import ShardOptions
 
 MAX_PIXELS = 200_000_000  # the largest phone cameras make
 LM_WEIGHT = 0.1  # on Flickr8k's validation photos `captions` helped a little at 0.05 and 0.1, and harmed from 0.2 on
 
 
 @dataclass(frozen=True, kw_only=True)
-class CaptionOptions(ClusterOptions):
+class CaptionOptions(ShardOptions):
     """What can be chosen when images and clips are captioned."""
 
     inputs: Annotated[

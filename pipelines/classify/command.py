@@ -172,6 +172,7 @@ def _classify_on_cluster(options: ClassifyOptions) -> int:
         text="label",
         kind="clips",
         verb="classifying",
+        shard_format=options.shard_format,
     )
     return run_on_cluster(job)
 

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from captioner.pipelines.cluster.options import ClusterOptions
+from captioner.pipelines.cluster.options import ShardOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassifyOptions(ClusterOptions):
+class ClassifyOptions(ShardOptions):
     """What can be chosen when clips are classified."""
 
     inputs: Annotated[

@@ -2,16 +2,18 @@
 
 import re
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from rich.console import Console
 
 from captioner.errors import CaptionerError, UsageError
 from captioner.pipelines.cluster.inputs import find_shards
-from captioner.pipelines.cluster.job import Job
+from captioner.pipelines.cluster.job import Job, Made
 from captioner.pipelines.cluster.options import ClusterOptions
-from captioner.pipelines.cluster.plan import Plan, ResultFolder
+from captioner.pipelines.cluster.plan import Plan, ResultFolder, Shard
 from captioner.pipelines.folder.inputs import shown
 from captioner.pipelines.folder.outputs import Record
 from captioner.pipelines.folder.progress import Meter, Summary
@@ -37,7 +39,7 @@ def _run(job: Job, console: Console) -> int:
         options.inputs, job.suffixes, partial(job.find, options), kind=job.kind, exclude=options.exclude or ()
     )
     made_by = job.made_by(options)
-    folder = ResultFolder(address, f".{options.shard_format}", made_by, overwrite=options.overwrite)
+    folder = ResultFolder(address, f".{job.shard_format}", made_by, overwrite=options.overwrite)
     plan = folder.plan(found, options.shard_size, options.exclude or (), retry=options.retry)
     folder.begin()
     summary = Summary()
@@ -63,6 +65,32 @@ def _run(job: Job, console: Console) -> int:
     return status or int(bool(summary.failures or lost))
 
 
+def made_shards(
+    job: Job, made_by: Mapping[str, Any], todo: Sequence[tuple[Shard, str]]
+) -> Iterator[tuple[Shard, Made]]:
+    """Have shards made, and tell of each, also of those whose workers were killed, what became of it.
+
+    Args:
+        job: what to do.
+        made_by: what makes rows, as the driver sees it.
+        todo: each shard with the address of its results.
+
+    Raises:
+        ClusterError: the cluster cannot be used.
+    """
+    from captioner.pipelines.cluster.on_ray import run_shards  # only now: Ray is an extra, and slow to import
+
+    left = {shard.name: shard for shard, _ in todo}
+    for made in run_shards(job, made_by, todo):
+        yield left.pop(made.name), made
+    for shard in left.values():
+        reason = (
+            f"{shard.shown or shard.name}: its worker ended each time that it was tried; see whether one of its files "
+            "needs more memory than a worker has."
+        )
+        yield shard, Made(shard.name, Summary(), reason)
+
+
 def _work(
     job: Job,
     made_by: dict[str, object],
@@ -73,11 +101,7 @@ def _work(
     lost: dict[str, str],
 ) -> None:
     """Have the shards made; what becomes of them is added to `summary`, or to `lost`, by the names of their inputs."""
-    from captioner.pipelines.cluster.on_ray import run_shards  # only now: Ray is an extra, and slow to import
-
-    left = {shard.name: shard for shard in plan.todo}
-    for made in run_shards(job, made_by, [(shard, folder.address_of(shard)) for shard in plan.todo]):
-        shard = left.pop(made.name)
+    for shard, made in made_shards(job, made_by, [(shard, folder.address_of(shard)) for shard in plan.todo]):
         summary.merge(made.summary)
         if made.error:
             lost[shard.shown or shard.name] = made.error
@@ -85,11 +109,6 @@ def _work(
             summary.changed += 1
             folder.remove(shard.replaces)
         meter.advance(1, int(bool(made.error)))
-    for shard in left.values():
-        lost[shard.shown or shard.name] = (
-            f"{shard.shown or shard.name}: its worker ended each time that it was tried; see whether one of its files "
-            "needs more memory than a worker has."
-        )
 
 
 def _output(options: ClusterOptions) -> str:

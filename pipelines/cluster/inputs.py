@@ -53,12 +53,14 @@ class Found:
         files: other files, each once, in order.
         problems: (address, reason) of what cannot be read, such as a folder without permission.
         notes: what was passed over, for people.
+        marks: of files at other addresses whose storage was asked, texts that change when the files do.
     """
 
     archives: dict[str, Archive] = field(default_factory=dict)
     files: list[str] = field(default_factory=list)
     problems: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    marks: dict[str, str] = field(default_factory=dict)
 
 
 def find_shards(
@@ -68,6 +70,7 @@ def find_shards(
     *,
     kind: str,
     exclude: Sequence[str] = (),
+    marked: bool = False,
 ) -> Found:
     """Find archives and files at any addresses.
 
@@ -77,6 +80,7 @@ def find_shards(
         find: the inputs that arguments on this machine stand for, with files of these suffixes.
         kind: what is looked for, for messages.
         exclude: patterns of names, or of paths below a folder, to be passed over in folders.
+        marked: files at other addresses are wanted with their marks.
 
     Raises:
         UsageError: an argument does not exist, or there is nothing to do.
@@ -99,14 +103,20 @@ def find_shards(
         for path in inputs.paths:
             _take(path, None, found, files, missing)
     left_out: list[str] = []
+
+    def take(address: str, about: dict[str, Any]) -> None:
+        _take(address, about, found, files, missing)
+        if marked and address in files:
+            found.marks[address] = mark_of(about)
+
     for address, about in listed([name for name in names if is_remote(name)], missing):
         if about.get("type") != "directory":
-            _take(address, about, found, files, missing)
+            take(address, about)
             continue
         for inner, inner_about in _walk(address, exclude, left_out):
             suffix = _suffix(inner)
             if suffix in suffixes or is_archive(inner):
-                _take(inner, inner_about, found, files, missing)
+                take(inner, inner_about)
             else:
                 others[suffix] += 1
     found.notes += Inputs(others=others, left_out=left_out).notes()

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
 from captioner.errors import CaptionerError
-from captioner.pipelines.cluster.options import ClusterOptions
+from captioner.pipelines.cluster.options import ClusterOptions, ShardFormat
 from captioner.pipelines.folder.inputs import Inputs
 from captioner.pipelines.folder.outputs import Outputs
 from captioner.pipelines.folder.progress import Meter, Summary
@@ -40,6 +40,7 @@ class Job:
         text: the column that people read.
         kind: what the files are, in the plural.
         verb: what is done to them, as in `captioning images`.
+        shard_format: of the results.
     """
 
     options: ClusterOptions
@@ -51,6 +52,22 @@ class Job:
     text: str
     kind: str
     verb: str
+    shard_format: ShardFormat = ShardFormat.JSONL
+
+
+@dataclass(frozen=True)
+class Made:
+    """What became of a shard.
+
+    Attributes:
+        name: of the shard.
+        summary: of its files.
+        error: why it was not made.
+    """
+
+    name: str
+    summary: Summary
+    error: str | None = None
 
 
 def everywhere(model: Name) -> Name:

@@ -14,10 +14,10 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
-from captioner.pipelines.cluster.job import ClusterError, Job, versions
+from captioner.pipelines.cluster.job import ClusterError, Job, Made, versions
 from captioner.pipelines.cluster.plan import Shard
 from captioner.pipelines.cluster.worker import Expected, ShardWorker
 from captioner.pipelines.folder.progress import Summary
@@ -28,21 +28,6 @@ _TRIES = 3  # of a shard whose worker was killed, besides the first
 _BLOCKS = 10_000  # Ray Data keeps account of each; with more shards several go together
 _STORE = 200 << 20  # bytes of the local object store, in which only names of shards and summaries lie
 _SECONDS = 5.0  # to wait for an address
-
-
-@dataclass(frozen=True)
-class Made:
-    """What became of a shard.
-
-    Attributes:
-        name: of the shard.
-        summary: of its files.
-        error: why it was not made.
-    """
-
-    name: str
-    summary: Summary
-    error: str | None = None
 
 
 def run_shards(job: Job, made_by: Mapping[str, Any], shards: Sequence[tuple[Shard, str]]) -> Iterator[Made]:

@@ -28,9 +28,15 @@ class ClusterOptions(FolderOptions):
             help="Run on a Ray cluster; inputs and -o, then a folder, may be at any fsspec address.  [default: here]",
         ),
     ] = None
-    shard_format: Annotated[
-        ShardFormat, typer.Option(help="Of the results of --cluster: rows, or a tar file with photos and rows.")
-    ] = ShardFormat.JSONL
     shard_size: Annotated[
         int, typer.Option(min=1, max=1_000_000, help="Files in a shard of results where inputs are no shards.")
     ] = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardOptions(ClusterOptions):
+    """What commands take whose results on a cluster are shards."""
+
+    shard_format: Annotated[
+        ShardFormat, typer.Option(help="Of the results of --cluster: rows, or a tar file with photos and rows.")
+    ] = ShardFormat.JSONL

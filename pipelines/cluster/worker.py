@@ -128,7 +128,7 @@ class ShardWorker:
             return summary
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             result = Path(folder) / "result"
-            writer = results_of(self.job.options.shard_format, result, self.job.columns, self.job.text)
+            writer = results_of(self.job.shard_format, result, self.job.columns, self.job.text)
             with closing(writer), closing(prefetch(_staged(shard, self.job.suffixes, Path(folder)))) as groups:
                 for group in groups:
                     self._do(group, writer, summary)
@@ -191,7 +191,7 @@ def _bring(shard: Shard, suffixes: frozenset[str], folder: Path) -> Iterator[Sta
         if shard.archive.lower().endswith(".parquet"):
             with open_parquet(file, shard.shown) as parquet:
                 if photo_column(parquet) is None:
-                    yield from _fetched(_listed(parquet, shard), folder)
+                    yield from _fetched(listed_in(parquet, shard), folder)
                     return
             file.seek(0)
         for number, member in enumerate(read_members(file, shard.shown, suffixes=suffixes)):
@@ -199,8 +199,12 @@ def _bring(shard: Shard, suffixes: frozenset[str], folder: Path) -> Iterator[Sta
                 yield _unpacked(member, f"{shard.shown}/{member.name}", folder / f"{number:08}")
 
 
-def _listed(parquet: Any, shard: Shard) -> Iterator[tuple[str, str]]:
-    """The files that a Parquet file names, relative to its own folder."""
+def listed_in(parquet: Any, shard: Shard) -> Iterator[tuple[str, str]]:
+    """The files that a Parquet file names relative to its own folder: what rows call them, and where they lie.
+
+    Raises:
+        DataError: no column holds names.
+    """
     column = path_column(parquet)
     if column is None:
         raise DataError(f"{shard.shown}: no column holds photos, or is called path, image or file_name.")

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from captioner.data.addresses import is_remote
 from captioner.data.names import LEFT_OUT, first_few
 from captioner.data.packed import split
 from captioner.errors import UsageError
@@ -121,8 +122,8 @@ def find_inputs(
 
 
 def identity(path: str) -> str:
-    """What makes two spellings of a path the same input."""
-    return os.path.abspath(path)
+    """What makes two spellings of a path the same input; an address has one."""
+    return path if is_remote(path) else os.path.abspath(path)
 
 
 def shown(path: str) -> str:

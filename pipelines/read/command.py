@@ -97,6 +97,7 @@ def _read_on_cluster(options: ReadOptions) -> int:
         text="text",
         kind="lines",
         verb="reading",
+        shard_format=options.shard_format,
     )
     return run_on_cluster(job)
 

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from captioner.pipelines.cluster.options import ClusterOptions
+from captioner.pipelines.cluster.options import ShardOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReadOptions(ClusterOptions):
+class ReadOptions(ShardOptions):
     """What can be chosen when lines are read."""
 
     inputs: Annotated[

@@ -12,26 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from rich.console import Console
 
 from captioner.errors import ModelError, UsageError
 from captioner.models.base import find, read_json
 from captioner.models.searcher import Searcher
-from captioner.pipelines.folder.command import run_folder_command
 from captioner.pipelines.folder.inputs import Inputs, find_inputs, identity, shown
-from captioner.pipelines.folder.made import name_and_digest
+from captioner.pipelines.folder.made import Stamp
 from captioner.pipelines.folder.options import check_every
-from captioner.pipelines.folder.outputs import Outputs
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.search.find import Hit, find_described, find_similar
 from captioner.pipelines.search.index import Index
 from captioner.pipelines.search.options import SearchOptions
 from captioner.pipelines.search.outputs import Answer, check_outputs, print_answer, write_answers
 from captioner.pipelines.search.query import Query, parse_query
-from captioner.pipelines.search.work import FRAMES, index_files
-from captioner.user_cache import cache_folder
+from captioner.pipelines.search.update import bring_up_to_date, look_at
+from captioner.pipelines.search.work import KIND
 from captioner.vision.images import SUFFIXES, Transform
 from captioner.vision.video import VIDEO_SUFFIXES
 
@@ -54,12 +51,10 @@ def search(options: SearchOptions) -> int:
         raise UsageError(f"--like {shown(options.like)}: there is no such photo.")
     if options.like is not None and searcher.config is None:
         raise ModelError(f"{options.model}: has no search.json, without which photos cannot be compared; use photos.")
-    found = find_inputs(
-        inputs, SUFFIXES | VIDEO_SUFFIXES, kind="images or clips", exclude=options.exclude or (), packed=SUFFIXES
-    )
+    found, told = _find(options, inputs)
     errors = Console(stderr=True)
     piped = not sys.stdout.isatty() or bool(options.outputs)
-    index, status = _brought_up_to_date(options, found, searcher, errors)
+    index, status = bring_up_to_date(options, found, told, searcher, errors)
     with closing(index):
         if status == 130:
             return status
@@ -80,6 +75,22 @@ def search(options: SearchOptions) -> int:
             transform = Transform(**_transform(options.model))
             write_answers(path, answers, index.shape, transform, options.every)
     return max(status, int(bool(refused)))
+
+
+def _find(options: SearchOptions, inputs: Sequence[str]) -> tuple[Inputs, dict[str, Stamp]]:
+    """The inputs, and on a cluster stamps of those at other addresses.
+
+    Raises:
+        UsageError: one does not exist, or there is nothing to do.
+    """
+    if options.cluster is not None:
+        from captioner.pipelines.search.everywhere import find_everywhere
+
+        return find_everywhere(options, inputs)
+    if options.shards is not None:
+        raise UsageError("--shards is where a cluster's workers leave what they saw; give --cluster as well.")
+    exclude = options.exclude or ()
+    return find_inputs(inputs, SUFFIXES | VIDEO_SUFFIXES, kind=KIND, exclude=exclude, packed=SUFFIXES), {}
 
 
 def _parsed(asked: Sequence[str], parse: Callable[[str], Query]) -> tuple[list[Query], list[str]]:
@@ -128,68 +139,6 @@ def _asked(options: SearchOptions) -> tuple[list[str] | None, list[str]]:
     if not queries:
         raise UsageError(f"--queries {shown(options.queries)}: holds no query, which are sentences, one a line.")
     return queries, given
-
-
-def _brought_up_to_date(
-    options: SearchOptions, found: Inputs, searcher: Searcher, console: Console
-) -> tuple[Index, int]:
-    """The index, which knows all inputs but those that could not be read, and the exit status."""
-    digest = name_and_digest(options.model)[1]
-    path = options.index or str(cache_folder() / f"search-{digest}-{options.every:g}.index")
-    if options.index is None:
-        cache_folder().mkdir(parents=True, exist_ok=True)
-    try:
-        lock = FileLock(f"{path}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            console.print(f"another process is building {shown(path)}; waiting for it", highlight=False)
-            lock.acquire()
-    except OSError as error:
-        raise UsageError(f"{shown(path)}: cannot be written ({error.strerror}); choose another --index.") from error
-    with lock:
-        made_by = {"model": digest, "every": options.every, "frames": FRAMES}
-        index = Index(path, made_by, retry=options.retry, anew=options.overwrite)
-        states = [index.holds(each) for each in found.paths]
-        index.forget_gone(options.inputs)  # only now, since a file may have moved
-        if None in states or any(index.holds(each) is None for each, _ in found.problems):
-            if not options.quiet and searcher.config is None:
-                console.print(f"{options.model}: {_SLOW}", highlight=False, soft_wrap=True)
-            work = partial(_index, options=options, index=index)
-            status = run_folder_command(
-                found, Outputs([index]), work, console, kind="images or clips", verb="looking at", quiet=options.quiet
-            )
-            return Index(path, made_by), status
-    for note in () if options.quiet else index.notes():
-        console.print(note, highlight=False, markup=False, soft_wrap=True)
-    return index, int(any(states))
-
-
-_SLOW = "has no search.json, so each query is read against every photo, which takes long; captioner train makes one"
-
-
-def _index(todo: Sequence[str], meter: Meter, summary: Summary, *, options: SearchOptions, index: Index) -> None:
-    import torch  # takes longer than a search
-
-    from captioner.models.base import load
-    from captioner.models.search import Finder
-
-    captioner = load(options.model, options.device, ("caption",))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if captioner.device.type == "cpu":
-        torch.set_num_threads(1)
-    finder = Finder.load(find(options.model), captioner)
-    index.set_shape(finder.shape)
-    index_files(
-        todo,
-        finder,
-        Outputs([index]),
-        meter,
-        summary,
-        every=options.every,
-        batch_size=options.batch_size,
-        workers=options.workers or min(8, cores),
-    )
 
 
 def _transform(model: str) -> dict[str, Any]:
@@ -247,7 +196,7 @@ class _Session:
         known = self.index.moments([photo])
         if not len(known):
             with Meter(1, "images", self.console, quiet=True) as meter:
-                _index([photo], meter, Summary(), options=self.options, index=self.index)
+                look_at([photo], meter, Summary(), options=self.options, index=self.index)
             known = self.index.moments([photo])
         if not len(known):
             raise UsageError(f"--like {shown(photo)}: cannot be read as a photo.")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from captioner.models.packed import PackedShape
 from captioner.models.search_config import CANDIDATES
 from captioner.models.searcher import Searcher
-from captioner.pipelines.search.index import Moments
+from captioner.pipelines.search.moments import Moments
 from captioner.pipelines.search.query import Query
 
 _BLOCK = 64  # of them at a time

@@ -8,14 +8,15 @@ import binascii
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from captioner.errors import DataError
 from captioner.models.packed import PackedShape
-from captioner.pipelines.search.index import Moments, Seen
+from captioner.pipelines.folder.outputs import Outputs, Record, Writer
+from captioner.pipelines.search.moments import Moments, Seen
 
 _SPAN = struct.Struct("<2d")
 
@@ -86,6 +87,21 @@ class Text:
                 raise DataError("is not what this model saw")
             seen.append(Seen(None if whole else start, None if whole else end, vector, packed))
         return seen
+
+
+class Texts(Writer):
+    """Hands records on with what was seen as text, in the field `looked`."""
+
+    def __init__(self, outputs: Outputs, text: Text) -> None:
+        super().__init__()
+        self._outputs, self._text = outputs, text
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Hand records on."""
+        self._outputs.write([record if record.error is not None else self._with_text(record) for record in records])
+
+    def _with_text(self, record: Record) -> Record:
+        return replace(record, fields={"looked": self._text.write(record.picture)})
 
 
 def _span(seen: Seen) -> tuple[float, float] | None:

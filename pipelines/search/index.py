@@ -9,22 +9,23 @@ import json
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from captioner.data.packed import split
+from captioner.data.addresses import is_remote
+from captioner.data.packed import archive_above, is_archive, split
 from captioner.errors import UsageError
 from captioner.models.packed import PackedShape
 from captioner.pipelines.folder.inputs import identity, shown
 from captioner.pipelines.folder.made import Source, Stamp, stamp_of
 from captioner.pipelines.folder.records import Record, Writer
 from captioner.pipelines.folder.row_file import WriteError
+from captioner.pipelines.search.moments import Moments
 
 _FORMAT = 1
 _ABOUT = 0x63617074  # SQLite's application id, by which a foreign database is known
@@ -44,43 +45,6 @@ CREATE TABLE packed (moment INTEGER PRIMARY KEY, photo BLOB);
 """
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What the CNN saw: a photo, or a moment of a clip.
-
-    Attributes:
-        start: in seconds; None for a photo.
-        end: in seconds; None for a photo.
-        vector: float16 bytes, empty without a quick part.
-        packed: see `captioner.models.packed`.
-    """
-
-    start: float | None
-    end: float | None
-    vector: bytes
-    packed: bytes
-
-
-@dataclass(frozen=True)
-class Moments:
-    """Photos and moments to be searched, in the order of their files and times.
-
-    Attributes:
-        ids: (moments,).
-        paths: of each.
-        spans: start and end of each in seconds; None for a photo.
-        vectors: (moments, size).
-    """
-
-    ids: NDArray[np.int64]
-    paths: Sequence[str]
-    spans: Sequence[tuple[float, float] | None]
-    vectors: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-
 class Index(Writer):
     """An index as an output of the folder pipeline: what it lacks is looked at and written to it.
 
@@ -95,12 +59,14 @@ class Index(Writer):
 
     Attributes:
         rebuilt: why what was there was dropped; None if it was not.
+        told: stamps of files and archives at other addresses, as their storages tell now.
     """
 
     def __init__(self, path: str, made_by: Mapping[str, Any], *, retry: bool = False, anew: bool = False) -> None:
         super().__init__()
         self.path, self.retry = path, retry
         self.rebuilt: str | None = None
+        self.told: Mapping[str, Stamp] = {}
         self._changed = set[str]()
         self._made_by = {"format": _FORMAT, **made_by}
         self._database = self._open(anew)
@@ -131,17 +97,23 @@ class Index(Writer):
         if location not in self._sources:
             return None
         _, source, failed = self._sources[location]
-        changed = source.has_changed()
+        changed = self.told[location] != source.stamp if location in self.told else source.has_changed()
         if changed:
             self._changed.add(location)
         return None if changed or (failed and self.retry) else failed
 
     def forget_gone(self, folders: Sequence[str]) -> None:
         """Forget the files that lay in these folders and are no longer there."""
-        roots = tuple(os.path.join(identity(folder), "") for folder in folders if os.path.isdir(folder))
-        gone = [name for name in self._sources if name.startswith(roots) and not _lies(name)]
+        roots = tuple(
+            os.path.join(identity(folder), "") for folder in folders if is_remote(folder) or os.path.isdir(folder)
+        )
+        gone = [name for name in self._sources if name.startswith(roots) and not self._lies(name)]
         if roots and gone:
             self._remove(gone)
+
+    def forget_inside(self, archive: str) -> None:
+        """Forget an archive at another address, and the files in it."""
+        self._remove([archive, *self._inside({archive})] if archive in self._sources else list(self._inside({archive})))
 
     def write(self, records: Sequence[Record]) -> None:
         """Add files, each in the place of what was known of it.
@@ -176,8 +148,10 @@ class Index(Writer):
             )
 
     def moments(self, paths: Sequence[str]) -> Moments:
-        """What is known of some files, of those that could be read."""
+        """What is known of some files, of those that could be read; an archive elsewhere stands for those in it."""
         wanted = {self._sources[name][0]: path for path in paths if (name := identity(path)) in self._sources}
+        archives = {path for path in paths if is_remote(path) and is_archive(path)}
+        wanted |= {self._sources[name][0]: name for name in (self._inside(archives) if archives else ())}
         rows = [
             row
             for row in self._database.execute("SELECT id, file, start, end, vector FROM moments ORDER BY file, id")
@@ -233,6 +207,17 @@ class Index(Writer):
                 )
                 self._database.execute("DELETE FROM moments WHERE file = ?", number)
                 self._database.execute("DELETE FROM files WHERE id = ?", number)
+
+    def _inside(self, archives: Collection[str]) -> Iterator[str]:
+        """Files in archives at other addresses."""
+        return (name for name in self._sources if is_remote(name) and archive_above(name) in archives)
+
+    def _lies(self, location: str) -> bool:
+        """Whether a file, or the archive that it is in, is there."""
+        if is_remote(location):
+            return location in self.told or archive_above(location) in self.told
+        parts = split(location)
+        return os.path.lexists(location if parts is None else parts[0])
 
     def _follow(self, location: str) -> None:
         """A file that has moved, perhaps with all its folder, keeps what is known of it."""
@@ -295,9 +280,3 @@ class Index(Writer):
     def _is_sqlite(self) -> bool:
         with open(self.path, "rb") as file:
             return file.read(6) == b"SQLite"
-
-
-def _lies(location: str) -> bool:
-    """Whether a file, or the archive that it is in, is there."""
-    parts = split(location)
-    return os.path.lexists(location if parts is None else parts[0])

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from captioner.pipelines.folder.options import FolderOptions
+from captioner.pipelines.cluster.options import ClusterOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchOptions(FolderOptions):
+class SearchOptions(ClusterOptions):
     """What can be chosen when photos and moments are searched for."""
 
     inputs: Annotated[
@@ -39,6 +39,21 @@ class SearchOptions(FolderOptions):
         str | None, typer.Option(metavar="FILE", help="Where the index is kept.  [default: in the user's cache]")
     ] = None
     every: Annotated[float, typer.Option(metavar="SECONDS", help="Length of the moments of a clip.")] = 2.0
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS|local",
+            help="Look at what is new on a Ray cluster; inputs may be at any fsspec address.  [default: here]",
+        ),
+    ] = None
+    shards: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="With --cluster, a folder that all machines reach, for what they saw until the index has it.  "
+            "[default: beside the index if local]",
+        ),
+    ] = None
     translator: Annotated[
         str | None,
         typer.Option(help="Of queries into English: a translator's folder.  [default: one in the package]"),

@@ -25,6 +25,7 @@ from captioner.pipelines.gallery.pages import whole_page
 from captioner.pipelines.gallery.rows import PhotoCard
 from captioner.pipelines.gallery.thumbnails import Film, evenly_spaced
 from captioner.pipelines.media import ClipOptions, MediaItem, load_media
+from captioner.pipelines.search.fetched import on_this_machine
 from captioner.pipelines.search.find import Hit
 from captioner.pipelines.search.query import Query
 from captioner.pipelines.search.work import FRAMES
@@ -153,7 +154,8 @@ def _cards(answer: Answer, shape: PackedShape | None, transform: Transform, ever
             fields.insert(0, {"caption": said[0].text, "score": round(hit.score, 4)})
         else:
             fields[0]["score"] = round(hit.score, 4)
-        items = list(load_media(hit.path, transform, ClipOptions(FRAMES, every), max_pixels=MAX_PIXELS, pictures=True))
+        with on_this_machine(hit.path) as path:
+            items = list(load_media(path, transform, ClipOptions(FRAMES, every), max_pixels=MAX_PIXELS, pictures=True))
         picture = _picture(items, hit, said)
         if picture is not None:
             when = "" if hit.span is None else " " + time_span({"start": hit.span[0], "end": hit.span[1]})

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from captioner.models.base import find
 from captioner.pipelines.folder.outputs import Outputs, Record
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.media import ClipOptions, MediaItem
 from captioner.pipelines.media_work import work_through
-from captioner.pipelines.search.index import Seen
+from captioner.pipelines.search.moments import Seen
+from captioner.pipelines.search.options import SearchOptions
 from captioner.vision.images import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -17,6 +19,21 @@ if TYPE_CHECKING:
 
 FRAMES = 2
 """Of a moment, whose features are averaged."""
+KIND = "images or clips"
+VERB = "looking at"
+
+
+def load_finder(options: SearchOptions) -> "Finder":
+    """The model that looks; on a CPU each worker has one thread."""
+    import torch  # takes longer than a search
+
+    from captioner.models.base import load
+    from captioner.models.search import Finder
+
+    captioner = load(options.model, options.device, ("caption",))
+    if captioner.device.type == "cpu":
+        torch.set_num_threads(1)
+    return Finder.load(find(options.model), captioner)
 
 
 def index_files(

@@ -8,12 +8,12 @@ from pydantic import BaseModel, Field
 
 from captioner.errors import CaptionerError, DataError
 from captioner.models.packed import PackedShape
-from captioner.pipelines.folder.outputs import Outputs, Record, Writer
+from captioner.pipelines.folder.outputs import Outputs, Record
 from captioner.pipelines.folder.progress import Summary
 from captioner.pipelines.gallery.rows import attention_bytes, word_spans
 from captioner.pipelines.search.find import Hit, find_described
-from captioner.pipelines.search.held import HeldIndex, Text
-from captioner.pipelines.search.index import Seen
+from captioner.pipelines.search.held import HeldIndex, Text, Texts
+from captioner.pipelines.search.moments import Seen
 from captioner.pipelines.search.options import SearchOptions
 from captioner.pipelines.search.outputs import Answer
 from captioner.pipelines.search.query import Query, parse_query
@@ -97,7 +97,7 @@ def look_at(paths: Sequence[str], model: Any, options: Any, outputs: Outputs, se
     index_files(
         paths,
         model.finder,
-        Outputs([_Texts(outputs, text)]),
+        Outputs([Texts(outputs, text)]),
         silent_meter(),
         Summary(),
         every=options.every,
@@ -117,21 +117,6 @@ def search_among(several: Sequence[Asked], model: Any, options: Any, outputs: Ou
         if asked.pictures:
             rows = [{**row, **_fit(asked.query, hit, model.finder.shape)} for row, hit in zip(rows, hits, strict=True)]
         outputs.write([Record("", {"rows": rows, "notes": asked.query.notes})])
-
-
-class _Texts(Writer):
-    """Hands records on with what was seen as text."""
-
-    def __init__(self, outputs: Outputs, text: Text) -> None:
-        super().__init__()
-        self._outputs, self._text = outputs, text
-
-    def write(self, records: Sequence[Record]) -> None:
-        """Hand records on."""
-        self._outputs.write([record if record.error is not None else self._with_text(record) for record in records])
-
-    def _with_text(self, record: Record) -> Record:
-        return replace(record, fields={"looked": self._text.write(record.picture)})
 
 
 def _text(models: Models, name: str) -> Text:

@@ -102,6 +102,25 @@ def test_killed_driver_and_killed_node_lose_and_double_nothing(
     assert len(alone) == 208
 
 
+@pytest.mark.slow
+def test_workers_of_a_cluster_look_for_a_search(cluster, finder_folder, make_photos, monkeypatch, capfd, tmp_path):
+    make_photos(6)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    rows = []
+    for where in (["--index", "alone"], ["--index", "together", "--cluster", cluster.address, "--shards", "seen"]):
+        arguments = ["search", "a dog", "photos", "--model", str(finder_folder), "--shard-size", "2", *where]
+        monkeypatch.setattr(sys, "argv", ["captioner", *arguments])
+        with pytest.raises(SystemExit) as exit:
+            cli.main()
+        out, err = capfd.readouterr()
+        assert not exit.value.code, err
+        assert "6 images or clips done" in err
+        rows.append(out)
+    assert rows[0] == rows[1]
+    assert rows[0].count("\n") == 6
+
+
 def test_a_cluster_that_cannot_be_reached_is_one_sentence(start, model_folder, make_photos, tmp_path):
     pytest.importorskip("ray", reason="Ray is not installed")
     arguments = (make_photos(1), "-o", tmp_path / "out", "--model", model_folder)
