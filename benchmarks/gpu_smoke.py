@@ -60,13 +60,22 @@ def draw(root: Path) -> None:
         sentences.append({"video_id": str(number), "caption": f"A {colour} square moves to the right."})
     (root / "clips.json").write_text(json.dumps({"videos": videos, "sentences": sentences}))
     (root / "text.txt").write_text("a red square moves on a grey ground\n" * 400)
+    pairs = "a red square\tein rotes Quadrat\na blue square moves\tein blaues Quadrat zieht\n"
+    (root / "pairs.tsv").write_text(pairs * 40)
+    (root / "lines").mkdir()
+    for number, word in enumerate(["red", "blue", "green", "square", "ground"] * 4):
+        line = np.full((40, 28 * len(word)), 255, np.uint8)
+        cv2.putText(line, word, (4, 28), cv2.FONT_HERSHEY_SIMPLEX, 1.0, 0, 2)
+        cv2.imwrite(str(root / "lines" / f"{number}.png"), line)
+        (root / "lines" / f"{number}.txt").write_text(word)
 
 
 def configurations(root: Path) -> dict[str, dict[str, Any]]:
     """A small training of each kind."""
     photos = {"captions": "captions.json", "photos": ["photos"], "hold_out": 6}
     caption = {"data": {"root": str(root), "sets": {"squares": photos}, "min_count": 1}, "encoder": ENCODER}
-    stages = {"language": STAGE, "cross_entropy": STAGE, "fine_tune": STAGE, "self_critical": STAGE}
+    stages = dict.fromkeys(("language", "cross_entropy", "self_critical"), STAGE)
+    stages |= {"fine_tune": {**STAGE, "matching": 0.5}}
     text = {"tokens": "words", "train": ["text.txt"], "valid": ["text.txt"]}
     network = {"hidden_size": 32, "embedding_size": 32, "weight_dropout": 0.2}
     clips = {"data": {"root": str(root / "clips"), "views": 1}, "encoder": ENCODER, "frames": {"count": 4}}
@@ -100,6 +109,33 @@ def configurations(root: Path) -> dict[str, dict[str, Any]]:
             "temporal": {"hidden_size": 16},
             "stages": {"cross_entropy": STAGE},
         },
+        "translate": {
+            "kind": "translate",
+            "source": "en",
+            "target": "de",
+            "data": {
+                "root": str(root),
+                "pieces": 100,
+                "train": [{"table": "pairs.tsv"}],
+                "valid": {"pairs": {"table": "pairs.tsv"}},
+            },
+            "reader": {"hidden_size": 16},
+            "decoder": {"unit": "gru", "hidden_size": 32, "embedding_size": 32, "heads": 2},
+            "stages": {"cross_entropy": STAGE},
+        },
+        "read": {
+            "kind": "read",
+            "data": {"root": str(root / "lines"), "hold_out": 0.2},
+            "network": {"channels": 8, "features": 32, "hidden_size": 32},
+            "stages": {"read": STAGE},
+        },
+        "search": {
+            "kind": "search",
+            "init": str(root / "runs" / "caption" / "model"),
+            "data": {"root": str(root), "sets": {"squares": photos}},
+            "network": {"hidden_size": 16, "size": 16, "background": 8},
+            "stages": {"contrastive": {**STAGE, "batch_size": 16}},
+        },
     }
 
 
@@ -123,6 +159,10 @@ def check_models(folders: dict[str, Path], root: Path, device: torch.device) -> 
     assert len(captioner.caption([root / "photos" / "0.png"])) == 1
     assert load(folders["classify"], str(device)).classify([root / "clips/red/0.avi"])[0].label in ("red", "blue")
     assert load(folders["video"], str(device)).caption([root / "clips/red/0.avi"])[0].text
+    assert len(load(folders["translate"], str(device)).translate(["a red square"] * 70)) == 70
+    assert len(load(folders["read"], str(device)).read([root / "lines/0.png"])) == 1
+    some = [root / "photos" / f"{number}.png" for number in range(4)]
+    assert len(load(folders["search"], str(device)).search("a red square", some)) == 4
     for name, options in {
         "caption": {
             "inputs": [str(root / "photos")],
@@ -183,6 +223,24 @@ def measure(device: torch.device) -> None:
             optimizer.zero_grad()
 
         print(f"decoder, {size} photos a step, bfloat16: {size * 5 * 13 / _seconds(step):,.0f} words a second")
+
+    encoder = Encoder("tf_efficientnet_lite2", default_transform("tf_efficientnet_lite2"))
+    encoder.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    encoder.freeze(0.3)
+    whole = CrossEntropy(CaptionDecoder(DecoderConfig(), 1280, 5000), encoder, 0.1, 0.5).train().to(device)
+    trained = [value for value in whole.parameters() if value.requires_grad]
+    steps = torch.optim.AdamW(trained, fused=True)
+    photos = torch.randint(0, 256, (64, 260, 260, 3), dtype=torch.uint8, device=device)
+    batch = Batch(torch.randint(4, 5000, (64, 5, 14), device=device), pixels=photos)
+
+    def tune() -> None:
+        with torch.autocast(device.type, torch.bfloat16):
+            loss, _ = whole(batch)
+        loss.backward()
+        steps.step()
+        steps.zero_grad()
+
+    print(f"fine-tuning tf_efficientnet_lite2, 64 photos a step, bfloat16: {64 / _seconds(tune):,.0f} photos a second")
 
 
 def _seconds(work: Any, times: int = 20) -> float:

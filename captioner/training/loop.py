@@ -237,7 +237,8 @@ class Run:
     def _save(self, average: Ema | None) -> None:
         """Write a checkpoint, which counts once its last file, `progress.json`, is there; then the old one goes."""
         target = self.folder / "checkpoints" / f"{self.progress.step:08d}-{self.progress.stages_done}"
-        self.accelerator.save_state(str(target))
+        # not as safetensors: those of accelerate leave out weights that lie in one block of memory, as cuDNN's do
+        self.accelerator.save_state(str(target), safe_serialization=False)
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             if average is not None:

@@ -46,6 +46,8 @@ from captioner.vision.cache import FeatureCache, digest_of_weights, find_unreada
 from captioner.vision.encoder import Engine, Features
 from captioner.vision.images import Pixels, decode_image
 
+_BEGINNERS = 3.0  # times the rate, for networks that have learnt nothing yet
+
 
 class CaptionTraining(Training[CaptionTrainingConfig, Captioner]):
     """Training of a photo captioner; see `Training` for the arguments.
@@ -120,7 +122,10 @@ class CaptionTraining(Training[CaptionTrainingConfig, Captioner]):
             loader = make(items, workers=self.config.workers, buckets=buckets)
             trained = [value for value in encoder.parameters() if value.requires_grad]
             groups.append({"params": trained, "lr": stage.encoder_rate})
-            return Work(CrossEntropy(decoder, encoder, stage.label_smoothing), groups, loader, self.validate)
+            objective = CrossEntropy(decoder, encoder, stage.label_smoothing, stage.matching).to(self.device)
+            if objective.matching is not None:  # these networks begin, where the others go on
+                groups.append({"params": list(objective.matching.parameters()), "lr": _BEGINNERS})
+            return Work(objective, groups, loader, self.validate)
         assert cache is not None
         validate = partial(caption_scores, self.model, self.validation, cache.read)
         if isinstance(stage, CrossEntropyStage):

@@ -21,7 +21,7 @@ from captioner.pipelines.train.caption import CaptionTraining
 from captioner.pipelines.train.command import train
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 from captioner.training.batches import TextItems, make_loader
-from captioner.training.config import load_config
+from captioner.training.config import Stage, TrainingConfig, load_config
 from captioner.training.loop import Run
 
 RUNS = ("fine_tune_1", "fine_tune_2")
@@ -208,8 +208,6 @@ def test_a_finders_file_among_the_checkpoints_is_no_checkpoint(write_config, tmp
 
 
 def test_a_score_that_is_no_number_still_leaves_a_model(tmp_path):
-    from captioner.training.config import Stage, TrainingConfig
-
     class Loss(torch.nn.Module):
         def __init__(self):
             super().__init__()
@@ -228,6 +226,45 @@ def test_a_score_that_is_no_number_still_leaves_a_model(tmp_path):
         "any", 0, stage, loss, groups, loader, lambda: (math.nan, {"x": {"y": math.nan}}), lambda *_: kept.append(1)
     )
     assert kept == [1]
+
+
+class InOneBlock(torch.nn.Module):
+    """Weights that lie in one block of memory, as those of a recurrent network on a GPU do."""
+
+    def __init__(self, value):
+        super().__init__()
+        block = torch.full((4,), value)
+        self.first, self.second = torch.nn.Parameter(block[:2]), torch.nn.Parameter(block[2:])
+
+    def forward(self, batch):
+        return (self.first.sum() - self.second.sum()) ** 2 + self.second.sum(), {"words": 1}
+
+
+def test_a_checkpoint_holds_all_weights_that_lie_in_one_block_of_memory(tmp_path):
+    vocabulary = Vocabulary([*SPECIALS, "a"])
+
+    def trained(folder, value, killed_after=9, resume=False):
+        loader = make_loader(TextItems([["a"]] * 4, vocabulary, 5), batch_size=2, seed=0)
+        module = InOneBlock(value)
+        config = TrainingConfig(kind="any", purpose="", precision="float32")
+        machine = Run(tmp_path / folder, config, device="cpu", resume=resume)
+
+        def validate():
+            if machine.progress.epoch == killed_after:
+                raise KeyboardInterrupt
+            return 0.0, {}
+
+        stage = Stage(epochs=3, learning_rate=0.1, patience=9)
+        groups = [{"params": list(module.parameters()), "lr": 1.0}]
+        machine.train("any", 0, stage, module, groups, loader, validate, lambda *_: None)
+        return module
+
+    whole = trained("whole", 1.0)
+    with pytest.raises(KeyboardInterrupt):
+        trained("killed", 1.0, killed_after=1)
+    resumed = trained("killed", 7.0, resume=True)
+    assert torch.equal(resumed.first, whole.first)
+    assert torch.equal(resumed.second, whole.second)
 
 
 def test_an_empty_training_split_is_said(write_config, tmp_path):

@@ -97,12 +97,15 @@ class FineTuneStage(CrossEntropyStage):
         frozen: share of the CNN's layers, from the first on, that stay as they are.
         smallest_crop: least share of the photo's area that a training crop shows.
         jitter: strength of random changes of brightness, contrast and saturation.
+        matching: weight of a second aim, that a photo is told from the others of its batch by its captions, and the
+            reverse; 0 for none.
     """
 
     encoder_rate: Rate = 0.1
     frozen: Share = 0.0
     smallest_crop: Share = 0.7
     jitter: Share = 0.2
+    matching: float = Field(0.0, ge=0, allow_inf_nan=False)
 
 
 class SelfCriticalStage(Stage):

@@ -14,6 +14,7 @@ from captioner.models.caption_network import CaptionDecoder
 from captioner.recurrent.units import LockedDropout
 from captioner.text.vocabulary import Vocabulary
 from captioner.training.batches import Batch
+from captioner.training.caption.matching import Matching
 from captioner.training.cross_entropy import linear_cross_entropy
 from captioner.vision.encoder import Encoder, Features
 
@@ -28,15 +29,25 @@ class CrossEntropy(nn.Module):
         decoder: the network that writes.
         encoder: the CNN where it is trained too; otherwise batches bring features.
         label_smoothing: probability mass spread evenly over all words (Szegedy et al., 2016).
+        matching: weight of a second aim, see `Matching`; 0 for none.
     """
 
     def __init__(
-        self, decoder: "CaptionDecoder | VideoDecoder", encoder: Encoder | None, label_smoothing: float
+        self,
+        decoder: "CaptionDecoder | VideoDecoder",
+        encoder: Encoder | None,
+        label_smoothing: float,
+        matching: float = 0.0,
     ) -> None:
         super().__init__()
         self.decoder = decoder
         self.encoder = encoder
         self.label_smoothing = label_smoothing
+        self.weight = matching
+        self.matching: Matching | None = None
+        if matching:
+            assert encoder is not None
+            self.matching = Matching(decoder.config.embedding_size, encoder.channels)
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         """The loss of a batch, and how many words it is of."""
@@ -48,7 +59,13 @@ class CrossEntropy(nn.Module):
         real = targets != Vocabulary.pad
         weight, bias = self.decoder.output
         loss = linear_cross_entropy(readout[real], weight, bias, targets[real], self.label_smoothing)
-        return loss, {"words": int(real.sum())}
+        numbers = {"words": float(real.sum())}
+        if self.matching is not None:
+            assert features is not None
+            matching = self.matching(self.decoder, features.pooled, batch.tokens)
+            loss = loss + self.weight * matching
+            numbers["matching"] = float(matching.detach())
+        return loss, numbers
 
 
 class SelfCritical(nn.Module):
