@@ -4,6 +4,7 @@ The files lie in `$XDG_CACHE_HOME/captioner` (by default `~/.cache/captioner`), 
 was made from, so that none is ever stale. They may be deleted at any time.
 """
 
+import functools
 import hashlib
 import json
 import logging
@@ -11,6 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +34,7 @@ log = logging.getLogger(__name__)
 _TELEMETRY = "openvino_telemetry"
 _KEPT, _BYTES = 8, 2_000_000_000  # networks, the latest used, and their size; one is kept whatever its size
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+_one_core = threading.Lock()
 
 
 class Network:
@@ -62,9 +65,7 @@ class Streams:
     """
 
     def __init__(self, network: Network, precision: Literal["float32", "bfloat16"]) -> None:
-        openvino = import_openvino()
-        hints = {"INFERENCE_PRECISION_HINT": _PRECISIONS[precision], "PERFORMANCE_HINT": "THROUGHPUT"}
-        self._compiled = openvino.compile_model(network.model, "CPU", hints)
+        self._compiled = compile_model(network.model, precision)
         self._shape = (network.grid[0] * network.grid[1], network.channels)
         self._streams: int = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._idle: list[Any] = []  # requests, which are slow to make, between calls
@@ -128,6 +129,25 @@ def import_openvino() -> Any:
         if hidden:
             sys.modules.pop(_TELEMETRY, None)
     return openvino
+
+
+def compile_model(model: Any, precision: Literal["float32", "bfloat16"]) -> Any:
+    """Compile a network in OpenVINO's form for this machine's CPU, for several streams."""
+    hints = {"INFERENCE_PRECISION_HINT": _PRECISIONS[precision], "PERFORMANCE_HINT": "THROUGHPUT"}
+    with _one_core:
+        core = _core()
+    return core.compile_model(model, "CPU", hints)
+
+
+@functools.cache
+def _core() -> Any:
+    """What compiles all networks, kept until the process ends.
+
+    OpenVINO's CPU plugin gives its thread a stack for signal handlers and frees it with the plugin's last network,
+    although the thread may still be told to use it: when an older plugin goes before a newer one, or in another
+    thread. The next signal, be it Ctrl-C, would end the process with a segmentation fault.
+    """
+    return import_openvino().Core()
 
 
 def digest(description: Mapping[str, Any], weights: Mapping[str, Tensor]) -> str:

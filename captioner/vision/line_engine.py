@@ -13,8 +13,6 @@ from captioner.vision import compiled
 from captioner.vision.encoder import Precision
 from captioner.vision.images import Pixels
 
-_PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
-
 
 class LineEngine:
     """Turns lines into columns.
@@ -36,10 +34,7 @@ class LineEngine:
         self._compiled: Any = None
         self._idle: list[Any] = []
         if device.type == "cpu" and compiled.available():
-            import openvino
-
-            hints = {"INFERENCE_PRECISION_HINT": _PRECISIONS[precision], "PERFORMANCE_HINT": "THROUGHPUT"}
-            self._compiled = openvino.compile_model(_convert(encoder, height), "CPU", hints)
+            self._compiled = compiled.compile_model(_convert(encoder, height), precision)
             self._streams: int = self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
             # OpenVINO's binding prepares itself in its first call; two first calls at once wait for each other for ever
             self([np.zeros((height, height), np.uint8)], parallel=False)
@@ -93,8 +88,7 @@ class LineEngine:
 
 
 def _convert(encoder: nn.Module, height: int) -> Any:
-    import openvino
-
+    openvino = compiled.import_openvino()
     example = torch.zeros(1, height, 4 * height, dtype=torch.uint8)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # OpenVINO still traces with torch.jit, which torch says is deprecated

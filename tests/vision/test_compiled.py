@@ -1,6 +1,8 @@
 """Converted networks are kept on disk, found again, never stale, and made again when damaged."""
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -79,3 +81,30 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_time(encoder, pixels, 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert Engine(encoder, key="key")(pixels).grid.shape[0] == 3
     assert compiled.find("key") is None
+
+
+DROPPED = """
+import os, signal, threading
+from captioner.vision.compiled import compile_model, import_openvino
+
+openvino = import_openvino()
+number = openvino.opset13.parameter([1], openvino.Type.f32)
+model = openvino.Model([openvino.opset13.relu(number)], [number])
+kept = [compile_model(model, "float32") for _ in range(3)]
+kept.pop(0)
+kept.pop(0)
+thread = threading.Thread(target=kept.clear)
+thread.start()
+thread.join()
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+    signal.pause()
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
+def test_after_networks_are_gone_in_any_order_and_thread_an_interrupt_is_only_that():
+    done = subprocess.run([sys.executable, "-c", DROPPED], capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
