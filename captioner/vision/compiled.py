@@ -35,6 +35,16 @@ _TELEMETRY = "openvino_telemetry"
 _KEPT, _BYTES = 8, 2_000_000_000  # networks, the latest used, and their size; one is kept whatever its size
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 _one_core = threading.Lock()
+_hints: dict[str, Any] = {"PERFORMANCE_HINT": "THROUGHPUT"}
+
+
+def share_cores(threads: int) -> None:
+    """Let networks that are compiled from now on run on so many threads, on whichever cores other processes leave free.
+
+    Else OpenVINO binds a stream to each core, and where several processes do that, two of them wait for one core while
+    another is idle.
+    """
+    _hints.update(NUM_STREAMS=threads, INFERENCE_NUM_THREADS=threads, ENABLE_CPU_PINNING=False)
 
 
 class Network:
@@ -133,7 +143,7 @@ def import_openvino() -> Any:
 
 def compile_model(model: Any, precision: Literal["float32", "bfloat16"]) -> Any:
     """Compile a network in OpenVINO's form for this machine's CPU, for several streams."""
-    hints = {"INFERENCE_PRECISION_HINT": _PRECISIONS[precision], "PERFORMANCE_HINT": "THROUGHPUT"}
+    hints = {"INFERENCE_PRECISION_HINT": _PRECISIONS[precision], **_hints}
     with _one_core:
         core = _core()
     return core.compile_model(model, "CPU", hints)

@@ -69,6 +69,9 @@ def _make_shard(row: dict[str, Any], job: Job, expected: Expected, threads: int)
     gpus = ray.get_gpu_ids()
     device = f"cuda:{gpus[0]}" if gpus else "cpu"
     if device not in _workers_here:
+        from captioner.vision.compiled import share_cores
+
+        share_cores(threads)  # with the other workers of this machine
         _workers_here[device] = ShardWorker(job, expected, threads, device)
     return _workers_here[device](row)
 

@@ -39,7 +39,8 @@ from captioner.pipelines.folder.packed_inputs import is_hidden, is_left_out
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.folder.stages import in_threads, prefetch
 
-GROUP = 256  # files brought to this machine at a time
+_FIRST = 64  # files of a shard that are brought to this machine first, while the model waits
+GROUP = 256  # files after that, while it works
 _LARGEST_GROUP = 256 << 20  # bytes
 _REQUESTS = 8  # at a time
 
@@ -172,13 +173,13 @@ class _Kept(Writer):
 def _staged(shard: Shard, suffixes: frozenset[str], folder: Path) -> Iterator[list[Staged]]:
     """The files of a shard, brought to this machine group by group."""
     group: list[Staged] = []
-    size = 0
+    size, wanted = 0, _FIRST
     for each in _bring(shard, suffixes, folder):
         group.append(each)
         size += 0 if each.path is None else os.path.getsize(each.path) if os.path.exists(each.path) else 0
-        if len(group) == GROUP or size > _LARGEST_GROUP:
+        if len(group) == wanted or size > _LARGEST_GROUP:
             yield group
-            group, size = [], 0
+            group, size, wanted = [], 0, GROUP
     if group:
         yield group
 

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -108,3 +110,30 @@ except KeyboardInterrupt:
 def test_after_networks_are_gone_in_any_order_and_thread_an_interrupt_is_only_that():
     done = subprocess.run([sys.executable, "-c", DROPPED], capture_output=True, text=True, timeout=100)
     assert (done.returncode, done.stdout) == (0, "interrupted\n"), done.stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system tells no threads' cores")
+def test_a_process_that_shares_its_cores_binds_no_stream_and_sees_the_same(encoder, pixels, monkeypatch):
+    monkeypatch.setattr(compiled, "_hints", dict(compiled._hints))
+    network = compiled.convert(encoder, encoder.transform.size, encoder.grid_shape(), encoder.channels)
+    expected = network.compile("float32")(pixels)
+    compiled.share_cores(1)
+    streams = network.compile("float32")
+    before = set(os.listdir("/proc/self/task"))
+    cores, ended = set(), threading.Event()
+
+    def watch():
+        while not ended.is_set():
+            for thread in before:
+                with suppress(OSError):
+                    cores.add(frozenset(os.sched_getaffinity(int(thread))))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        found = [streams(pixels) for _ in range(50)]
+    finally:
+        ended.set()
+        watcher.join()
+    assert all(torch.equal(each, expected) for each in found)
+    assert cores == {frozenset(os.sched_getaffinity(0))}
