@@ -134,10 +134,10 @@ class CaptionTraining(Training[CaptionTrainingConfig, Captioner]):
             return Work(CrossEntropy(decoder, None, stage.label_smoothing), groups, loader, validate)
         assert isinstance(stage, SelfCriticalStage)
         references = {image.file_name: [list(words) for words in image.tokens] for image in self.train_images}
-        objective = SelfCritical(decoder, vocabulary, references, stage.samples, stage.max_length)
+        reward = SelfCritical(decoder, vocabulary, references, stage.samples, stage.max_length)
         items = photos(1, fetch=cached(cache))
         loader = make(items, buckets=self.parts.buckets(items, stage.batch_size, seed))
-        return Work(objective, groups, loader, validate)
+        return Work(reward, groups, loader, validate)
 
     def validate(self) -> tuple[float, Scores]:
         """CIDEr-D and BLEU-4 with the encoder as it is now, run as it will be after training."""

@@ -29,7 +29,7 @@ class Matching(nn.Module):
 
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
-        self.network = SearchNetwork(SearchConfig(captioner=""), width, channels)
+        self.network = SearchNetwork(SearchConfig.model_validate({"captioner": ""}), width, channels)
         self.spread = nn.BatchNorm1d(channels, affine=False)  # a CNN in training moves its features
         self.sharpness = nn.Parameter(torch.tensor(-math.log(_TEMPERATURE)))
 
