@@ -46,7 +46,8 @@ class CrossEntropy(nn.Module):
         self.weight = matching
         self.matching: Matching | None = None
         if matching:
-            assert encoder is not None and isinstance(decoder, CaptionDecoder)
+            assert encoder is not None
+            assert isinstance(decoder, CaptionDecoder)
             self.matching = Matching(decoder.config.embedding_size, encoder.channels)
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, float]]:
