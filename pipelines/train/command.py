@@ -15,6 +15,8 @@ from captioner.training import processes
 from captioner.training.config import TrainingConfig, load_config
 from captioner.weights import write_atomically
 
+_ENDING = 6.0  # seconds; the workers of a killed training hold its lock too, and notice within five
+
 
 def train_command(options: TrainOptions) -> None:
     """Run the command.
@@ -80,7 +82,7 @@ def _begin(config_path: Path, config: TrainingConfig, folder: Path, resume: bool
         raise ConfigError(f"{config_path}: {reason}; start them all on one machine.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=_ENDING)
     except Timeout:
         raise ConfigError(f"{folder}: another training is at work there; wait for it, or use another -o.") from None
     except OSError as error:

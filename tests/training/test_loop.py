@@ -133,10 +133,24 @@ def test_a_run_that_never_began_leaves_its_folder_to_the_next(write_config, tmp_
     assert "seed=4" in (model / "README.md").read_text()
 
 
-def test_two_trainings_at_once_do_not_share_a_folder(write_config, tmp_path):
+def test_two_trainings_at_once_do_not_share_a_folder(write_config, tmp_path, monkeypatch):
+    monkeypatch.setattr("captioner.pipelines.train.command._ENDING", 0.1)
     (tmp_path / "run").mkdir()
     with FileLock(tmp_path / "run" / ".lock"), pytest.raises(ConfigError, match="another training is at work"):
         run(write_config(), tmp_path / "run")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks that a child shares are those of POSIX")
+def test_a_training_waits_for_the_workers_of_a_killed_one(write_config, tmp_path):
+    import fcntl
+
+    (tmp_path / "run").mkdir()
+    with open(tmp_path / "run" / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        worker = subprocess.Popen(["sleep", "1"], pass_fds=[lock.fileno()])
+    with pytest.raises(DataError):  # of the data, which are read once the folder is the training's own
+        run(write_config(), tmp_path / "run", "data.root=typo")
+    assert worker.wait() == 0
 
 
 def test_a_card_repeats_the_command_and_names_captions_but_no_folder_of_this_machine(write_config, tmp_path, squares):
