@@ -51,7 +51,7 @@ def bring_up_to_date(
             lock.acquire()
     except OSError as error:
         raise UsageError(f"{shown(path)}: cannot be written ({error.strerror}); choose another --index.") from error
-    with lock:
+    try:
         made_by = {"model": digest, "every": options.every, "frames": FRAMES}
         index = Index(path, made_by, retry=options.retry, anew=options.overwrite)
         index.told = told
@@ -70,6 +70,8 @@ def bring_up_to_date(
 
                 status = look_on_cluster(options, found, index, made_by)
             return Index(path, made_by), status
+    finally:
+        lock.release()
     for note in () if options.quiet else index.notes():
         console.print(note, highlight=False, markup=False, soft_wrap=True)
     return index, int(any(states))
