@@ -86,7 +86,7 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_time(encoder, pixels, 
 
 
 DROPPED = """
-import os, signal, threading
+import os, signal, threading, time
 from captioner.vision.compiled import compile_model, import_openvino
 
 openvino = import_openvino()
@@ -100,7 +100,8 @@ thread.start()
 thread.join()
 try:
     os.kill(os.getpid(), signal.SIGINT)
-    signal.pause()
+    for _ in range(5000):  # another thread may be the one that gets it, which would not wake this one
+        time.sleep(0.01)
 except KeyboardInterrupt:
     print("interrupted")
 """

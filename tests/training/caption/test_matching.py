@@ -38,13 +38,13 @@ def test_it_learns_which_caption_belongs_to_which_photo():
         optimizer.zero_grad()
     matching.eval()
     assert first > 0.8 * math.log(8)
-    assert float(matching(decoder, pooled, tokens)) < 0.1
-    assert float(matching(decoder, pooled, tokens.roll(1, 0))) > 2 * math.log(8)
+    assert matching(decoder, pooled, tokens).item() < 0.1
+    assert matching(decoder, pooled, tokens.roll(1, 0)).item() > 2 * math.log(8)
 
 
 def test_one_photo_alone_has_nothing_to_be_told_from():
     matching, decoder = networks()
-    assert float(matching(decoder, *batch(1))) == 0
+    assert matching(decoder, *batch(1)).item() == 0
 
 
 def test_padding_changes_nothing():
@@ -52,7 +52,8 @@ def test_padding_changes_nothing():
     matching.eval()
     pooled, tokens = batch(4)
     padded = torch.cat([tokens, torch.zeros_like(tokens)], -1)
-    assert float(matching(decoder, pooled, padded)) == pytest.approx(float(matching(decoder, pooled, tokens)), abs=1e-5)
+    expected = matching(decoder, pooled, tokens).item()
+    assert matching(decoder, pooled, padded).item() == pytest.approx(expected, abs=1e-5)
 
 
 def test_fine_tuning_records_it_and_keeps_no_part_of_it(write_config, tmp_path):
