@@ -98,6 +98,7 @@ kept.pop(0)
 thread = threading.Thread(target=kept.clear)
 thread.start()
 thread.join()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background of a shell ignores it
 try:
     os.kill(os.getpid(), signal.SIGINT)
     for _ in range(5000):  # another thread may be the one that gets it, which would not wake this one
