@@ -10,6 +10,7 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -212,35 +213,31 @@ def measure(device: torch.device) -> None:
             print(f"mobilenetv2_100, {size} photos, {precision}: {speed:,.0f} photos a second")
     for size in (64, 256):
         objective = CrossEntropy(CaptionDecoder(DecoderConfig(), 1280, 5000), None, 0.1).train().to(device)
-        optimizer = torch.optim.AdamW(objective.parameters(), fused=True)
         batch = Batch(torch.randint(4, 5000, (size, 5, 14)), torch.randn(size, 49, 1280)).to(device)
-
-        def step(objective: Any = objective, optimizer: Any = optimizer, batch: Batch = batch) -> None:
-            with torch.autocast(device.type, torch.bfloat16):
-                loss, _ = objective(batch)
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-
-        print(f"decoder, {size} photos a step, bfloat16: {size * 5 * 13 / _seconds(step):,.0f} words a second")
-
+        speed = size * 5 * 13 / _seconds(_steps(objective, batch, device))
+        print(f"decoder, {size} photos a step, bfloat16: {speed:,.0f} words a second")
     encoder = Encoder("tf_efficientnet_lite2", default_transform("tf_efficientnet_lite2"))
     encoder.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
     encoder.freeze(0.3)
     whole = CrossEntropy(CaptionDecoder(DecoderConfig(), 1280, 5000), encoder, 0.1, 0.5).train().to(device)
-    trained = [value for value in whole.parameters() if value.requires_grad]
-    steps = torch.optim.AdamW(trained, fused=True)
     photos = torch.randint(0, 256, (64, 260, 260, 3), dtype=torch.uint8, device=device)
     batch = Batch(torch.randint(4, 5000, (64, 5, 14), device=device), pixels=photos)
+    speed = 64 / _seconds(_steps(whole, batch, device))
+    print(f"fine-tuning tf_efficientnet_lite2, 64 photos a step, bfloat16: {speed:,.0f} photos a second")
 
-    def tune() -> None:
+
+def _steps(objective: CrossEntropy, batch: Batch, device: torch.device) -> Callable[[], None]:
+    """A step of training in bfloat16, to be repeated."""
+    optimizer = torch.optim.AdamW([value for value in objective.parameters() if value.requires_grad], fused=True)
+
+    def step() -> None:
         with torch.autocast(device.type, torch.bfloat16):
-            loss, _ = whole(batch)
+            loss, _ = objective(batch)
         loss.backward()
-        steps.step()
-        steps.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
 
-    print(f"fine-tuning tf_efficientnet_lite2, 64 photos a step, bfloat16: {64 / _seconds(tune):,.0f} photos a second")
+    return step
 
 
 def _seconds(work: Any, times: int = 20) -> float:

@@ -1,4 +1,4 @@
-"""Cross-entropy over a large vocabulary, in blocks that fit a processor's cache.
+"""Cross-entropy over a large vocabulary, in blocks that fit a processor's cache, and among the answers of a batch.
 
 With 10,000 words the scores are a hundred times as large as what they are made from. Written out for a whole batch, as
 `nn.functional.cross_entropy` needs them, they make the softmax cost as much as all matrix products of a training step.
@@ -8,8 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 ROWS = 128
+SHARPEST = 100.0
+"""That cosines are multiplied by at most where they are scores, as in CLIP (Radford et al., 2021)."""
 
 
 def linear_cross_entropy(
@@ -65,3 +68,14 @@ class _LinearCrossEntropy(torch.autograd.Function):
         of_inputs, of_weight, of_bias = ctx.saved_tensors
         scale = outer[0]
         return of_inputs * scale.to(of_inputs.dtype), of_weight * scale, of_bias * scale, None, None
+
+
+def matching_cross_entropy(scores: Tensor) -> Tensor:
+    """Mean cross-entropy of the right answer among a batch's, both ways (InfoNCE, van den Oord et al., 2018).
+
+    Args:
+        scores: (..., N, N), of each query's answers; the right ones are on the diagonal.
+    """
+    right = torch.arange(scores.shape[-1], device=scores.device).repeat(scores[..., 0, 0].numel())
+    both = (cross_entropy(each.flatten(0, -2), right) for each in (scores, scores.transpose(-1, -2)))
+    return torch.stack(list(both)).mean()

@@ -8,15 +8,14 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from captioner.models.caption_network import CaptionDecoder
 from captioner.models.search import SearchNetwork
 from captioner.models.search_config import SearchConfig
 from captioner.text.vocabulary import Vocabulary
+from captioner.training.cross_entropy import SHARPEST, matching_cross_entropy
 
 _TEMPERATURE = 0.05
-_SHARPEST = 100.0  # that cosines are multiplied by, as in CLIP (Radford et al., 2021)
 
 
 class Matching(nn.Module):
@@ -47,8 +46,6 @@ class Matching(nn.Module):
         sentences = self.network.read(embedded, lengths.cpu()).unflatten(0, tokens.shape[:2])
         self.spread.train(self.training and len(pooled) > 1)  # one photo alone has no spread
         photos = self.network.look(self.spread(pooled.float()))
-        sharpness = self.sharpness.exp().clamp(max=_SHARPEST)
+        sharpness = self.sharpness.exp().clamp(max=SHARPEST)
         scores = torch.einsum("pcd,qd->cpq", sentences.float(), photos.float()) * sharpness
-        right = torch.arange(len(photos), device=scores.device).repeat(len(scores))
-        by_photo, by_caption = (each.flatten(0, 1) for each in (scores, scores.transpose(1, 2)))
-        return (cross_entropy(by_photo, right) + cross_entropy(by_caption, right)) / 2
+        return matching_cross_entropy(scores)

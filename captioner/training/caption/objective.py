@@ -60,7 +60,7 @@ class CrossEntropy(nn.Module):
         real = targets != Vocabulary.pad
         weight, bias = self.decoder.output
         loss = linear_cross_entropy(readout[real], weight, bias, targets[real], self.label_smoothing)
-        numbers = {"words": float(real.sum())}
+        numbers: dict[str, float] = {"words": int(real.sum())}
         if self.matching is not None:
             assert features is not None
             matching = self.matching(self.decoder, features.pooled, batch.tokens)

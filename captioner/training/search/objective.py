@@ -8,16 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.utils.data import Dataset
 
 from captioner.data.captions import CaptionedImage
 from captioner.metrics.retrieval import Retrieval, rank_of
 from captioner.models.search import Finder, SearchNetwork
 from captioner.text.vocabulary import Vocabulary
+from captioner.training.cross_entropy import SHARPEST, matching_cross_entropy
 from captioner.training.loop import Scores
-
-_SHARPEST = 100.0  # that cosines are multiplied by, as in CLIP (Radford et al., 2021)
 
 
 @dataclass
@@ -63,10 +61,8 @@ class Contrastive(nn.Module):
         """The loss of a batch, and how many captions it is of."""
         sentences = self.network.read(self.embedding[batch.sentences], batch.lengths)
         photos = self.network.look(batch.pooled)
-        scores = sentences @ photos.T * self.sharpness.exp().clamp(max=_SHARPEST)
-        right = torch.arange(len(photos), device=photos.device)
-        loss = (cross_entropy(scores, right) + cross_entropy(scores.T, right)) / 2
-        return loss, {"captions": len(photos)}
+        scores = sentences @ photos.T * self.sharpness.exp().clamp(max=SHARPEST)
+        return matching_cross_entropy(scores), {"captions": len(photos)}
 
 
 Item = tuple[int, list[int]]
