@@ -48,9 +48,9 @@ class Loop(nn.Module):
         decoder, features = self.decoder, batch.features
         assert features is not None
         words = decoder._embed(batch.tokens[..., :-1]).flatten(0, 1)
-        first = decoder._first_input(features, PHOTOS, words)
+        first = decoder._first_input(features, None, PHOTOS, words)
         state = self.cell(first.repeat_interleave(CAPTIONS, dim=0))
-        context = decoder._context(features)
+        context = decoder._context(features, None)
         losses = []
         targets = batch.tokens[..., 1:].flatten(0, 1)
         for step in range(words.shape[1]):
