@@ -1,10 +1,8 @@
 """How requests are answered: what they bring is put into the queue, and rows are made of what comes back."""
 
 import asyncio
-import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any
 
 from starlette.concurrency import run_in_threadpool
@@ -20,7 +18,7 @@ from captioner.pipelines.serve.options import ServeOptions
 from captioner.pipelines.serve.parameters import parsed
 from captioner.pipelines.serve.problems import Problem
 from captioner.pipelines.serve.searches import asked_of, looks_of
-from captioner.pipelines.serve.uploads import Uploads, files_of, texts_of
+from captioner.pipelines.serve.uploads import Spool, Uploads, files_of, texts_of
 
 Answer = Callable[[Request], Awaitable[Response]]
 
@@ -29,11 +27,11 @@ def endpoint(job: Job, worker: Worker, metrics: Metrics, limits: ServeOptions) -
     """The function that answers requests for a job."""
 
     async def answer(request: Request) -> Response:
-        with tempfile.TemporaryDirectory(prefix="captioner-", ignore_cleanup_errors=True) as folder:
+        with Spool(request.app.state.folder) as spool:
             if job.texts:
                 uploads = await texts_of(request, limits.max_files)
             else:
-                uploads = await files_of(request, Path(folder), limits.max_files, clips=job.name == "classify")
+                uploads = await files_of(request, spool, limits.max_files, clips=job.name == "classify")
             chosen = parsed(job.schema, uploads.values)
             key = await run_in_threadpool(worker.key, job, chosen)  # which may load a model
             records = await _done(request, key, uploads.payloads, metrics)
@@ -42,8 +40,8 @@ def endpoint(job: Job, worker: Worker, metrics: Metrics, limits: ServeOptions) -
         return _response({"model": key.model, "rows": rows})
 
     async def search(request: Request) -> Response:
-        with tempfile.TemporaryDirectory(prefix="captioner-", ignore_cleanup_errors=True) as folder:
-            uploads = await files_of(request, Path(folder), limits.max_files, clips=False, needed=False)
+        with Spool(request.app.state.folder) as spool:
+            uploads = await files_of(request, spool, limits.max_files, clips=False, needed=False)
             chosen: Any = parsed(job.schema, uploads.values)
             if not uploads.names and not chosen.looked:
                 raise Problem(422, "no files, and nothing looked at before; send at least one.")

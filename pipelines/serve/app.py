@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.resources import files
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
@@ -55,8 +57,10 @@ def create_app(worker: Worker, options: ServeOptions, *, loopback: bool, workers
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.batcher = Batcher(worker.work, workers=workers, capacity=options.queue, on_batch=metrics.batch)
         metrics.watch_queue(app.state.batcher.__len__)
-        yield
-        await run_in_threadpool(app.state.batcher.close)
+        with TemporaryDirectory(prefix="captioner-", ignore_cleanup_errors=True) as folder:
+            app.state.folder = Path(folder)
+            yield
+            await run_in_threadpool(app.state.batcher.close)
 
     app = FastAPI(
         title="captioner",

@@ -1,7 +1,7 @@
 """Requests' files wait in one bounded queue, and threads take those that can be done together.
 
 A thread that is free waits a few milliseconds after a file came, so that files which come at the same time share the
-CNN's and the search's calls. It takes its share of what waits, not all, so that the other threads have work too.
+CNN's and the search's calls. It takes its share of what waits, so that other free threads have work too.
 """
 
 import logging
@@ -85,6 +85,7 @@ class Batcher:
         self._waiting: deque[Item] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._free = workers  # threads that do nothing
         self._seconds = 0.05  # an item, lately; only for telling who comes too many when to come again
         self._threads = [threading.Thread(target=self._run, name=f"serve-{n}", daemon=True) for n in range(workers)]
         for thread in self._threads:
@@ -120,20 +121,23 @@ class Batcher:
 
     def _run(self) -> None:
         while batch := self._take():
-            todo = [item for item in batch if item.answer.set_running_or_notify_cancel()]
-            if not todo:
-                continue
-            started = time.monotonic()
-            try:
-                self._work(todo)
-            except Exception as error:  # whatever it is, the thread must live and somebody waits
-                log.exception("a batch failed")
-                for item in todo:
-                    if not item.answer.done():
-                        item.answer.set_exception(error)
-            taken = time.monotonic() - started
-            self._seconds += 0.2 * (taken / len(todo) - self._seconds)
-            self._on_batch(len(todo), taken)
+            if todo := [item for item in batch if item.answer.set_running_or_notify_cancel()]:
+                self._do(todo)
+            with self._changed:
+                self._free += 1
+
+    def _do(self, todo: Sequence[Item]) -> None:
+        started = time.monotonic()
+        try:
+            self._work(todo)
+        except Exception as error:  # whatever it is, the thread must live and somebody waits
+            log.exception("a batch failed")
+            for item in todo:
+                if not item.answer.done():
+                    item.answer.set_exception(error)
+        taken = time.monotonic() - started
+        self._seconds += 0.2 * (taken / len(todo) - self._seconds)
+        self._on_batch(len(todo), taken)
 
     def _take(self) -> list[Item]:
         """The next items, all of one key; none when there will be no more."""
@@ -150,7 +154,8 @@ class Batcher:
                 if left > 0 and len(same) < LARGEST and not self._closed:
                     self._changed.wait(left)
                     continue
-                batch = same[: min(LARGEST, math.ceil(len(same) / self._workers))]
+                batch = same[: min(LARGEST, math.ceil(len(same) / self._free))]
+                self._free -= 1
                 taken = set(map(id, batch))
                 self._waiting = deque(item for item in self._waiting if id(item) not in taken)
                 return batch

@@ -13,6 +13,7 @@ from captioner.errors import UsageError
 from captioner.pipelines.serve.options import ServeOptions
 
 GRACE = 30  # seconds that requests have to end once the server is told to
+_TURN = 0.0005  # seconds after which a thread in Python makes room for others, not 0.005: arithmetic waits for requests
 
 
 def serve(options: ServeOptions) -> int:
@@ -49,10 +50,11 @@ def serve(options: ServeOptions) -> int:
     listening = _listen(options)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     torch.set_num_threads(1)
+    sys.setswitchinterval(_TURN)
     at_once = models.sources if options.model else models.of("caption")[:1]  # others when they are first asked for
     for name in at_once:
         models.get(name)
-    app = create_app(Worker(models, options), options, loopback=loopback, workers=options.workers or cores)
+    app = create_app(Worker(models, options), options, loopback=loopback, workers=options.workers or cores + 1)
     config = uvicorn.Config(
         app,
         http=Connection,

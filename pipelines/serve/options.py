@@ -47,6 +47,6 @@ class ServeOptions:
     ] = 256
     workers: Annotated[
         int | None,
-        typer.Option(min=1, max=1024, help="Threads, each with inputs of its own.  [default: as many as cores]"),
+        typer.Option(min=1, max=1024, help="Threads, each with inputs of its own.  [default: one more than cores]"),
     ] = None
     device: Device = "auto"

@@ -5,9 +5,11 @@ import binascii
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
@@ -38,12 +40,39 @@ class Uploads:
     values: Mapping[str, Any]
 
 
-async def files_of(request: Request, folder: Path, most: int, *, clips: bool, needed: bool = True) -> Uploads:
-    """Write a request's files into a folder.
+class Spool:
+    """A request's files in the folder that all requests share; they are gone once the request has been answered.
+
+    No folder for each request: removing one waits for the disk, and all other requests with it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._paths: list[str] = []
+
+    def __enter__(self) -> "Spool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for path in self._paths:
+            with suppress(OSError):  # it was never written
+                os.unlink(path)
+
+    def new_path(self, name: str, clips: bool) -> str:
+        """A path that only says what kind of photo or clip a file of this name claims to be."""
+        suffix = os.path.splitext(name)[1].lower()
+        if suffix not in VIDEO_SUFFIXES | SUFFIXES or (clips and suffix not in VIDEO_SUFFIXES):
+            suffix = ".mp4" if clips else ""
+        self._paths.append(str(self._folder / f"{uuid4().hex}{suffix}"))
+        return self._paths[-1]
+
+
+async def files_of(request: Request, spool: Spool, most: int, *, clips: bool, needed: bool = True) -> Uploads:
+    """Write a request's files.
 
     Args:
         request: multipart with parts called `file`, or JSON with `files`, each of `name` and `data` in base64.
-        folder: of the server's own.
+        spool: keeps them.
         most: files.
         clips: whether every file is a clip, whatever it is called.
         needed: whether JSON without `files` is refused.
@@ -52,7 +81,7 @@ async def files_of(request: Request, folder: Path, most: int, *, clips: bool, ne
         Problem: the body is neither, or has none or too many files.
     """
     if _media_type(request) == "multipart/form-data":
-        return await _multipart(request, folder, most, clips)
+        return await _multipart(request, spool, most, clips)
     values = await _json(request)
     if not needed and "files" not in values:
         return Uploads([], [], values)
@@ -66,7 +95,7 @@ async def files_of(request: Request, folder: Path, most: int, *, clips: bool, ne
         if not isinstance(name, str) or not isinstance(data, str) or not set(file) <= {"name", "data"}:
             raise Problem(422, f"files.{place}: a file has a name and its data in base64, both strings.")
         names.append(name[:_NAME])
-        paths.append(_own_path(folder, place, name, clips))
+        paths.append(spool.new_path(name, clips))
         await run_in_threadpool(_write_base64, paths[-1], data, place)
     return Uploads(names, paths, values)
 
@@ -94,7 +123,7 @@ async def texts_of(request: Request, most: int) -> Uploads:
     return Uploads([""] * len(texts), texts, values)
 
 
-async def _multipart(request: Request, folder: Path, most: int, clips: bool) -> Uploads:
+async def _multipart(request: Request, spool: Spool, most: int, clips: bool) -> Uploads:
     try:
         form = await request.form(max_files=most, max_fields=_FIELDS)
     except HTTPException as error:
@@ -117,7 +146,7 @@ async def _multipart(request: Request, folder: Path, most: int, clips: bool) -> 
                 )
         _check_count(len(files), most)
         names = [(file.filename or "file")[:_NAME] for file in files]
-        paths = [_own_path(folder, place, name, clips) for place, name in enumerate(names)]
+        paths = [spool.new_path(name, clips) for name in names]
         await run_in_threadpool(_write_files, files, paths)
     finally:
         await form.close()
@@ -146,14 +175,6 @@ def _check_count(count: int, most: int, kind: str = "files") -> None:
         raise Problem(422, f"no {kind}; send at least one.")
     if count > most:
         raise Problem(413, f"more than {most} {kind}; send them in several requests.")
-
-
-def _own_path(folder: Path, place: int, name: str, clips: bool) -> str:
-    """A path that only says what kind of photo or clip the file claims to be."""
-    suffix = os.path.splitext(name)[1].lower()
-    if suffix not in VIDEO_SUFFIXES | SUFFIXES or (clips and suffix not in VIDEO_SUFFIXES):
-        suffix = ".mp4" if clips else ""
-    return str(folder / f"{place}{suffix}")
 
 
 def _write_files(files: Sequence[UploadFile], paths: Sequence[str]) -> None:

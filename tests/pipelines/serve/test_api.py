@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import tempfile
 
 import cv2
 import numpy as np
@@ -155,6 +156,18 @@ def test_a_name_that_is_a_path_is_only_given_back(client, tmp_path):
         assert problem(client.post("/v1/caption", files=[("file", (name, playlist))]), 422)["detail"].endswith(
             ("not a video.", "not an image.")
         )
+
+
+def test_nothing_of_an_upload_stays_on_the_disk(make_client, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    client = make_client()
+    for each in (files(a_jpg=jpeg(), b_jpg=b"no photo"), files(b_jpg=b"no photo")):
+        client.post("/v1/caption", files=each)
+    client.post("/v1/caption", json={"files": [{"name": "a.jpg", "data": "no base64"}]})
+    (folder,) = tmp_path.iterdir()
+    assert list(folder.iterdir()) == []
+    client.__exit__(None, None, None)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_too_many_files_and_too_many_bytes_are_413(make_client):

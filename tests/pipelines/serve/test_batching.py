@@ -43,7 +43,7 @@ def make(work):
 
 
 def occupy(batcher, work):
-    """Keep the only thread busy."""
+    """Keep a thread busy."""
     first = batcher.submit("busy", ["busy"])
     assert work.begun.wait(10)
     return first
@@ -72,7 +72,17 @@ def test_threads_share_what_waits(make, work):
     until = time.monotonic() + 10
     while len(work.batches) < 2 and time.monotonic() < until:
         time.sleep(0.01)
-    assert work.batches == [["1", "2"], ["3"]]
+    assert work.batches == [["1", "2"], ["3", "4"]]
+
+
+def test_a_thread_takes_all_that_waits_when_the_others_are_busy(make, work):
+    batcher = make(workers=2)
+    occupy(batcher, work)
+    batcher.submit("a", ["1", "2", "3", "4"])
+    until = time.monotonic() + 10
+    while len(work.batches) < 2 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert work.batches == [["busy"], ["1", "2", "3", "4"]]
 
 
 def test_more_than_may_wait_is_refused_whole(make, work):
