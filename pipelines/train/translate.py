@@ -1,16 +1,21 @@
 """`captioner train` of a translator: from pairs of sentences to a model folder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from captioner.data.parallel import Pair, filter_lengths, read_pairs, read_table
+from captioner.errors import ConfigError, DataError
+from captioner.models.base import find, kind_of
 from captioner.models.translate import TranslateConfig, Translator
 from captioner.text.bpe import Subwords
+from captioner.text.vocabulary import Vocabulary
 from captioner.training.batches import make_loader
 from captioner.training.card import ModelCard
 from captioner.training.config import Stage
 from captioner.training.loop import Scores
+from captioner.training.record import say
 from captioner.training.training import Training, Work
 from captioner.training.translate.card import translator_card
 from captioner.training.translate.config import PairFiles, TranslateStage, TranslateTrainingConfig
@@ -35,12 +40,24 @@ class TranslatorTraining(Training[TranslateTrainingConfig, Translator]):
         self.pairs = filter_lengths(read, data.max_words, data.max_ratio)
         self.left_out = len(read) - len(self.pairs)
         self.valid = {name: _read(files, data.root) for name, files in data.valid.items()}
-        self.subwords = Subwords.build((side for pair in self.pairs for side in pair), data.pieces)
+        if config.init is None:
+            self.subwords = Subwords.build((side for pair in self.pairs for side in pair), data.pieces)
+        else:
+            self.subwords = _translator(config.init).subwords
+            self.pairs = _known_pairs(self.pairs, self.subwords, config.init)
 
     def new_model(self) -> Translator:
-        """An untrained translator."""
+        """The translator to go on from, or one that has learnt nothing yet."""
         config = self.config
         torch.manual_seed(config.seed)
+        if config.init is not None:
+            before = _translator(config.init)
+            given = {key: getattr(config, key) for key in ("purpose", "search") if key in config.model_fields_set}
+            before.config = before.config.model_copy(update={"scores": {}, **given})
+            before.network.to(self.device)
+            return before
+        assert config.source is not None
+        assert config.target is not None
         model = Translator.build(
             TranslateConfig(
                 purpose=config.purpose,
@@ -82,3 +99,32 @@ def _read(files: PairFiles, root: Path) -> list[Pair]:
     assert files.source is not None
     assert files.target is not None
     return read_pairs(root / files.source, root / files.target)
+
+
+def _translator(name: str) -> Translator:
+    """The translator to go on from.
+
+    Raises:
+        ConfigError: the model is of another kind.
+        ModelError: there is no such model.
+    """
+    folder = find(name)
+    if kind_of(folder) != "translate":
+        raise ConfigError(f"init: {name} is no translator; name one, such as en-de.")
+    return Translator.load(folder, "cpu", name)
+
+
+def _known_pairs(pairs: Sequence[Pair], subwords: Subwords, name: str) -> list[Pair]:
+    """The pairs that the translator to go on from has pieces for; how many have other characters is said.
+
+    Raises:
+        DataError: no pair is left.
+    """
+    known = [pair for pair in pairs if not any(Vocabulary.unk in ids for ids in subwords.encode(pair))]
+    if not known:
+        raise DataError(
+            f"{name} has no pieces for what these pairs are written in; train a new translator without init."
+        )
+    if len(known) < len(pairs):
+        say(f"{len(pairs) - len(known):,} of {len(pairs):,} pairs hold characters that {name} does not know; left out.")
+    return known

@@ -19,11 +19,11 @@ def translator_card(
     validation_pairs: Mapping[str, int],
 ) -> ModelCard:
     """The card of a model that was trained with `command`, and whose weights come from `origin`."""
-    reader, decoder = config.reader, config.decoder
+    reader, decoder = model.config.reader, model.config.decoder
     parameters = sum(value.numel() for value in model.network.parameters())
     names = [str(files.table or f"{files.source}, {files.target}") for files in config.data.train]
     facts = [
-        f"Languages: from {config.source} to {config.target}.",
+        f"Languages: from {model.config.source} to {model.config.target}.",
         f"Reader: {reader.layers} x bidirectional {reader.unit} of {reader.hidden_size}.",
         f"Writer: {decoder.layers} x {decoder.unit} of {decoder.hidden_size}, attention ({decoder.heads} heads); "
         f"{parameters / 1e6:.1f} million parameters, all embeddings one matrix.",
@@ -31,6 +31,7 @@ def translator_card(
         "quotation marks and single spaces, its case kept.",
         f"Learnt from: {pairs} pairs of {'; '.join(names)} ({left_out} left out for their lengths), cut with BPE "
         f"dropout {config.data.dropout:g}.",
+        *([] if config.init is None else [f"Went on from: {config.init}."]),
         f"Last stage: {origin}.",
         f"Made by: `{command}`",
     ]
@@ -41,4 +42,4 @@ def translator_card(
         "",
         *table(["data", "BLEU", "chrF"], rows),
     ]
-    return ModelCard(config.purpose, facts, scored, config.notes)
+    return ModelCard(model.config.purpose, facts, scored, config.notes)

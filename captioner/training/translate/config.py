@@ -78,6 +78,8 @@ class TranslateTrainingConfig(StagedConfig):
     """A whole training of a translator.
 
     Attributes:
+        init: a translator to go on from, with its languages, pieces and networks: a model in the package, a folder, or
+            `hf-hub:owner/name`.
         source: language that is read, such as `en`.
         target: language that is written, such as `de`.
         reader: the network that reads.
@@ -86,10 +88,21 @@ class TranslateTrainingConfig(StagedConfig):
 
     kind: Literal["translate"] = "translate"
     purpose: str = "translates captions"
-    source: str
-    target: str
+    init: str | None = None
+    source: str | None = None
+    target: str | None = None
     data: ParallelData
     reader: SourceConfig = Field(default_factory=lambda: SourceConfig.model_validate({}))
     decoder: DecoderConfig = Field(default_factory=lambda: DecoderConfig.model_validate({}))
     search: DecodingConfig = DecodingConfig(max_length=LIMIT)
     stages: TranslateStages
+
+    @model_validator(mode="after")
+    def _one_start(self) -> "TranslateTrainingConfig":
+        given = {*self.model_fields_set, *(f"data.{key}" for key in self.data.model_fields_set)}
+        brought = [key for key in ("source", "target", "reader", "decoder", "data.pieces") if key in given]
+        if self.init is not None and brought:
+            raise ValueError(f"init brings its {brought[0]} along; leave {brought[0]} out")
+        if self.init is None and (self.source is None or self.target is None):
+            raise ValueError("give source and target, the languages, or init, a translator to go on from")
+        return self

@@ -103,3 +103,37 @@ def test_the_mean_of_several_runs_is_kept_and_differs_from_each(config, tmp_path
     assert not torch.equal(first, second)
     torch.testing.assert_close(mean, (first + second) / 2, atol=1e-3, rtol=0)
     assert "Last stage: the mean of cross_entropy_1 and cross_entropy_2." in (folder / "README.md").read_text()
+
+
+def test_a_training_goes_on_from_a_translator_with_its_words_and_languages(config, tmp_path, capfd):
+    before = load(run(config, tmp_path / "first"), "cpu")
+    (tmp_path / "pairs.tsv").write_text("a dog runs\tein hund rennt\na dog ж\tein hund\n" * 4, encoding="utf-8")
+    values = yaml.safe_load(config.read_text())
+    for key in ("source", "target", "reader", "decoder"):
+        del values[key]
+    del values["data"]["pieces"]
+    values |= {"init": str(tmp_path / "first/model"), "runs": 2}
+    values["data"]["train"] = [{"table": "pairs.tsv"}]
+    config.write_text(yaml.safe_dump(values))
+    folder = run(config, tmp_path / "second", "stages.cross_entropy.learning_rate=0.0000001")
+    after = load(folder, "cpu")
+    assert after.config.target == "de"
+    assert "4 of 8 pairs hold characters" in " ".join(capfd.readouterr().err.split())
+    for name in ("cross_entropy_1", "cross_entropy_2", "model"):
+        for key, value in load(tmp_path / "second" / name, "cpu").weights().items():
+            torch.testing.assert_close(value, before.weights()[key], atol=2e-3, rtol=0)
+    assert "Went on from: " in (folder / "README.md").read_text()
+    with pytest.raises(ConfigError, match="init: photos is no translator; name one, such as en-de"):
+        run(config, tmp_path / "third", "init=photos")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["init=photos", "source=null", "target=null"], "init brings its source along; leave source out"),
+        (["source=null"], "give source and target, the languages, or init"),
+    ],
+)
+def test_a_translator_begins_in_one_way(config, tmp_path, overrides, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        run(config, tmp_path / "run", *overrides)
