@@ -10,6 +10,8 @@ from typing import Any
 
 FILES = ("config.json", "model.safetensors", "vocabulary.json")
 """What a model folder holds besides its card."""
+MORE_FILES = ("search.json", "search.safetensors", "concepts.json", "concepts.safetensors")
+"""What it may hold too: of a captioner, by what its photos are found and its captions chosen, and its concept words."""
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,15 @@ so it has no vocabulary.
 
 import json
 import re
+import sys
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from captioner.applications import APPLICATIONS, FILES, resolve
+from captioner.applications import APPLICATIONS, FILES, MORE_FILES, resolve
 from captioner.errors import ModelError, UsageError
 from captioner.text.tokenization import Tokenization
 from captioner.text.vocabulary import Vocabulary
@@ -26,7 +28,6 @@ Config = TypeVar("Config", bound=BaseModel)
 Tensors = TypeVar("Tensors")
 DEFAULT = "photos"
 _HUB = "hf-hub:"
-_MORE_FILES = ("search.*", "concepts.*", "README.md")  # that a model may have
 _HUB_NAME = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
 FORMAT = 2
 """Of model folders, in `config.json`; a reader knows this one and all before it."""
@@ -107,20 +108,23 @@ def find(model: str | Path) -> Path:
     """
     name, here = str(model), Path(model)
     if name.startswith(_HUB):
-        return _download(name)
+        return _whole(_download(name), name, "Fetch it again with the network, or ask who published it.")
     if name in shipped():
         return shipped()[name]
     if here.is_dir():
-        wanted = APPLICATIONS[kind_of(here)].files if (here / "config.json").is_file() else FILES
-        missing = [file for file in wanted if not (here / file).is_file()]
-        if missing:
-            raise ModelError(
-                f"{here}: a model folder holds {', '.join(wanted)}; here {', '.join(missing)} is missing. Copy "
-                "the whole folder again."
-            )
-        return here
+        return _whole(here, name, "Copy the whole folder again.")
     known = ", ".join(shipped()) or "none"
     raise ModelError(f"{name}: no such model. In the package: {known}. A folder or {_HUB}owner/name works too.")
+
+
+def _whole(folder: Path, name: str, remedy: str) -> Path:
+    wanted = APPLICATIONS[kind_of(folder)].files if (folder / "config.json").is_file() else FILES
+    missing = [file for file in wanted if not (folder / file).is_file()]
+    if missing:
+        raise ModelError(
+            f"{name}: a model folder holds {', '.join(wanted)}; here {', '.join(missing)} is missing. {remedy}"
+        )
+    return folder
 
 
 def tokenization_of(name: str) -> Tokenization:
@@ -241,11 +245,20 @@ def _download(name: str) -> Path:
             f"{name}: not the name of a model on the hub; write {_HUB}owner/name or {_HUB}owner/name@revision."
         )
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.utils import disable_progress_bars
 
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    fetch = partial(snapshot_download, found[1], revision=found[2], allow_patterns=[*FILES, *MORE_FILES, "README.md"])
     try:
-        return Path(snapshot_download(found[1], revision=found[2], allow_patterns=[*FILES, *_MORE_FILES]))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        try:
+            return Path(fetch())
+        except (HfHubHTTPError, OSError, ValueError):
+            raise
+        except Exception:  # of the client's HTTP library, which its versions change: the connection broke
+            return Path(fetch(local_files_only=True))
+    except (HfHubHTTPError, OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise ModelError(
             f"{name}: cannot be fetched from the model hub ({reason}); check the name and the network."

@@ -5,9 +5,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from captioner.applications import APPLICATIONS
+from captioner.applications import APPLICATIONS, FILES, MORE_FILES
 from captioner.errors import ModelError, UsageError
-from captioner.models.base import find, kind_of
+from captioner.models.base import find, kind_of, load
 from captioner.pipelines.share.options import PushOptions
 
 TASKS = {
@@ -20,22 +20,22 @@ TASKS = {
     "video": "video-text-to-text",
 }
 """What the hub calls what models of each kind do (`pipeline_tag`)."""
-_NAME = re.compile(r"[\w.-]{1,96}/[\w.-]{1,96}")
 
 
 def push(options: PushOptions) -> int:
     """Run the command; returns the exit status.
 
     Raises:
-        UsageError: an option is wrong, or the repository is public and nobody said that it may be.
+        UsageError: an option is wrong, or the repository is not as public as was said.
         ModelError: the folder is no model, or the hub does not take it.
     """
-    if not _NAME.fullmatch(options.repository):
-        raise UsageError(f"{options.repository}: not a name on the hub; write owner/name.")
+    _check_name(options.repository)
     if options.model.startswith("hf-hub:"):
         raise UsageError(f"{options.model}: is on the hub already; name a folder.")
     folder = find(options.model)
+    load(folder, "cpu")  # what is damaged is not published
     content = {name: folder / name for name in APPLICATIONS[kind_of(folder)].files}
+    content |= {name: folder / name for name in MORE_FILES if (folder / name).is_file()}
     text = card(folder, options)
     print(f"{options.repository}, {'public' if options.public else 'private'}:")
     for name, path in content.items():
@@ -48,16 +48,38 @@ def push(options: PushOptions) -> int:
     return 0
 
 
+def _check_name(repository: str) -> None:
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(repository)
+        fits = repository.count("/") == 1
+    except HFValidationError:
+        fits = False
+    if not fits:
+        raise UsageError(
+            f"{repository}: not a name on the hub; write owner/name, with letters, digits, '-', '_' and '.'."
+        )
+
+
 def card(folder: Path, options: PushOptions) -> str:
-    """A model's card with the hub's metadata before it; metadata that stands there is replaced."""
+    """A model's card with the hub's metadata before it; metadata that stands there is replaced.
+
+    Raises:
+        ModelError: the card cannot be read.
+    """
     from huggingface_hub import EvalResult, ModelCardData
 
     config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     kind = config["kind"]
     readme = folder / "README.md"
-    text = (
-        readme.read_text(encoding="utf-8") if readme.is_file() else f"# {folder.name}\n\n{config.get('purpose', '')}\n"
-    )
+    try:
+        text = readme.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        text = f"# {folder.name}\n\n{config.get('purpose', '')}\n"
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{readme}: is not UTF-8; save it as UTF-8.") from error
     task = TASKS.get(kind)
     results = [
         EvalResult(
@@ -88,18 +110,26 @@ def card(folder: Path, options: PushOptions) -> str:
 
 def _publish(content: dict[str, Path], text: str, options: PushOptions) -> str:
     """Commit the files; returns where they are."""
-    from huggingface_hub import CommitOperationAdd, HfApi
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
     from huggingface_hub.errors import LocalTokenNotFoundError
 
     hub = HfApi()
     try:
         address = hub.create_repo(options.repository, private=not options.public, exist_ok=True)
-        if not options.public and not hub.model_info(options.repository).private:
+        there = hub.model_info(options.repository)
+        if not options.public and not there.private:
             raise UsageError(
                 f"{options.repository}: is public; say --public if the model is to be, or choose another name."
             )
-        operations = [CommitOperationAdd("README.md", text.encode())]
+        if options.public and there.private:
+            raise UsageError(
+                f"{options.repository}: is there and private; make it public on the hub first, or leave --public out."
+            )
+        operations: list[CommitOperationAdd | CommitOperationDelete] = [CommitOperationAdd("README.md", text.encode())]
         operations += [CommitOperationAdd(name, str(path)) for name, path in content.items()]
+        # files of the model that was there before would not fit this one
+        old = {each.rfilename for each in there.siblings or []} & {*FILES, *MORE_FILES} - set(content)
+        operations += [CommitOperationDelete(name) for name in sorted(old)]
         hub.create_commit(options.repository, operations, commit_message=options.message)
     except UsageError:
         raise

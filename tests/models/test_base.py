@@ -107,12 +107,12 @@ def test_an_unknown_name_lists_what_there_is():
 
 
 @pytest.mark.parametrize("name", ["hf-hub:owner/name", "hf-hub:owner/name@v1.2", "hf-hub:owner/name@refs/pr/3"])
-def test_a_model_of_the_hub_may_be_pinned_to_a_revision(name, monkeypatch, tmp_path):
+def test_a_model_of_the_hub_may_be_pinned_to_a_revision(name, monkeypatch, folder):
     asked = {}
     monkeypatch.setattr(
-        "huggingface_hub.snapshot_download", lambda name, **more: asked.update(name=name, **more) or tmp_path
+        "huggingface_hub.snapshot_download", lambda name, **more: asked.update(name=name, **more) or folder
     )
-    assert find(name) == tmp_path
+    assert find(name) == folder
     assert asked["name"] == "owner/name"
     assert asked["revision"] == (name.partition("@")[2] or None)
 

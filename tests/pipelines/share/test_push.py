@@ -5,6 +5,7 @@ import hashlib
 import http.server
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -26,9 +27,18 @@ class Hub(http.server.BaseHTTPRequestHandler):
     """The part of the hub's API that pushing and fetching use; files are kept in `repos`."""
 
     repos: ClassVar[dict] = {}
+    failing: ClassVar[list] = []  # the status that all requests get; None hangs up
 
     def log_message(self, *arguments):
         pass
+
+    def parse_request(self):
+        if super().parse_request() and not self.failing:
+            return True
+        self.close_connection = True
+        if self.failing and self.failing[0] is not None:
+            self.answer({"error": "failing"}, self.failing[0])
+        return False
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -56,6 +66,8 @@ class Hub(http.server.BaseHTTPRequestHandler):
         for line in map(json.loads, body.splitlines()):
             if line["key"] == "file":
                 repo["files"][line["value"]["path"]] = base64.b64decode(line["value"]["content"])
+            elif line["key"] == "deletedFile":
+                del repo["files"][line["value"]["path"]]
         repo["sha"] = hashlib.sha1(body).hexdigest()
         address = f"http://{self.headers['Host']}/{'/'.join(parts[2:4])}"
         return self.answer({"success": True, "commitOid": repo["sha"], "commitUrl": f"{address}/commit/{repo['sha']}"})
@@ -75,6 +87,8 @@ class Hub(http.server.BaseHTTPRequestHandler):
                 {"type": "file", "path": name, "size": len(repo["files"][name]), "oid": oids[name]} for name in oids
             ]
             return self.answer(rows)
+        if api and parts[4:5] == ["revision"] and parts[5] not in ("main", repo["sha"]):
+            return self.answer({"error": "Invalid rev id"}, 404, {"X-Error-Code": "RevisionNotFound"})
         if api:
             siblings = [{"rfilename": name} for name in oids]
             about = {"id": "/".join(parts[2:4]), "sha": repo["sha"], "private": repo["private"], "siblings": siblings}
@@ -109,7 +123,9 @@ def hub(tmp_path):
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
     }
-    yield SimpleNamespace(repos=handler.repos, environment=environment, stop=server.shutdown, close=server.server_close)
+    yield SimpleNamespace(
+        repos=handler.repos, environment=environment, handler=handler, stop=server.shutdown, close=server.server_close
+    )
     server.shutdown()
     server.server_close()
 
@@ -162,6 +178,62 @@ def test_who_the_hub_does_not_know_and_what_is_public_are_sentences(hub, model_f
         "captioner: me/open: is public; say --public if the model is to be, or choose another name.\n"
     )
     assert not hub.repos["me/open"]["files"]
+    hub.repos["me/closed"] = {"private": True, "files": {}, "sha": "0" * 40}
+    closed = captioner(hub, "push", model_folder, "me/closed", "--public")
+    assert "is there and private; make it public" in closed.stderr
+    assert not hub.repos["me/closed"]["files"]
+
+
+def test_what_finds_photos_and_tells_words_is_published_too_and_what_a_model_before_had_is_removed(
+    hub, finder_folder, model_folder, tmp_path
+):
+    pushed = captioner(hub, "push", finder_folder, "me/tiny")
+    assert pushed.returncode == 0, pushed.stderr
+    assert "search.safetensors" in pushed.stdout
+    files = hub.repos["me/tiny"]["files"]
+    assert {name: content for name, content in files.items() if name != "README.md"} == {
+        file.name: file.read_bytes() for file in finder_folder.iterdir() if file.name != "README.md"
+    }
+    assert captioner(hub, "push", model_folder, "me/tiny").returncode == 0
+    assert set(files) == {"config.json", "model.safetensors", "vocabulary.json", "README.md"}
+
+
+FIND = """
+import sys
+from captioner.errors import ModelError
+from captioner.models.base import find
+for name in sys.argv[1:]:
+    try:
+        print(sorted(file.name for file in find(name).iterdir()))
+    except ModelError as error:
+        print(error)
+"""
+
+
+def find(hub, *names):
+    """What is found by names of the hub, each its files or the sentence that says why not."""
+    done = subprocess.run([sys.executable, "-c", FIND, *names], env=hub.environment, capture_output=True, text=True)
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+def test_a_hub_that_fails_or_hangs_up_is_a_sentence_and_what_was_fetched_is_used(hub, model_folder):
+    assert captioner(hub, "push", model_folder, "me/tiny").returncode == 0
+    hub.repos["me/empty"] = {"private": True, "files": {"README.md": b"# Empty"}, "sha": "1" * 40}
+    there, revision, nobody, empty = find(hub, *(f"hf-hub:me/{name}" for name in ("tiny", "tiny@none", "no", "empty")))
+    assert there == "['README.md', 'config.json', 'model.safetensors', 'vocabulary.json']"
+    assert revision.startswith("hf-hub:me/tiny@none: cannot be fetched from the model hub")
+    assert nobody.startswith("hf-hub:me/no: cannot be fetched from the model hub")
+    assert empty.startswith("hf-hub:me/empty: a model folder holds config.json")
+    for status in (None, 500):
+        hub.handler.failing = [status]
+        again, other = find(hub, "hf-hub:me/tiny", "hf-hub:me/other")
+        assert again == there
+        assert other.startswith("hf-hub:me/other: cannot be fetched from the model hub")
+    failed = captioner(hub, "push", model_folder, "me/tiny")
+    assert failed.returncode == 2
+    assert failed.stderr.count("\n") == 1
+    assert TOKEN not in failed.stdout + failed.stderr
 
 
 @pytest.fixture
@@ -187,18 +259,23 @@ def test_a_dry_run_shows_the_card_s_metadata_with_its_scores_and_asks_nobody(run
     assert "No licence is said" in text
 
 
-def test_names_and_folders_that_are_none_are_sentences(run, tmp_path):
+def test_names_and_folders_that_are_none_are_sentences(run, model_folder, tmp_path):
     assert "not a name on the hub; write owner/name" in run("photos", "photos")[1]
+    for name in ("a/b/c", "me/a--b", "me/b.git", "mé/b", "me/"):
+        assert "not a name on the hub; write owner/name" in run("photos", name, "--dry-run")[1]
     assert "is on the hub already" in run("hf-hub:a/b", "me/b")[1]
     (tmp_path / "none").mkdir()
     status, text = run(tmp_path / "none", "me/none")
     assert status == 2
     assert "is missing" in text
+    damaged = shutil.copytree(model_folder, tmp_path / "damaged")
+    (damaged / "model.safetensors").write_bytes(b"cut")
+    assert "not a complete safetensors file" in run(damaged, "me/damaged", "--dry-run")[1]
+    (shutil.copytree(model_folder, tmp_path / "card") / "README.md").write_bytes(b"\xff")
+    assert "is not UTF-8" in run(tmp_path / "card", "me/card", "--dry-run")[1]
 
 
 def test_metadata_that_a_card_has_is_replaced_not_doubled(model_folder, tmp_path):
-    import shutil
-
     from captioner.pipelines.share.options import PushOptions
     from captioner.pipelines.share.push import card
 
