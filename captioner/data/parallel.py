@@ -1,9 +1,10 @@
 """Sentences with their translations: two text files aligned line by line, or one table."""
 
-import gzip
 from collections.abc import Sequence
 from pathlib import Path
 
+from captioner.data.files import read_unpacked
+from captioner.data.tables import decoded, lines_of
 from captioner.errors import DataError
 
 Pair = tuple[str, str]
@@ -36,14 +37,14 @@ def read_table(path: Path, columns: tuple[int, int] = (0, 1)) -> list[Pair]:
         DataError: the file cannot be read, or a line has too few columns; the first one is named.
     """
     pairs = []
-    for number, line in enumerate(read_lines(path), 1):
-        cells = line.split("\t")
-        if line and len(cells) <= max(columns):
+    for number, line in enumerate(_lines(path), 1):
+        cells = line.split("\t")  # an empty cell at either end stays one, so that no column takes another's place
+        if line.strip() and len(cells) <= max(columns):
             raise DataError(
                 f"{path}: line {number} has {len(cells)} columns; the sentence is read from column {columns[0] + 1} "
                 f"and its translation from column {columns[1] + 1}."
             )
-        if line:
+        if line.strip():
             pairs.append((cells[columns[0]].strip(), cells[columns[1]].strip()))
     return _kept(pairs, str(path))
 
@@ -62,31 +63,24 @@ def filter_lengths(pairs: Sequence[Pair], most_words: int, ratio: float) -> list
 
 
 def read_lines(path: Path) -> list[str]:
-    """All lines of a UTF-8 text file, plain or gzipped (`.gz`), empty ones kept, without white space around them.
+    """All lines of a text file, plain or gzipped (`.gz`), empty ones kept, without white space around them.
 
     Raises:
-        DataError: it cannot be read, is not UTF-8, or has no line.
+        DataError: it cannot be read, is neither UTF-8 nor UTF-16 with its mark, or has no line.
     """
+    return [line.strip() for line in _lines(path)]
+
+
+def _lines(path: Path) -> list[str]:
     try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: not UTF-8 text (byte {error.object[error.start]:#04x} at position {error.start}); convert it, "
-            "such as with: iconv -f latin1 -t utf-8."
-        ) from None
+        text = decoded(read_unpacked(path), path)
     except IsADirectoryError:
         raise DataError(f"{path}: a folder, not a text file; name the files in it.") from None
-    except (OSError, EOFError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise DataError(f"{path}: cannot be read as text ({reason}).") from error
-    if "\0" in text:
-        raise DataError(f"{path}: not text, for it holds zero bytes; is it UTF-16? Convert it to UTF-8.")
-    # not str.splitlines, which also cuts at characters that occur inside sentences
-    lines = [line.strip() for line in text.removesuffix("\n").split("\n")]
-    if not any(lines):
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read as text ({error.strerror or error}).") from error
+    if not text.strip():
         raise DataError(f"{path}: is empty.")
-    return lines
+    return lines_of(text)
 
 
 def _kept(pairs: list[Pair], name: str) -> list[Pair]:

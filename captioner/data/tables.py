@@ -59,19 +59,40 @@ def decoded(data: bytes, path: object, errors: str = "strict") -> str:
     Raises:
         DataError: they are in another encoding.
     """
+    try:
+        return text_of(data, errors)
+    except DataError as error:
+        raise DataError(f"{path}: {error}.") from None
+
+
+def text_of(data: bytes, errors: str = "strict") -> str:
+    """As `decoded`, for callers that name the file themselves.
+
+    Raises:
+        DataError: the bytes are in another encoding; a clause without a name and a full stop.
+    """
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         text = data.decode("utf-16" if utf16 else "utf-8-sig", errors)
     except UnicodeDecodeError as error:
+        if utf16:
+            raise DataError("begins as UTF-16 does, but is cut or damaged; write it again as UTF-8") from None
         raise DataError(
-            f"{path}: not UTF-8 text (byte {error.object[error.start]:#04x} at position {error.start}); convert it, "
-            "such as with: iconv -f latin1 -t utf-8."
+            f"not UTF-8 text (byte {error.object[error.start]:#04x} at position {error.start}); convert it, such as "
+            "with: iconv -f latin1 -t utf-8"
         ) from None
     if "\0" in text:
-        raise DataError(
-            f"{path}: not text, for it holds zero bytes; is it UTF-16 without its mark? Convert it to UTF-8."
-        )
+        raise DataError("not text, for it holds zero bytes; is it UTF-16 without its mark? Convert it to UTF-8")
     return text
+
+
+def lines_of(text: str) -> list[str]:
+    """All lines of a text, empty ones too, with the line ends of any system: LF, CR LF, or where there is no LF, CR.
+
+    Unlike `str.splitlines`, this does not cut at characters that occur inside sentences.
+    """
+    end = "\n" if "\n" in text else "\r"
+    return text.replace("\r\n", "\n").removesuffix(end).split(end)
 
 
 def split_rows(text: str, delimiter: str, path: object) -> list[list[str]]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from captioner.data.files import read_member, read_unpacked
+from captioner.data.tables import decoded
 from captioner.errors import DataError
 
 
@@ -19,12 +20,7 @@ def read_text(path: Path) -> list[str]:
         DataError: there is no such file, it is not UTF-8, or it holds no words.
     """
     try:
-        text = _read(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: not UTF-8 text (byte {error.object[error.start]:#04x} at position {error.start}); convert it, "
-            "such as with: iconv -f latin1 -t utf-8."
-        ) from None
+        text = decoded(_read(path), path)
     except IsADirectoryError:
         raise DataError(f"{path}: a folder, not a text file; name the files in it.") from None
     except (OSError, zipfile.BadZipFile) as error:
@@ -35,8 +31,6 @@ def read_text(path: Path) -> list[str]:
     kept = [line for line in lines if line]
     if not kept:
         raise DataError(f"{path}: holds no words.")
-    if "\0" in text:
-        raise DataError(f"{path}: not text, for it holds zero bytes; is it UTF-16? Convert it to UTF-8.")
     return kept
 
 

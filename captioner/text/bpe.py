@@ -72,11 +72,12 @@ class Subwords:
 
     def normalise(self, text: str) -> str:
         """The text as it is read: NFC, plain quotation marks, single spaces."""
-        return str(self._tokenizer.normalizer.normalize_str(text))
+        return str(self._tokenizer.normalizer.normalize_str(_whole(text)))
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         """The ids of each line's pieces; neither start nor end is added."""
-        return [encoding.ids for encoding in self._tokenizer.encode_batch(list(lines), add_special_tokens=False)]
+        encodings = self._tokenizer.encode_batch([_whole(line) for line in lines], add_special_tokens=False)
+        return [encoding.ids for encoding in encodings]
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids, less the specials."""
@@ -115,6 +116,11 @@ class Subwords:
             raise ModelError(f"{path}: {error}") from None
         except Exception as error:  # the library raises nothing narrower
             raise ModelError(f"{path}: not a vocabulary of pieces ({error}); copy the whole model folder.") from error
+
+
+def _whole(text: str) -> str:
+    """Text whose halves of characters, which JSON may hold and the library refuses, are replaced."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 class SubwordSampler:

@@ -24,6 +24,7 @@ def run_folder_command(
     kind: str,
     verb: str,
     quiet: bool,
+    retry: str | None = "--retry",
 ) -> int:
     """Do what the outputs lack yet; returns the exit status.
 
@@ -36,11 +37,14 @@ def run_folder_command(
         kind: what the inputs are, in the plural.
         verb: what is done to them, as in `captioning images`.
         quiet: no progress and no summary.
+        retry: the command's option that does failed inputs again, if it has one.
     """
     before = {path: outputs.done(path) for path in found.paths}
     todo = [path for path, state in before.items() if state is None]
     summary = Summary(
-        before=(len(before) - len(todo), sum(state is True for state in before.values())), changed=outputs.changed
+        before=(len(before) - len(todo), sum(state is True for state in before.values())),
+        changed=outputs.changed,
+        retry=retry,
     )
     problems = [Record(path, error=error) for path, error in found.problems if outputs.done(path) is None]
     status = 0

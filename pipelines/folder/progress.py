@@ -34,6 +34,7 @@ class Summary:
         before: how many the outputs held already, and how many of those had failed.
         changed: how many were done again because their files had changed.
         seconds: how long it took.
+        retry: the command's option that does failed ones again, if it has one.
     """
 
     written: int = 0
@@ -43,6 +44,7 @@ class Summary:
     before: tuple[int, int] = (0, 0)
     changed: int = 0
     seconds: float = 0.0
+    retry: str | None = "--retry"
 
     def add(self, records: Sequence[Record]) -> int:
         """Count records; returns how many of them failed."""
@@ -74,8 +76,9 @@ class Summary:
             if self.failures.total() > len(self.examples):
                 lines.append(f"  and {self.failures.total() - len(self.examples)} more, in the output")
         if self.before[0]:
-            failed = f", {self.before[1]} of which had failed (--retry tries them again)" if self.before[1] else ""
-            lines.append(f"{self.before[0]} were done before{failed}")
+            failed = f", {self.before[1]} of which had failed" if self.before[1] else ""
+            again = f" ({self.retry} tries them again)" if failed and self.retry else ""
+            lines.append(f"{self.before[0]} were done before{failed}{again}")
         if self.changed:
             lines.append(f"{self.changed} had changed since they were done, and are done again")
         return lines

@@ -53,7 +53,7 @@ class RowFile:
     def start(self, end: int, rows: int) -> None:
         """Keep the first `rows` rows, which end at byte `end`, and drop the rest."""
         self.rows, self._end = (rows, end) if rows else (0, 0)
-        self._put(b"" if rows else self.head)
+        self._put(b"" if rows else self.head, self.rows)
 
     def remove(self, spans: Iterable[tuple[int, int]]) -> None:
         """Take rows out; the file is written anew, and replaced when that is whole.
@@ -95,15 +95,14 @@ class RowFile:
         """
         if not rows:
             return
-        self._put((self.between if self.rows else b"") + self.between.join(rows))
-        self.rows += len(rows)
+        self._put((self.between if self.rows else b"") + self.between.join(rows), self.rows + len(rows))
         if time.monotonic() - self._synced > SYNC_SECONDS:
             self._sync()
 
     def change_tail(self, tail: bytes) -> None:
         """Let something else follow the last row."""
         self.tail = tail
-        self._put(b"")
+        self._put(b"", self.rows)
 
     def is_tail(self, rest: bytes) -> bool:
         """Whether what follows the last row is a tail or an unfinished row, so that it may be dropped."""
@@ -129,19 +128,19 @@ class RowFile:
             raise WriteError(f"{shown(self.path)}: cannot be written to the disk ({reason(error)}).") from error
         self._synced = time.monotonic()
 
-    def _put(self, data: bytes) -> None:
-        """Put `data` and the tail where the last row ends, or leave the file as it was."""
+    def _put(self, data: bytes, rows: int) -> None:
+        """Put `data` and the tail where the last row ends, or leave the file as it was; then it has so many rows."""
         end = self._end + len(data)
         try:
-            self._write(data + (self.tail if end else b""), self._end)
+            self._write(data + (self.tail if end or rows else b""), self._end)  # a single row may be empty
         except OSError as error:
             self._file.truncate(self._end)
-            self._write(self.tail if self._end else b"", self._end)  # fits: it was there before
+            self._write(self.tail if self._end or self.rows else b"", self._end)  # fits: it was there before
             raise WriteError(
                 f"{shown(self.path)}: cannot be written ({reason(error)}). Its {self.rows} rows are whole; make room "
                 "and run the same command again to continue."
             ) from error
-        self._end = end
+        self._end, self.rows = end, rows
 
     def _write(self, data: bytes, at: int) -> None:
         self._file.seek(at)

@@ -39,11 +39,13 @@ def translate(options: TranslateOptions) -> int:
     if (options.to is None) == (options.model is None):
         raise UsageError("name the language with --to, such as --to de, or a translator with --model, and not both.")
     model = options.model or translator_to(str(options.to))
-    documents, problems = _read(options.inputs)
+    documents, problems = _read(options.inputs, options.outputs or [])
     rows = {row.name: row for document in documents for row in document.rows}
-    found = Inputs(list(rows), problems)
+    replaced = sum(row.translated for row in rows.values())
+    remarks = [f"{replaced} of the rows had a translation already, which is replaced"] if replaced else []
+    found = Inputs(list(rows), problems, remarks=remarks)
     console = Console(stderr=True)
-    outputs = Outputs(_writers(options, model, documents))
+    outputs = Outputs(_writers(options, model, documents, problems))
 
     def work(todo: Sequence[str], meter: Meter, summary: Summary) -> None:
         from captioner.models.base import load
@@ -55,17 +57,22 @@ def translate(options: TranslateOptions) -> int:
         pages = any(_suffix(path) == ".html" for path in options.outputs or [])
         translate_rows([rows[name] for name in todo], translator, outputs, search, meter, summary, alignment=pages)
 
-    return run_folder_command(found, outputs, work, console, kind="rows", verb="translating", quiet=options.quiet)
+    return run_folder_command(
+        found, outputs, work, console, kind="rows", verb="translating", quiet=options.quiet, retry=None
+    )
 
 
-def _read(arguments: Sequence[str]) -> tuple[list[Document], list[tuple[str, str]]]:
-    """The inputs, and what cannot be read with the reason."""
+def _read(arguments: Sequence[str], outputs: Sequence[str]) -> tuple[list[Document], list[tuple[str, str]]]:
+    """The inputs, each once, and what cannot be read with the reason; an output in a folder of inputs is none."""
     documents, problems = [], []
-    paths: list[str] = []
+    paths: dict[str, str] = {}
     for argument in arguments:
         given = [argument] if argument == STANDARD_INPUT else find_inputs([argument], SUFFIXES, kind="texts").paths
-        paths += [path for path in given if path not in paths]
-    for path in paths:
+        if given != [argument]:
+            given = [path for path in given if not any(_same(path, output) for output in outputs)]
+        for path in given:
+            paths.setdefault(identity(path), path)
+    for path in paths.values():
         try:
             documents.append(read_document(path))
         except DataError as error:
@@ -73,7 +80,17 @@ def _read(arguments: Sequence[str]) -> tuple[list[Document], list[tuple[str, str
     return documents, problems
 
 
-def _writers(options: TranslateOptions, model: str, documents: Sequence[Document]) -> list[Writer]:
+def _same(one: str, other: str) -> bool:
+    """Whether two paths, by whatever links, are of one file."""
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return identity(one) == identity(other)
+
+
+def _writers(
+    options: TranslateOptions, model: str, documents: Sequence[Document], problems: Sequence[tuple[str, str]]
+) -> list[Writer]:
     if not options.outputs:
         return [Stream(documents)]
     keys = [identity(path) for path in options.outputs or []]
@@ -89,12 +106,14 @@ def _writers(options: TranslateOptions, model: str, documents: Sequence[Document
         return RowJournal(path, made, rows)
 
     def table(path: str) -> Writer:
-        columns = {document.columns or tuple(rows[0].fields) for document in documents}
-        if "json" in kinds or len(columns) > 1 or several:
+        forms = {(document.columns, document.added) for document in documents}
+        if "json" in kinds or len(forms) > 1 or several:
             raise UsageError(f"{shown(path)}: a table has one form of row and one translation a sentence; use .jsonl.")
-        return Table(path, journal(path), columns.pop() if columns else (), overwrite=options.overwrite)
+        return Table(path, journal(path), *(forms.pop() if forms else ((), ())), overwrite=options.overwrite)
 
     def subtitles(path: str) -> Writer:
+        if not documents and len(problems) == 1:
+            raise UsageError(f"{problems[0][0]}: {problems[0][1]}.")
         if len(documents) != 1 or SUFFIXES[_suffix(path)] != documents[0].kind or several:
             raise UsageError(
                 f"{shown(path)}: subtitles are the translation of one {_suffix(path)} file, one for each cue; .jsonl "
@@ -103,7 +122,7 @@ def _writers(options: TranslateOptions, model: str, documents: Sequence[Document
         return TranslatedSubtitles(path, documents[0], journal(path), overwrite=options.overwrite)
 
     def choices(path: str) -> dict[str, Callable[[], Writer]]:
-        if any(identity(path) == identity(document.path) for document in documents):
+        if any(document.path != STANDARD_INPUT and _same(path, document.path) for document in documents):
             raise UsageError(f"{shown(path)}: is an input and an output; choose another output.")
         return {
             ".txt": lambda: Lines(path, journal(path), overwrite=options.overwrite),

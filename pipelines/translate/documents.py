@@ -14,8 +14,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from captioner.data.tables import lines_of, text_of
 from captioner.errors import DataError
 from captioner.pipelines.folder.inputs import shown
+from captioner.pipelines.translate.cues import read_cues
 
 Kind = Literal["text", "json", "csv", "srt", "vtt"]
 
@@ -24,8 +26,6 @@ STANDARD_INPUT = "-"
 ADDED = ("translation", "translations", "warning", "error")
 """What translating adds to a row."""
 
-_TIMES = re.compile(r"\s*[\d:.,]+\s*-->\s*[\d:.,]+")
-
 
 @dataclass(frozen=True)
 class Place:
@@ -33,6 +33,11 @@ class Place:
 
     at: tuple[str | int, ...]
     translation: str = "translation"
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        """The keys of a translation, and of several."""
+        return self.translation, self.translation.replace("translation", "translations")
 
 
 @dataclass(frozen=True)
@@ -56,12 +61,27 @@ class Row:
         """What is to be translated, in the order of `places`."""
         return [str(_inner(self.fields, place.at)) for place in self.places]
 
-    def with_added(self, values: Iterable[Any], key: str | None = None) -> dict[str, Any]:
-        """The fields with a value added beside each sentence, under its own key or under `key`."""
+    @property
+    def translated(self) -> bool:
+        """Whether a sentence has a translation already, which will be replaced."""
+        return any(_inner(self.fields, place.at[:-1]).keys() & place.keys for place in self.places)
+
+    def with_added(self, values: Iterable[Any], *, several: bool = False) -> dict[str, Any]:
+        """The fields with a translation, or a list of several, beside each sentence, in the place of any there is."""
         fields = copy.deepcopy(dict(self.fields))
         for place, value in zip(self.places, values, strict=True):
-            _inner(fields, place.at[:-1])[key or place.translation] = value
+            beside, keys = _inner(fields, place.at[:-1]), place.keys
+            beside[keys[several]] = value
+            beside.pop(keys[not several], None)
         return fields
+
+    def best(self, fields: Mapping[str, Any]) -> str:
+        """The best translation of the first sentence in the fields that `with_added` gave."""
+        if not self.places:
+            return ""
+        place = self.places[0]
+        beside, (one, several) = _inner(fields, place.at[:-1]), place.keys
+        return str(beside[one] if one in beside else beside[several][0]["translation"])
 
 
 @dataclass(frozen=True)
@@ -72,13 +92,15 @@ class Document:
         path: as given; `-` is standard input.
         kind: of its form.
         rows: in order.
-        columns: of a CSV file.
+        columns: of its rows in a table; none for JSON, whose rows need not have the same keys.
+        added: the columns that translating adds to it.
     """
 
     path: str
     kind: Kind
     rows: Sequence[Row]
     columns: tuple[str, ...] = ()
+    added: tuple[str, ...] = ("translation",)
 
 
 def read_document(path: str) -> Document:
@@ -87,7 +109,7 @@ def read_document(path: str) -> Document:
     Standard input is JSON Lines if its first line is a JSON object, otherwise text.
 
     Raises:
-        DataError: it cannot be read, is empty, or is not UTF-8; the message does not name the path.
+        DataError: it cannot be read, is empty, or is no text; the message does not name the path.
     """
     text = _decode(_read(path))
     if path == STANDARD_INPUT:
@@ -98,12 +120,14 @@ def read_document(path: str) -> Document:
     if kind == "csv":
         return _read_csv(path, name, text)
     if kind in ("srt", "vtt"):
-        return Document(path, kind, _read_subtitles(name, text))
-    lines = text.replace("\r\n", "\n").removesuffix("\n").split("\n")
+        cues = _read_subtitles(name, text, kind)
+        return Document(path, kind, cues, tuple(dict.fromkeys(key for row in cues for key in row.fields)))
+    lines = lines_of(text)
     if kind == "json":
         return Document(path, kind, [_json_row(f"{name}:{n}", line) for n, line in enumerate(lines, 1) if line.strip()])
     place = [Place(("text",))]
-    return Document(path, kind, [Row(f"{name}:{n}", {"text": line}, place) for n, line in enumerate(lines, 1)])
+    rows = [Row(f"{name}:{n}", {"text": line}, place) for n, line in enumerate(lines, 1)]
+    return Document(path, kind, rows, ("text",))
 
 
 def _read(path: str) -> bytes:
@@ -117,15 +141,7 @@ def _read(path: str) -> bytes:
 
 
 def _decode(data: bytes) -> str:
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"not UTF-8 text (byte {data[error.start]:#04x} at position {error.start}); convert it, such as with: "
-            "iconv -f latin1 -t utf-8"
-        ) from None
-    if "\0" in text:
-        raise DataError("not text, for it holds zero bytes; if it is UTF-16, convert it to UTF-8")
+    text = text_of(data)
     if not text.strip():
         raise DataError("is empty")
     return text
@@ -144,17 +160,26 @@ def _json_row(name: str, line: str) -> Row:
         for number, each in enumerate(several if isinstance(several, list) else ()):
             if isinstance(each, dict) and isinstance(each.get("caption"), str):
                 places.append(Place((key, number, "caption")))
-    if not places and "error" not in fields:  # what could not be captioned says so itself
+    if not places and not fields.get("error"):  # what could not be captioned says so itself
         return Row(name, fields, error="has no caption to translate; a row is such as {\"caption\": \"A dog runs.\"}")
     return Row(name, fields, places)
 
 
 def _read_csv(path: str, name: str, text: str) -> Document:
-    rows = list(csv.reader(io.StringIO(text, newline="")))
+    first = next(line for line in lines_of(text) if line.strip())
+    delimiter = next((mark for mark in ",;\t" if re.search(rf"(^|{mark})\"?caption(_\d+)?\"?({mark}|$)", first)), ",")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        rows = [cells for cells in reader if cells]  # a line without any cell is none
+    except csv.Error as error:
+        raise DataError(f"not a table of comma-separated cells (line {reader.line_num}: {error})") from None
     columns = rows[0]
     captions = [column for column in columns if re.fullmatch(r"caption(_\d+)?", column)]
     if not captions:
         raise DataError(f"has no column named caption, but {', '.join(columns[:8])}")
+    twice = [column for column in dict.fromkeys(columns) if columns.count(column) > 1]
+    if twice:
+        raise DataError(f"has two columns named {twice[0]!r}; give each its own name")
     places = [Place((column,), column.replace("caption", "translation")) for column in captions]
     read = []
     for number, cells in enumerate(rows[1:], 2):
@@ -162,23 +187,15 @@ def _read_csv(path: str, name: str, text: str) -> Document:
             error = f"has {len(cells)} cells, but there are {len(columns)} columns"
             read.append(Row(f"{name}:{number}", dict(zip(columns, cells, strict=False)), error=error))
         else:
-            fields = dict(zip(columns, cells, strict=True))
-            read.append(Row(f"{name}:{number}", fields, [place for place in places if fields[str(place.at[0])]]))
-    return Document(path, "csv", read, tuple(columns))
+            read.append(Row(f"{name}:{number}", dict(zip(columns, cells, strict=True)), places))
+    return Document(path, "csv", read, tuple(columns), tuple(place.translation for place in places))
 
 
-def _read_subtitles(name: str, text: str) -> list[Row]:
+def _read_subtitles(name: str, text: str, kind: Kind) -> list[Row]:
     """Cues, and between them what is not one, such as the header of WebVTT, its notes and styles."""
-    rows = []
-    for number, block in enumerate(re.split(r"\n{2,}", text.replace("\r\n", "\n").strip("\n")), 1):
-        lines = block.split("\n")
-        times = next((place for place, line in enumerate(lines[:2]) if _TIMES.match(line)), None)
-        if times is None:
-            rows.append(Row(f"{name}:{number}", {"block": block}))
-        else:
-            caption = " ".join(line.strip() for line in lines[times + 1 :])
-            fields = {"cue": "\n".join(lines[: times + 1]), "caption": caption}
-            rows.append(Row(f"{name}:{number}", fields, [Place(("caption",))] if caption else []))
+    place = [Place(("caption",))]
+    blocks = enumerate(read_cues(text, vtt=kind == "vtt"), 1)
+    rows = [Row(f"{name}:{number}", fields, place if fields.get("caption") else []) for number, fields in blocks]
     if not any("cue" in row.fields for row in rows):
         raise DataError("has no subtitles, which are a line of times such as 00:00:01,000 --> 00:00:02,000 and text")
     return rows

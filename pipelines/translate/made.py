@@ -40,16 +40,26 @@ class RowJournal:
         self._unknown = 0
         self._begun = False
 
-    def keep(self, count: int) -> None:
+    def keep(self, count: int, *, known: bool = False) -> None:
         """Keep the first rows of the output.
 
+        Args:
+            count: of rows.
+            known: the rows do not hold what they were made of, so that without a word in the journal they may be
+                anybody's.
+
         Raises:
-            UsageError: they were made by another model, with other options, or of other texts.
+            UsageError: they were made by another model, with other options, or of other texts, or nobody knows.
         """
         if count:
             self._journal.check()
         for place, row in enumerate(self.rows[:count]):
             source = self._journal.take(str(place))
+            if source is None and known:
+                raise UsageError(
+                    f"{shown(self.output)}: nothing tells that it holds translations of {shown(row.name)}; choose "
+                    "another output, or --overwrite."
+                )
             if source is None:
                 self._unknown += 1
             elif source.stamp != stamp_of_row(row):

@@ -12,7 +12,8 @@ from captioner.pipelines.folder.inputs import identity, shown
 from captioner.pipelines.folder.outputs import JsonRows, Record, Writer, to_json
 from captioner.pipelines.folder.row_file import RowFile, WriteError, reason, replace_file
 from captioner.pipelines.gallery.pages import Gallery
-from captioner.pipelines.translate.documents import ADDED, Document, Row
+from captioner.pipelines.translate.cues import cue_text
+from captioner.pipelines.translate.documents import ADDED, Document, Kind, Row
 from captioner.pipelines.translate.made import RowJournal, stamp_of_row
 
 
@@ -87,7 +88,7 @@ class Lines(_InOrder):
     def __init__(self, path: str, journal: RowJournal, *, overwrite: bool) -> None:
         super().__init__()
         self.journal, rows = journal, journal.rows
-        self.names = [row.name for row in rows]
+        self.rows = {row.name: row for row in rows}
         self.file = RowFile(path)
         whole = [] if overwrite else [line for line in self.file.lines() if line.endswith(b"\n")]
         if len(whole) > len(rows):
@@ -95,15 +96,14 @@ class Lines(_InOrder):
                 f"{shown(path)}: has {len(whole)} lines, but there are {len(rows)} to translate; choose another "
                 "output, or --overwrite."
             )
-        _keep(journal, len(whole), self.file)
+        _keep(journal, len(whole), self.file, known=True)
         self.file.start(sum(map(len, whole)) - 1, len(whole))
-        self.done = {identity(name): False for name in self.names[: len(whole)]}
+        self.done = {identity(row.name): False for row in rows[: len(whole)]}
 
     def write(self, records: Sequence[Record]) -> None:
         """Append lines."""
-        names = set(self.names)
-        chosen = [record for record in records if record.path in names]
-        self.append(chosen, [_line(record).encode() for record in chosen])
+        chosen = [record for record in records if record.path in self.rows]
+        self.append(chosen, [_line(record, self.rows[record.path]) for record in chosen])
 
 
 class Table(_InOrder):
@@ -113,24 +113,34 @@ class Table(_InOrder):
         path: of the file.
         journal: of the rows that will be written.
         columns: of the rows.
+        added: the columns of the translations.
         overwrite: start afresh.
 
     Raises:
         UsageError: the file cannot be written, or its rows are not of these inputs.
     """
 
-    def __init__(self, path: str, journal: RowJournal, columns: Sequence[str], *, overwrite: bool) -> None:
+    def __init__(
+        self, path: str, journal: RowJournal, columns: Sequence[str], added: Sequence[str], *, overwrite: bool
+    ) -> None:
         super().__init__()
         self.journal, rows = journal, journal.rows
-        added = [place.translation for row in rows[:1] for place in row.places] or ["translation"]
         self.names = {row.name for row in rows}
-        self.columns = [*columns, *added, *(name for name in ("warning", "error") if name not in columns)]
+        self.columns = list(dict.fromkeys([*columns, *added, "warning", "error"]))
+        own = [
+            (place, name) for place, name in enumerate(self.columns) if name in columns and name not in (*added, *ADDED)
+        ]
         self.file = RowFile(path)
         end = count = 0
         if not overwrite:
             for cells, offset in _csv_rows(self.file):
-                kept = [str(rows[count - 1].fields.get(name, "")) for name in columns] if 0 < count <= len(rows) else []
-                if cells != self.columns if count == 0 else cells[: len(columns)] != kept:
+                if count == 0:
+                    fits = cells == self.columns
+                else:
+                    fits = len(cells) == len(self.columns) and count <= len(rows)
+                    fits = fits and all(cells[at] == str(rows[count - 1].fields.get(name, "")) for at, name in own)
+                if not fits:
+                    self.file.abandon()
                     raise UsageError(
                         f"{shown(path)}: row {count + 1} is not of this command, so the file cannot be continued; "
                         "choose another output, or --overwrite."
@@ -138,7 +148,7 @@ class Table(_InOrder):
                 end, count = offset, count + 1
         _keep(journal, max(count - 1, 0), self.file)
         self.file.start(end - 1, count)
-        if not count:
+        if not count and columns:  # else no input could be read
             self.file.append([_csv_line(self.columns)])
         self.done = {identity(row.name): False for row in rows[: max(count - 1, 0)]}
 
@@ -165,21 +175,20 @@ class TranslatedSubtitles(Writer):
     def __init__(self, path: str, document: Document, journal: RowJournal, *, overwrite: bool) -> None:
         super().__init__()
         self.path, self.journal = path, journal
-        self.blocks: dict[str, str | None] = dict.fromkeys(row.name for row in document.rows)
+        self.rows = {row.name: (row, document.kind) for row in document.rows}
+        self.blocks: dict[str, str | None] = dict.fromkeys(self.rows)
         folder = os.path.dirname(path) or "."
         if not os.path.isdir(folder) or not os.access(folder, os.W_OK):
             raise UsageError(f"{shown(path)}: cannot be written (no folder {shown(folder)} that can be written).")
-        if os.path.exists(path) and os.path.exists(document.path) and os.path.samefile(path, document.path):
-            raise UsageError(f"{shown(path)}: is the input itself; choose another output.")
         if not overwrite and os.path.exists(path) and os.path.getsize(path) > 0:
-            self.journal.keep(len(document.rows))
+            self.journal.keep(len(document.rows), known=True)
             self.done = {identity(name): False for name in self.blocks}
 
     def write(self, records: Sequence[Record]) -> None:
         """Take cues; the last one writes the file, whole or not at all."""
         for record in records:
             if record.path in self.blocks:
-                self.blocks[record.path] = block(record)
+                self.blocks[record.path] = _block(record, *self.rows[record.path])
                 self.done[identity(record.path)] = False
         blocks = list(self.blocks.values())
         whole = [each for each in blocks if each is not None]
@@ -217,24 +226,24 @@ class Stream(Writer):
 
     def __init__(self, documents: Sequence[Document]) -> None:
         super().__init__()
-        self.kinds = {row.name: document.kind for document in documents for row in document.rows}
+        self.rows = {row.name: (row, document.kind) for document in documents for row in document.rows}
 
     def write(self, records: Sequence[Record]) -> None:
-        """Print records."""
-        for record in records:
-            kind = self.kinds.get(record.path)
+        """Print records; an input that could not be read has none."""
+        for record in (record for record in records if record.path in self.rows):
+            row, kind = self.rows[record.path]
             if kind == "text":
-                sys.stdout.buffer.write(_line(record).encode() + b"\n")
+                sys.stdout.buffer.write(_line(record, row) + b"\n")
             elif kind in ("srt", "vtt"):
-                sys.stdout.buffer.write(block(record).encode() + b"\n\n")
-            elif kind is not None:
+                sys.stdout.buffer.write(_block(record, row, kind).encode() + b"\n\n")
+            else:
                 sys.stdout.buffer.write(to_json(json_row(record)) + b"\n")
         sys.stdout.buffer.flush()
 
 
-def _keep(journal: RowJournal, count: int, file: RowFile) -> None:
+def _keep(journal: RowJournal, count: int, file: RowFile, *, known: bool = False) -> None:
     try:
-        journal.keep(count)
+        journal.keep(count, known=known)
     except UsageError:
         file.abandon()
         raise
@@ -246,22 +255,13 @@ def json_row(record: Record) -> dict[str, Any]:
     return {**record.fields, **{key: value for key, value in problems.items() if value}}
 
 
-def block(record: Record) -> str:
-    """A cue of subtitles, or what stands between cues."""
-    if "block" in record.fields:
-        return str(record.fields["block"])
-    return f"{record.fields['cue']}\n{record.fields.get('translation', '')}"
+def _block(record: Record, row: Row, kind: Kind) -> str:
+    return cue_text(record.fields, row.best(record.fields), vtt=kind == "vtt")
 
 
-def _line(record: Record) -> str:
-    """The best translation of a row's first sentence."""
-    inner: Any = record.fields
-    for key in ("captions", "segments"):
-        if "translation" not in inner and "translations" not in inner and inner.get(key):
-            inner = inner[key][0]
-    if "translations" in inner:
-        inner = inner["translations"][0]
-    return str(inner.get("translation", ""))
+def _line(record: Record, row: Row) -> bytes:
+    """The best translation of a row's first sentence, as one line."""
+    return " ".join(row.best(record.fields).split()).encode()
 
 
 def _original(row: Any) -> Any:

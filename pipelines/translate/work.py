@@ -69,8 +69,9 @@ def _record(row: Row, found: Sequence[Sequence[Translation]], wanted: int) -> Re
     if wanted == 1:
         fields = row.with_added(several[0].text for several in found)
     else:
-        fields = row.with_added((_several(translations) for translations in found), "translations")
-    warnings = dict.fromkeys(several[0].warning for several in found if several[0].warning)
+        fields = row.with_added((_several(translations) for translations in found), several=True)
+    before = [str(row.fields["warning"])] if row.fields.get("warning") else []
+    warnings = dict.fromkeys([*before, *(several[0].warning for several in found if several[0].warning)])
     pairs = [_pair(several[0]) for several in found if several[0].alignment is not None]
     warning = "; ".join(warnings) or None
     return Record(row.name, fields, error=row.error, warning=warning, picture=pairs, stamp=stamp_of_row(row))

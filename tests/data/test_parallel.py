@@ -36,6 +36,26 @@ def test_a_line_with_too_few_columns_is_named(tmp_path):
         read_table(write(tmp_path / "a.tsv", "A dog.\tEin Hund.", "A cat."))
 
 
+def test_an_empty_cell_at_an_end_of_a_line_keeps_the_columns_in_their_places(tmp_path):
+    table = write(tmp_path / "a.tsv", "\tA dog.\tEin Hund.\tx", "1\tA cat.\t\ty", "\t\t\t", "2\tA man.\tEin Mann.\t")
+    assert read_table(table, (1, 2)) == [("A dog.", "Ein Hund."), ("A man.", "Ein Mann.")]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_line_ends_and_marks_of_any_system_give_the_same_lines(tmp_path, end, encoding):
+    (tmp_path / "a.en").write_bytes(end.join(["A dog.", "", "A cat."]).encode(encoding))
+    assert read_lines(tmp_path / "a.en") == ["A dog.", "", "A cat."]
+
+
+def test_a_damaged_gzip_file_is_an_error(tmp_path):
+    data = bytearray(gzip.compress(b"A dog.\n" * 100))
+    data[12] ^= 0xFF
+    (tmp_path / "a.en.gz").write_bytes(data)
+    with pytest.raises(DataError, match=r"a\.en\.gz: cannot be read as text"):
+        read_lines(tmp_path / "a.en.gz")
+
+
 def test_pairs_of_very_different_lengths_are_left_out():
     fits, long, uneven = ("a b c", "d e"), ("a " * 30, "b " * 30), ("a", "b c d e f g h")
     assert filter_lengths([fits, long, uneven], most_words=20, ratio=3) == [fits]

@@ -27,30 +27,6 @@ A woman reads.
 """
 
 
-@pytest.fixture(scope="module")
-def model(make_translator, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("translator") / "tiny"
-    make_translator().save(folder, "A model with random weights, for tests.")
-    return str(folder)
-
-
-@pytest.fixture(scope="module")
-def expected(make_translator):
-    model = make_translator()
-    return lambda *sentences: [each.text for each in model.translate(sentences)]
-
-
-@pytest.fixture
-def run(model, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-    def run(*inputs, **options):
-        outputs = options.pop("outputs", None)
-        return translate(TranslateOptions(inputs=list(inputs), outputs=outputs, model=model, quiet=True, **options))
-
-    return run
-
-
 def rows(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -288,8 +264,18 @@ def test_a_page_gets_anew_what_has_changed(run, tmp_path):
 def test_rows_of_which_nothing_tells_what_made_them_are_kept_and_it_is_said(model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.txt").write_text("A man.\nA dog.\n")
-    (tmp_path / "b.txt").write_text("Ein Mann.\n")
-    result = CliRunner().invoke(app, ["translate", "a.txt", "--model", model, "-o", "b.txt"])
+    (tmp_path / "b.jsonl").write_text('{"text": "A man.", "translation": "Ein Mann."}\n')
+    result = CliRunner().invoke(app, ["translate", "a.txt", "--model", model, "-o", "b.jsonl"])
     assert result.exit_code == 0
-    assert "b.txt: nothing tells what made 1 of its rows; they are kept as done" in result.output
-    assert (tmp_path / "b.txt").read_text().startswith("Ein Mann.\n")
+    assert "b.jsonl: nothing tells what made 1 of its rows; they are kept as done" in result.output
+    assert rows(tmp_path / "b.jsonl")[0]["translation"] == "Ein Mann."
+
+
+@pytest.mark.parametrize(("source", "name"), [("a.txt", "b.txt"), ("a.srt", "b.srt")])
+def test_lines_that_may_be_anybodys_are_not_taken_for_translations(run, tmp_path, source, name):
+    (tmp_path / "a.txt").write_text("A man.\nA dog.\n")
+    (tmp_path / "a.srt").write_text(CUES.partition("by hand\n\n")[2])
+    (tmp_path / name).write_text("My notes.\n")
+    with pytest.raises(UsageError, match=f"{name}: nothing tells that it holds translations of {source}:1"):
+        run(source, outputs=[name])
+    assert (tmp_path / name).read_text() == "My notes.\n"

@@ -1,0 +1,201 @@
+"""Inputs as they are found: of other systems, hurriedly written, or translated once before."""
+
+import csv
+import json
+import os
+
+import pytest
+from typer.testing import CliRunner
+
+from captioner.errors import UsageError
+from captioner.pipelines.cli import app
+
+
+def rows(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def table(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_line_ends_and_marks_of_any_system_give_the_same_lines(run, tmp_path, expected, end, encoding):
+    (tmp_path / "a.txt").write_bytes(end.join(["A man.", "", "A dog."]).encode(encoding))
+    assert run("a.txt", outputs=["b.txt"]) == 0
+    man, dog = expected("A man.", "A dog.")
+    assert (tmp_path / "b.txt").read_text() == f"{man}\n\n{dog}\n"
+
+
+def test_a_single_line_with_nothing_to_say_stays_a_line(run, tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"caption": ""}\n')
+    run("a.jsonl", outputs=["b.txt"])
+    assert (tmp_path / "b.txt").read_text() == "\n"
+    assert run("a.jsonl", outputs=["b.txt"]) == 0
+    assert (tmp_path / "b.txt").read_text() == "\n"
+
+
+def test_an_input_given_twice_is_translated_once(run, tmp_path):
+    (tmp_path / "a.txt").write_text("A man.\n")
+    run("a.txt", "./a.txt", outputs=["b.txt"])
+    assert len((tmp_path / "b.txt").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_a_link_to_the_input_is_no_output(run, tmp_path, link):
+    (tmp_path / "a.txt").write_text("A man.\n")
+    link("a.txt", tmp_path / "b.txt")
+    with pytest.raises(UsageError, match=r"b\.txt: is an input and an output"):
+        run("a.txt", outputs=["b.txt"], overwrite=True)
+    assert (tmp_path / "a.txt").read_text() == "A man.\n"
+
+
+def test_an_output_in_the_folder_of_inputs_is_continued(run, tmp_path):
+    (tmp_path / "a.txt").write_text("A man.\n")
+    assert run(".", outputs=["b.jsonl"]) == 0
+    assert run(".", outputs=["b.jsonl"]) == 0
+    assert len(rows(tmp_path / "b.jsonl")) == 1
+
+
+@pytest.mark.parametrize(
+    "row",
+    ['{"captions": ["A dog."]}', '{"captions": "A dog."}', '{"segments": {"caption": "A dog."}}', '{"error": null}'],
+)
+def test_a_row_of_another_form_is_an_error_in_its_place_in_any_output(run, tmp_path, expected, row):
+    (tmp_path / "a.jsonl").write_text(f'{row}\n{{"caption": "A man."}}\n')
+    assert run("a.jsonl", outputs=["b.jsonl", "b.txt"]) == 1
+    assert rows(tmp_path / "b.jsonl")[0]["error"].startswith("has no caption to translate")
+    assert (tmp_path / "b.txt").read_text() == f"\n{expected('A man.')[0]}\n"
+
+
+def test_half_a_character_is_an_unknown_one(run, tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"caption": "A \\ud83d man."}\n')
+    assert run("a.jsonl", outputs=["b.jsonl"]) == 0
+    assert rows(tmp_path / "b.jsonl")[0]["caption"] == "A \ud83d man."
+
+
+def test_translations_of_before_are_replaced_and_it_is_said(model, tmp_path, expected, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = {"caption": "A man.", "translation": "Un homme.", "translations": [{"translation": "Un homme."}]}
+    (tmp_path / "a.jsonl").write_text(json.dumps(before | {"warning": "was cut"}) + "\n")
+    result = CliRunner().invoke(app, ["translate", "a.jsonl", "--model", model, "-o", "b.jsonl", "-o", "b.txt"])
+    assert "1 of the rows had a translation already, which is replaced" in result.output
+    translation = expected("A man.")[0]
+    assert rows(tmp_path / "b.jsonl") == [{"caption": "A man.", "translation": translation, "warning": "was cut"}]
+    assert (tmp_path / "b.txt").read_text() == f"{translation}\n"
+
+
+def test_rows_that_failed_before_have_no_retry(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.jsonl").write_text("{}\n")
+    for _ in range(2):
+        result = CliRunner().invoke(app, ["translate", "a.jsonl", "--model", model, "-o", "b.jsonl"])
+        assert result.exit_code == 1
+    assert "1 were done before, 1 of which had failed\n" in result.output
+
+
+def test_a_table_has_a_translation_of_every_caption(run, tmp_path, expected):
+    (tmp_path / "a.csv").write_text("path,caption,caption_2\na,,A dog.\n\nb,A man.,A woman.\nc\n")
+    assert run("a.csv", outputs=["b.csv"]) == 1
+    dog, man, woman = expected("A dog.", "A man.", "A woman.")
+    found = table(tmp_path / "b.csv")
+    assert [(row["translation"], row["translation_2"]) for row in found] == [("", dog), (man, woman), ("", "")]
+    assert found[2]["error"] == "has 1 cells, but there are 3 columns"
+
+
+def test_several_translations_of_several_captions_are_kept_apart(run, tmp_path, expected):
+    (tmp_path / "a.csv").write_text("caption,caption_2\nA dog.,A man.\n")
+    run("a.csv", outputs=["b.jsonl"], num_captions=2)
+    row = rows(tmp_path / "b.jsonl")[0]
+    assert [row[key][0]["translation"] for key in ("translations", "translations_2")] == expected("A dog.", "A man.")
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_a_table_may_be_separated_as_spreadsheets_do(run, tmp_path, expected, mark):
+    (tmp_path / "a.csv").write_text(f'path{mark}caption\na{mark}"A dog."\n')
+    run("a.csv", outputs=["b.csv"])
+    assert table(tmp_path / "b.csv")[0]["translation"] == expected("A dog.")[0]
+
+
+@pytest.mark.parametrize("column", ["translation", "warning", "error"])
+def test_a_table_that_has_the_columns_already_keeps_one_of_each_and_is_continued(run, tmp_path, column):
+    (tmp_path / "a.csv").write_text(f"caption,{column}\n{'dogs run ' * 300},before\n")
+    for _ in range(2):
+        assert run("a.csv", outputs=["b.csv"]) == 0
+    row = table(tmp_path / "b.csv")[0]
+    assert sorted(row) == ["caption", "error", "translation", "warning"]
+    assert "cut there" in row["warning"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("caption,caption\nA dog.,A man.\n", "two columns named 'caption'"),
+        ('path,caption\na,"A dog.\nb,A man.\n', "line 3: unexpected end of data"),
+        (f"caption\n{'A dog. ' * 20_000}\n", "line 2: field larger"),
+    ],
+)
+def test_a_table_that_would_lose_cells_is_refused(model, tmp_path, monkeypatch, text, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text(text)
+    result = CliRunner().invoke(app, ["translate", "a.csv", "--model", model, "-o", "b.csv"])
+    assert result.exit_code == 1
+    assert message in result.output
+    (tmp_path / "a.csv").write_text("caption\nA dog.\n")
+    assert CliRunner().invoke(app, ["translate", "a.csv", "--model", model, "-o", "b.csv"]).exit_code == 0
+
+
+MAN, DOG = "A man rides a bicycle.", "Two dogs run."
+FIRST, SECOND = "1\n00:00:01,000 --> 00:00:02,000", "2\n00:00:02,000 --> 100:00:03,000"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{FIRST}\n{MAN}\n{SECOND}\n{DOG}\n",
+        f"{FIRST}\n{MAN}\n \t\n{SECOND}\n{DOG}",
+        f"{FIRST}\nA man rides\n\na bicycle.\n\n\n\n{SECOND}\n{DOG}\n\n",
+        f"{FIRST}\n{MAN}\n\n{SECOND}\n{DOG}\n".replace("\n", "\r"),
+        f"\n{FIRST}\n{MAN}\n\n{SECOND}\n{DOG}\n".replace("1\n", "1\n\n").replace("2\n", "2\n\n", 1),
+    ],
+)
+def test_cues_are_found_as_players_find_them(run, tmp_path, expected, text):
+    (tmp_path / "a.srt").write_bytes(text.encode())
+    assert run("a.srt", outputs=["b.srt"]) == 0
+    man, dog = expected(MAN, DOG)
+    assert (tmp_path / "b.srt").read_text() == f"{FIRST}\n{man}\n\n{SECOND}\n{dog}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "around"),
+    [
+        (f"<i>{MAN}</i>", "<i>{}</i>"),
+        ("<i>A man rides</i>\n<i>a bicycle.</i>", "<i>{}</i>"),
+        (f"{{\\an8}}<v Fred>{MAN}", "{{\\an8}}<v Fred>{}"),
+        (f"♪ {MAN} ♪", "♪ {} ♪"),
+        ("{\\an8}A <b>man</b> rides a <i>bicycle</i>.", "{{\\an8}}{}"),
+        ("A man rides\n<00:01.500>a bicycle.", "{}"),
+    ],
+)
+def test_markup_is_not_translated_and_stays_around_a_cue(run, tmp_path, expected, text, around):
+    (tmp_path / "a.srt").write_text(f"{FIRST}\n{text}\n")
+    assert run("a.srt", outputs=["b.srt"]) == 0
+    assert (tmp_path / "b.srt").read_text() == f"{FIRST}\n{around.format(*expected(MAN))}\n"
+
+
+def test_webvtt_writes_its_own_characters_as_it_must(run, tmp_path, expected):
+    (tmp_path / "a.vtt").write_text("WEBVTT\n\n00:01.000 --> 00:02.000\nA man &amp; a dog &lt; run.\n")
+    run("a.vtt", outputs=["b.vtt", "b.jsonl", "b.csv"])
+    assert rows(tmp_path / "b.jsonl")[1]["caption"] == "A man & a dog < run."
+    found = table(tmp_path / "b.csv")
+    assert (found[0]["block"], found[1]["caption"]) == ("WEBVTT", "A man & a dog < run.")
+    written = expected("A man & a dog < run.")[0]
+    assert written.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") in (tmp_path / "b.vtt").read_text()
+
+
+def test_subtitles_that_cannot_be_read_say_why(run, tmp_path):
+    (tmp_path / "a.srt").write_text("no times here\n")
+    with pytest.raises(UsageError, match=r"a\.srt: has no subtitles, which are a line of times"):
+        run("a.srt", outputs=["b.srt"])
