@@ -119,7 +119,7 @@ def draw(plans: Sequence[tuple[str, list[tuple[int, int, float, str]]]], path: P
 def main() -> None:
     """Simulate, print and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--photo", type=float, default=0.012, help="seconds of a core for a photo")
+    parser.add_argument("--photo", type=float, default=0.019, help="seconds of a core for a photo")
     parser.add_argument("--start", type=float, default=8, help="seconds until a worker has loaded its model")
     parser.add_argument("--driver", type=float, default=0.02, help="seconds of the driver for a shard")
     parser.add_argument("--most", type=int, default=20_000, help="shards that are simulated of each plan")
