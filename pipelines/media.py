@@ -35,6 +35,21 @@ class ClipOptions:
     scenes: bool = False
     animations: bool = False
 
+    @classmethod
+    def of(
+        cls, frames: int | None, every: float | None, scenes: bool, *, usual: int = FRAMES, video: bool = False
+    ) -> "ClipOptions":
+        """What is asked for; a GIF is a clip where anything is asked of clips, or the model captions clips.
+
+        Args:
+            frames: of a clip or segment; None for as many as the model takes.
+            every: seconds of a segment; None for no such limit.
+            scenes: whether segments begin where the scene changes.
+            usual: how many frames the model takes.
+            video: whether the model captions clips.
+        """
+        return cls(frames or usual, every, scenes, animations=bool(frames or every or scenes) or video)
+
     @property
     def segmented(self) -> bool:
         """Whether a clip gets a caption for each of its segments."""

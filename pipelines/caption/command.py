@@ -164,13 +164,14 @@ def row_columns(options: CaptionOptions) -> dict[str, Any]:
 
 
 def _clip_options(options: CaptionOptions, frames: int = FRAMES, *, video: bool = False) -> ClipOptions:
-    """How clips are seen, by default as `frames`; subtitles need segments. A GIF is one where clips are asked for."""
-    count = options.frames or frames
+    """How clips are seen, by default as `frames`; subtitles need segments."""
+    asked = ClipOptions.of(options.frames, options.every, options.scenes, usual=frames, video=video)
     subtitles = any(name.lower().endswith(SUBTITLES) for name in [*(options.outputs or []), *(options.sidecar or [])])
-    animations = subtitles or bool(options.frames or options.every or options.scenes) or video
-    if options.every is None and not options.scenes and subtitles:
-        return ClipOptions(count, SUBTITLE_SECONDS, scenes=True, animations=True)
-    return ClipOptions(count, options.every, options.scenes, animations)
+    if not subtitles:
+        return asked
+    if asked.segmented:
+        return replace(asked, animations=True)
+    return replace(asked, every=SUBTITLE_SECONDS, scenes=True, animations=True)
 
 
 def _writers(options: CaptionOptions, paths: Sequence[str], console: Console) -> list[Writer]:

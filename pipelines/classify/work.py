@@ -17,6 +17,7 @@ from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.folder.stages import defer_sigint, halve_on_oom, in_threads, prefetch
 from captioner.pipelines.gallery.thumbnails import SHOWN, FilmFrame, evenly_spaced, film_frame
 from captioner.vision.clip_features import FrameSample
+from captioner.vision.images import MAX_PIXELS
 from captioner.vision.video import Frame, Video, windows
 
 CPU_BATCH = 2  # clips; the frames of one keep a CPU busy
@@ -34,6 +35,7 @@ def classify_clips(
     every: float | None = None,
     batch_size: int | None = None,
     workers: int = 2,
+    max_pixels: int = MAX_PIXELS,
     pictures: bool = False,
 ) -> None:
     """Classify clips and write a record of each, in order.
@@ -48,6 +50,7 @@ def classify_clips(
         every: give a class to each so many seconds of a clip too.
         batch_size: clips (or parts of clips) at a time; by default the model's device decides.
         workers: clips that are decoded side by side; parts of one clip are decoded one after the other.
+        max_pixels: clips with larger frames are refused.
         pictures: add to the records what a gallery shows besides.
 
     Raises:
@@ -55,11 +58,11 @@ def classify_clips(
     """
     started = time.monotonic()
     size = batch_size or (CPU_BATCH if model.device.type == "cpu" else GPU_BATCH)
-    look = partial(_look, model=model, pictures=pictures)
+    look = partial(_look, model=model, max_pixels=max_pixels, pictures=pictures)
     if every is None:
         parts = in_threads(look, paths, workers=workers, waiting=workers + size)
     else:
-        walk = partial(_walk, model=model, every=every, pictures=pictures)
+        walk = partial(_walk, model=model, every=every, max_pixels=max_pixels, pictures=pictures)
         parts = prefetch((part for path in paths for part in walk(path)), waiting=size)
     try:
         open_parts: list[_Part] = []
@@ -95,16 +98,18 @@ class _Part:
     stamp: Stamp | None = None
 
 
-def _look(path: str, model: VideoClassifier, pictures: bool) -> _Part:
+def _look(path: str, model: VideoClassifier, max_pixels: int, pictures: bool) -> _Part:
     """A whole clip."""
-    return next(_walk(path, model, None, pictures))
+    return next(_walk(path, model, None, max_pixels, pictures))
 
 
-def _walk(path: str, model: VideoClassifier, every: float | None, pictures: bool) -> Iterator[_Part]:
+def _walk(
+    path: str, model: VideoClassifier, every: float | None, max_pixels: int, pictures: bool
+) -> Iterator[_Part]:
     """The parts of a clip in order."""
     stamp = stamp_of(path)
     try:
-        with Video(path) as video:
+        with Video(path, max_pixels=max_pixels) as video:
             spans = windows(video.duration, every or max(video.duration, 1e-3))
             for place, span in enumerate(spans, 1):
                 film: list[FilmFrame] = []

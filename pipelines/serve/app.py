@@ -10,13 +10,12 @@ from tempfile import TemporaryDirectory
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from captioner import __version__
-from captioner.errors import CaptionerError
+from captioner.errors import CaptionerError, ModelError
 from captioner.pipelines.gallery.pages import look, page_style
 from captioner.pipelines.serve.answers import endpoint
 from captioner.pipelines.serve.batching import Batcher
@@ -83,18 +82,11 @@ def create_app(worker: Worker, options: ServeOptions, *, loopback: bool, workers
         public=[*PAGES, "/healthz", "/openapi.json"],
         known=[*PAGES, *TELLING, *(f"/v1/{job.name}" for job in jobs)],
         token=options.token,
-        hosts=LOOPBACK if loopback and options.token is None else None,
+        hosts=(*LOOPBACK, options.host.lower()) if loopback and options.token is None else None,
         origins=options.cors or (),
         max_bytes=options.max_mb * 1_000_000,
         in_flight=options.max_mb * 1_000_000 * IN_FLIGHT,
     )
-    if options.cors:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=options.cors,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type"],
-        )
     return Guard(app, rules, metrics)
 
 
@@ -134,6 +126,6 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 async def _failure(request: Request, error: Exception) -> Response:
-    if isinstance(error, CaptionerError):
+    if isinstance(error, CaptionerError) and not isinstance(error, ModelError):  # that names the server's files
         return Problem(422, str(error)).response()
     return Problem(500, "the server failed; its log tells why.").response()

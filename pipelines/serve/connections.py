@@ -6,6 +6,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from captioner.pipelines.serve.problems import CLOSE, Problem
+
 PATIENCE = 10.0  # seconds between the beginning of a connection, or its last answer, and the next request's head
 HEAD = 65_536  # bytes of a request's head, at most
 READING = 60.0  # seconds that a client may not read its answer
@@ -32,6 +34,13 @@ class Connection(HttpToolsProtocol):
         self._head = 0 if self._answering else self._head + len(data)
         if self._head > HEAD:
             self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Say in the form of all problems that what came is no request."""
+        told = Problem(400, "what came is no HTTP request.", CLOSE).response()
+        head = b"".join(name + b": " + value + b"\r\n" for name, value in told.raw_headers)
+        self.transport.write(b"HTTP/1.1 400 Bad Request\r\n" + head + b"\r\n" + bytes(told.body))
+        self.transport.close()
 
     def on_response_complete(self) -> None:
         """Time counts from here again."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from captioner.pipelines.serve.metrics import Metrics
@@ -27,6 +28,11 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+}
+PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, POST",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type",
+    "Access-Control-Max-Age": "600",
 }
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
@@ -68,6 +74,8 @@ class Guard:
             await self.app(scope, receive, send)
             return
         started, status, body = time.monotonic(), 499, _Body(receive, self)
+        asked = Headers(scope=scope)
+        site = asked.get("origin") if asked.get("origin") in self.rules.origins else None
 
         async def answer(message: Message) -> None:
             nonlocal status
@@ -77,16 +85,25 @@ class Guard:
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", "no-store")
+                if self.rules.origins:
+                    headers.add_vary_header("Origin")
+                if site is not None:
+                    headers["Access-Control-Allow-Origin"] = site
+                    headers["Access-Control-Expose-Headers"] = "Retry-After"
             await send(message)
 
         self.metrics.asked()
         try:
             try:
-                self._check(scope, Headers(scope=scope))
+                self._check(scope, asked)
             except Problem as problem:
                 await problem.response()(scope, receive, answer)
             else:
-                await self.app(scope, body.receive, answer)
+                if site is not None and _is_preflight(scope, asked):
+                    await Response(status_code=204, headers=PREFLIGHT)(scope, receive, answer)
+                else:  # the answer to HEAD is that to GET, whose body the server leaves out
+                    method = "GET" if scope["method"] == "HEAD" else scope["method"]
+                    await self.app({**scope, "method": method}, body.receive, answer)
         except Exception:  # the client has been told that something failed
             log.exception("a request failed")
         finally:
@@ -131,13 +148,16 @@ class Guard:
         origin = headers.get("origin")
         if origin is not None and origin not in self.rules.origins and origin.partition("//")[2] != host:
             raise Problem(403, "Origin: pages of other sites may not ask; --cors ORIGIN lets one.", CLOSE)
-        preflight = scope["method"] == "OPTIONS" and origin is not None
-        if self.rules.token is not None and scope["path"] not in self.rules.public and not preflight:
-            given = headers.get("authorization", "").encode()
-            if not hmac.compare_digest(given, f"Bearer {self.rules.token}".encode()):
+        public = scope["path"] in self.rules.public or _is_preflight(scope, headers)
+        if self.rules.token is not None and not public:
+            scheme, _, given = headers.get("authorization", "").partition(" ")
+            known = hmac.compare_digest(given.strip().encode(), self.rules.token.encode())
+            if scheme.lower() != "bearer" or not known:
                 raise Problem(
                     401, "Authorization: send Bearer and this server's token.", {**CLOSE, "WWW-Authenticate": "Bearer"}
                 )
+        if scope["method"] == "POST" and scope["query_string"]:
+            raise Problem(422, "options go into the body, as form fields or JSON keys, not into the address.", CLOSE)
         if headers.get("content-encoding", "identity").lower() != "identity":
             raise Problem(415, "Content-Encoding: send the body as it is.", CLOSE)
         length = headers.get("content-length", "")
@@ -147,6 +167,11 @@ class Guard:
     def _too_large(self) -> Problem:
         limit = f"{self.rules.max_bytes / 1e6:.0f} MB"
         return Problem(413, f"the request is larger than {limit}; send fewer or smaller files.", CLOSE)
+
+
+def _is_preflight(scope: Scope, headers: Headers) -> bool:
+    """Whether a browser asks, for a page of another site, whether that may ask (CORS)."""
+    return scope["method"] == "OPTIONS" and "origin" in headers and "access-control-request-method" in headers
 
 
 class _Body:

@@ -1,6 +1,6 @@
 """What a server can be asked for: each job is its room's own function, whose rows go to who waits for them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,13 +8,15 @@ from pydantic import BaseModel, Field
 
 from captioner.decoding.ctc import Beam
 from captioner.errors import UsageError, VideoError
+from captioner.models.concepts import NO_CONCEPTS
+from captioner.models.video_caption import VideoCaptioner
 from captioner.pipelines.caption.options import CaptionOptions
 from captioner.pipelines.caption.work import caption_folder
 from captioner.pipelines.classify.options import ClassifyOptions
 from captioner.pipelines.classify.work import classify_clips
 from captioner.pipelines.folder.outputs import Outputs, Record, Writer
 from captioner.pipelines.folder.progress import Summary
-from captioner.pipelines.media import FRAMES, ClipOptions, is_clip
+from captioner.pipelines.media import FRAMES, ClipOptions, is_clip, may_be_clip
 from captioner.pipelines.read.options import ReadOptions
 from captioner.pipelines.read.work import read_folder
 from captioner.pipelines.serve.batching import Item, silent_meter
@@ -82,12 +84,14 @@ class Worker:
             Problem: there is no such model or language, or the options contradict each other.
         """
         chosen: Any = options
-        if job.texts and chosen.model is None:
-            model = self._translator(chosen.to, "to")
+        if job.texts and chosen.to is not None:
+            model = self._translator(chosen.model, chosen.to)
         else:
             model = self.models.named(chosen.model, job.kinds, job.name)
-        if job.name == "caption" and chosen.language != "en":
-            self._translator(chosen.language, "language")
+        if job.name == "caption" and chosen.language not in ("en", *self.models.languages):
+            raise _no_language("language", chosen.language, self.models.languages)
+        if job.name == "caption" and chosen.concepts and getattr(self.models.get(model), "concept_words", None) is None:
+            raise Problem(422, f"concepts: {model}: {NO_CONCEPTS}")
         search = getattr(self.models.get(model).config, "search", None)
         if search is not None:
             try:
@@ -96,16 +100,21 @@ class Worker:
                 raise Problem(422, str(error)) from None
         return Key(job.name, model, options)
 
-    def _translator(self, language: str, option: str) -> str:
-        """The name of the model that translates into a language."""
-        if language not in self.models.languages:
-            there = ", ".join(sorted(self.models.languages)) or "none"
-            raise Problem(422, f"{option}: no model here translates into {language!r}; languages: {there}.")
-        return self.models.languages[language]
+    def _translator(self, model: str | None, language: str) -> str:
+        """The name of the model that translates into a language; `model` if one is asked for."""
+        targets = self.models.targets
+        if model is not None and targets[self.models.named(model, ("translate",), "translate")] != language:
+            detail = f"to: {model} translates into {targets[model]!r}, not {language!r}; leave one of the two out."
+            raise Problem(422, detail)
+        found = model or next((name for name, target in targets.items() if target == language), None)
+        if found is None:
+            raise _no_language("to", language, targets.values())
+        return found
 
     def _refused(self, item: Item) -> bool:
         """Whether an item is a clip that is too long, which is then its answer."""
-        if not isinstance(item.payload, str) or not is_clip(item.payload):
+        key: Key = item.key  # type: ignore[assignment]
+        if not self._is_clip(key, item.payload):
             return False
         limit = self.options.max_seconds
         try:
@@ -117,6 +126,16 @@ class Worker:
             error = f"too long ({seconds:,.0f} s; the limit is {limit:,.0f} s); cut it, or send parts"
             item.answer.set_result(Record(item.payload, error=error))
         return seconds > limit
+
+
+    def _is_clip(self, key: Key, payload: Any) -> bool:
+        """Whether a payload is the path of a file that is seen as a clip."""
+        if key.job == "classify":
+            return True
+        if key.job not in ("caption", "look"):
+            return False  # it may be a client's text, which is no path
+        animations = key.job == "caption" and _clips(key.options, self.models.get(key.model)).animations
+        return may_be_clip(payload) if animations else is_clip(payload)
 
 
 class Answers(Writer):
@@ -137,6 +156,17 @@ def _chosen(options: BaseModel, *names: str) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def _no_language(option: str, language: str, there: Iterable[str]) -> Problem:
+    languages = ", ".join(sorted(set(there))) or "none"
+    return Problem(422, f"{option}: no model here translates into {language!r}; languages: {languages}.")
+
+
+def _clips(options: Any, model: Any) -> ClipOptions:
+    """How a request's clips are captioned."""
+    usual, video = getattr(model.config, "frames", FRAMES), isinstance(model, VideoCaptioner)
+    return ClipOptions.of(options.frames, options.every, options.scenes, usual=usual, video=video)
+
+
 def _caption(paths: Sequence[str], model: Any, options: Any, outputs: Outputs, server: Worker) -> None:
     translator = None if options.language == "en" else server.models.get(server.models.languages[options.language])
     caption_folder(
@@ -146,7 +176,7 @@ def _caption(paths: Sequence[str], model: Any, options: Any, outputs: Outputs, s
         replace(model.config.search, **_chosen(options, "beam_size", "num_captions", "max_length")),
         silent_meter(),
         Summary(),
-        clips=ClipOptions(options.frames or getattr(model.config, "frames", FRAMES), options.every, options.scenes),
+        clips=_clips(options, model),
         workers=1,
         max_pixels=server.options.max_pixels,
         pictures=options.pictures,
@@ -157,7 +187,17 @@ def _caption(paths: Sequence[str], model: Any, options: Any, outputs: Outputs, s
 
 def _classify(paths: Sequence[str], model: Any, options: Any, outputs: Outputs, server: Worker) -> None:
     top_k = min(options.top_k, len(model.config.labels))
-    classify_clips(paths, model, outputs, silent_meter(), Summary(), top_k=top_k, every=options.every, workers=1)
+    classify_clips(
+        paths,
+        model,
+        outputs,
+        silent_meter(),
+        Summary(),
+        top_k=top_k,
+        every=options.every,
+        workers=1,
+        max_pixels=server.options.max_pixels,
+    )
 
 
 def _read(paths: Sequence[str], model: Any, options: Any, outputs: Outputs, server: Worker) -> None:
@@ -176,7 +216,7 @@ _BEAM = (1, 20)
 _EVERY = (0.1, 3600.0)
 _SEARCH = {"beam_size": _BEAM, "num_captions": _BEAM, "max_length": (1, 100), "frames": (1, 64), "every": _EVERY}
 _Pictures = (bool, Field(False, description="Add a small copy, where the model looked for words, and concept words."))
-_To = (str, Field("de", description="Language of the translations."))
+_To = (str | None, Field(None, description="Language of the translations; by default that of the model."))
 
 JOBS: Mapping[str, Job] = {
     job.name: job

@@ -40,8 +40,13 @@ class Models:
             self.sources[name] = source
         self._configs = {name: _config(source) for name, source in self.sources.items()}
         self.kinds = {name: str(config["kind"]) for name, config in self._configs.items()}
-        self.languages = {str(self._configs[name].get("target")): name for name in self.of("translate")}
-        """Names of translators by the language that they write."""
+        self.targets = {name: str(self._configs[name].get("target")) for name in self.of("translate")}
+        """The languages that translators write, by the translators' names."""
+        self.languages: dict[str, str] = {}
+        """Names of translators from English by the language that they write; of two, the first."""
+        for name, target in self.targets.items():
+            if self._configs[name].get("source") == "en" and target != "en":
+                self.languages.setdefault(target, name)
         self._loaded: dict[str, Any] = {}
         self._searchers: dict[str, Searcher] = {}
         self._digests: dict[str, str] = {}
@@ -79,6 +84,7 @@ class Models:
         with self._loading[name]:
             if name not in self._loaded:
                 self._loaded[name] = load(self.sources[name], self.device)
+                self._loaded[name].name = name  # clients are told no path
             return self._loaded[name]
 
     def searcher(self, name: str) -> Searcher:

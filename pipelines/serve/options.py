@@ -1,10 +1,12 @@
 """The options of `captioner serve`."""
 
+import re
 from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
+from captioner.errors import UsageError
 from captioner.pipelines.folder.options import Device
 
 
@@ -50,3 +52,13 @@ class ServeOptions:
         typer.Option(min=1, max=1024, help="Threads, each with inputs of its own.  [default: one more than cores]"),
     ] = None
     device: Device = "auto"
+
+    def __post_init__(self) -> None:
+        """See that origins are what browsers send.
+
+        Raises:
+            UsageError: one is not.
+        """
+        for origin in self.cors or ():
+            if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s/?#@*A-Z]+", origin):
+                raise UsageError(f"--cors {origin}: give a site in lower case, such as https://example.org.")

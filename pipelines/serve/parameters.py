@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import PydanticCustomError
 
 from captioner.pipelines.serve.problems import Problem
 
@@ -38,9 +39,17 @@ def parameters(
             if (each in limits)
             else Annotated[kind, Field(description=help_text)]
         )
+        if {int, float} & {kind, *get_args(kind)}:
+            limited = Annotated[limited, BeforeValidator(_no_truth)]
         found[each] = (limited, getattr(options, each, None))
     config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
     return create_model(name, __config__=config, **found, **more)
+
+
+def _no_truth(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise PydanticCustomError("number", "Input should be a number, not true or false")
+    return value
 
 
 def parsed(schema: type[BaseModel], values: Mapping[str, Any]) -> BaseModel:

@@ -77,7 +77,8 @@ def asked_of(chosen: Any, models: Models, name: str) -> Asked:
     Raises:
         Problem: the sentence has no word that the model knows, or what was looked at before is of another model.
     """
-    text, translator = _text(models, name), models.sources.get(models.languages.get("en", ""))
+    text = _text(models, name)
+    translator = next((models.sources[each] for each, target in models.targets.items() if target == "en"), None)
     files = []
     for path, looked in chosen.looked.items():
         try:

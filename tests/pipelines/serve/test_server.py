@@ -112,6 +112,7 @@ def test_heads_that_never_end_and_no_requests_at_all_are_closed(server):
             except ConnectionError:
                 answer = b""
         assert answer == b"" or b" 400 " in answer
+    assert b"\r\ncontent-type: application/problem+json\r\n" in answer
 
 
 def test_told_to_end_it_finishes_what_it_has_taken(start, model_folder):

@@ -1,0 +1,138 @@
+"""The API's options mean what the command line's mean, and what contradicts itself is refused, not guessed."""
+
+import io
+import json
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from captioner.pipelines import cli
+
+
+@pytest.fixture
+def run(monkeypatch, capfd):
+    """Runs a command in this process; returns its rows."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["captioner", *map(str, arguments), "--quiet"])
+        with pytest.raises(SystemExit):
+            cli.main()
+        return [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def animation():
+    """A GIF of four seconds, whose pictures differ."""
+    draw, frames = np.random.default_rng(3), []
+    for _ in range(4):
+        pixels = draw.integers(0, 256, (4, 5, 3), np.uint8)
+        frames.append(Image.fromarray(cv2.resize(pixels, (96, 80), interpolation=cv2.INTER_CUBIC)))
+    file = io.BytesIO()
+    frames[0].save(file, "gif", save_all=True, append_images=frames[1:], duration=1000)
+    return file.getvalue()
+
+
+def png(size=(80, 96)):
+    return cv2.imencode(".png", np.full((*size, 3), 90, np.uint8))[1].tobytes()
+
+
+def told(response, status=422):
+    assert response.status_code == status, response.text
+    return response.json()["detail"]
+
+
+@pytest.mark.parametrize("options", [{}, {"every": "2"}, {"scenes": "true"}, {"frames": "3"}])
+def test_a_gif_is_a_clip_where_the_command_line_takes_it_for_one(client, run, folders, animation, tmp_path, options):
+    (tmp_path / "a.gif").write_bytes(animation)
+    asked = [each for name, value in options.items() for each in (f"--{name}", value) if each != "true"]
+    row = run("caption", tmp_path / "a.gif", "--model", folders["tiny"], *asked)[0]
+    answer = client.post("/v1/caption", files=[("file", ("a.gif", animation))], data=options).json()
+    assert answer["rows"] == [{**row, "path": "a.gif"}]
+    assert ("segments" in row) == bool({"every", "scenes"} & set(options))
+
+
+def test_a_gif_that_is_a_clip_has_the_limit_of_clips(make_client, worker, animation):
+    from captioner.pipelines.serve.jobs import Worker
+    from captioner.pipelines.serve.options import ServeOptions
+
+    client = make_client(Worker(worker.models, ServeOptions(max_seconds=2, max_pixels=7000)))
+    gif = [("file", ("a.gif", animation))]
+    assert "too large (96 x 80 pixels" in told(client.post("/v1/classify", files=gif))
+    client = make_client(Worker(worker.models, ServeOptions(max_seconds=2)))
+    assert "too long (4 s; the limit is 2 s)" in told(client.post("/v1/caption", files=gif, data={"every": "1"}))
+    assert "too long" in told(client.post("/v1/classify", files=gif))
+    assert client.post("/v1/caption", files=gif).status_code == 200
+
+
+def test_true_is_no_number(client):
+    for option in ("beam_size", "num_captions", "every", "frames"):
+        body = {"files": [{"data": "AAAA"}], option: True}
+        assert told(client.post("/v1/caption", json=body)) == f"{option}: input should be a number, not true or false."
+    answer = client.post("/v1/translate", json={"texts": ["a man"], "beam_size": None, "to": None, "num_captions": 2})
+    assert answer.status_code == 200
+
+
+def test_options_in_the_address_are_refused_not_passed_over(client):
+    detail = told(client.post("/v1/caption?num_captions=3", files=[("file", ("a.png", png()))]))
+    assert detail == "options go into the body, as form fields or JSON keys, not into the address."
+
+
+def test_a_translator_and_another_language_contradict_each_other(client):
+    texts = {"texts": ["A man rides a bicycle."]}
+    german = client.post("/v1/translate", json={**texts, "model": "words", "to": "de"})
+    assert german.json() == client.post("/v1/translate", json=texts).json()
+    detail = told(client.post("/v1/translate", json={**texts, "model": "words", "to": "fr"}))
+    assert detail == "to: words translates into 'de', not 'fr'; leave one of the two out."
+    assert "to: no model here translates into 'fr'; languages: de." in told(
+        client.post("/v1/translate", json={**texts, "to": "fr"})
+    )
+
+
+def test_texts_that_look_like_paths_are_translated_not_opened(client, make_client, worker, draw_clip, tmp_path):
+    from captioner.pipelines.serve.jobs import Worker
+    from captioner.pipelines.serve.options import ServeOptions
+
+    client = make_client(Worker(worker.models, ServeOptions(max_seconds=1)))
+    clip = draw_clip(tmp_path / "a.avi", frames=20)
+    answer = client.post("/v1/translate", json={"texts": [str(clip), str(tmp_path), "a man"]})
+    assert [set(row) & {"translation", "error"} for row in answer.json()["rows"]] == [{"translation"}] * 3
+
+
+def test_captions_are_translated_from_english_only(make_client, folders, make_translator, tmp_path):
+    from captioner.pipelines.serve.jobs import Worker
+    from captioner.pipelines.serve.models import Models
+    from captioner.pipelines.serve.options import ServeOptions
+
+    make_translator().save(tmp_path / "other", "For tests.")
+    config = json.loads((tmp_path / "other" / "config.json").read_text())
+    (tmp_path / "other" / "config.json").write_text(json.dumps({**config, "source": "de", "target": "en"}))
+    sources = [str(folders["tiny"]), str(tmp_path / "other"), str(folders["words"])]
+    client = make_client(Worker(Models(sources, "cpu"), ServeOptions()))
+    assert client.get("/v1/models").json()["languages"] == ["en", "de"]
+    texts = {"texts": ["A man rides a bicycle."]}
+    assert client.post("/v1/translate", json={**texts, "to": "de"}).json()["model"] == "words"
+    assert client.post("/v1/translate", json={**texts, "to": "en"}).json()["model"] == "other"
+    photo = [("file", ("a.png", png()))]
+    assert client.post("/v1/caption", files=photo, data={"language": "de"}).status_code == 200
+    assert client.post("/v1/caption", files=photo, data={"language": "en"}).status_code == 200
+
+
+def test_what_a_model_cannot_do_is_said_without_where_it_lies(client, make_client, folders, model_folder, tmp_path):
+    import shutil
+
+    from captioner.pipelines.serve.jobs import Worker
+    from captioner.pipelines.serve.models import Models
+    from captioner.pipelines.serve.options import ServeOptions
+
+    photo = [("file", ("a.png", png()))]
+    detail = told(client.post("/v1/caption", files=photo, data={"concepts": "true"}))
+    assert detail.startswith("concepts: tiny: this model tells no concept words")
+    folder = shutil.copytree(model_folder, tmp_path / "cut")
+    client = make_client(Worker(Models([str(folder)], "cpu"), ServeOptions()))
+    (folder / "model.safetensors").write_bytes(b"cut")
+    assert str(tmp_path) not in told(client.post("/v1/caption", files=photo), 500)
