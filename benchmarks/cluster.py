@@ -42,7 +42,10 @@ def make_shards(folder: Path, count: int) -> list[Path]:
 
 
 def run(*arguments: str | Path) -> tuple[float, dict[str, float]]:
-    """Run `captioner caption`; returns its seconds, and the largest memory of each kind of process in MB."""
+    """Run `captioner caption`; returns its seconds, and the largest memory of each kind of process in MB.
+
+    What a process shares with others, such as libraries and Ray's object store, is counted apart from its own.
+    """
     command = [sys.executable, "-m", "captioner", "caption", *map(str, arguments)]
     started = time.perf_counter()
     told = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe that nobody reads would stop the command
@@ -57,8 +60,11 @@ def run(*arguments: str | Path) -> tuple[float, dict[str, float]]:
                 for each in [root, *root.children(recursive=True)]:
                     name = "driver" if each == root else " ".join(each.cmdline()[:1])
                     kind = "worker" if name.startswith("ray::") else name if each == root else "Ray's own"
-                    peaks[kind] = max(peaks[kind], each.memory_info().rss / 1e6)
-            except psutil.NoSuchProcess:
+                    memory = each.memory_full_info()
+                    peaks[kind] = max(peaks[kind], memory.uss / 1e6)
+                    shared = f"{kind}, shared"
+                    peaks[shared] = max(peaks[shared], (memory.rss - memory.uss) / 1e6)
+            except (psutil.NoSuchProcess, psutil.AccessDenied):  # it has just ended
                 continue
 
     thread = threading.Thread(target=watch)

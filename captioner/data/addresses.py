@@ -30,12 +30,19 @@ _MOST_NAMES = 10_000_000
 _TRIES = 3
 _LASTING = (FileNotFoundError, PermissionError, ImportError, ValueError, tarfile.TarError, zipfile.BadZipFile)
 """Causes that another try does not mend."""
+_PASSING = (408, 425, 429)
+"""Answers of a web server in the four hundreds that another try may mend."""
 _READ_AHEAD = 8 << 20  # bytes a request, for files that are read from beginning to end
 
 
 def is_remote(address: str) -> bool:
     """Whether an address names a storage; `file://` is this machine."""
     return _SCHEME.match(address) is not None and not address.startswith("file://")
+
+
+def without_query(address: str) -> str:
+    """An address without what follows the question mark of a web address, such as a signature."""
+    return address.partition("?")[0] if address.startswith(("http://", "https://")) else address
 
 
 def local_path(address: str) -> str:
@@ -234,10 +241,16 @@ def patiently(read: Callable[[], Read]) -> Read:
         try:
             return read()
         except DataError as error:
-            if error.__cause__ is None or isinstance(error.__cause__, _LASTING):
+            if error.__cause__ is None or _lasts(error.__cause__):
                 raise
             time.sleep(2**attempt)
     return read()
+
+
+def _lasts(cause: BaseException) -> bool:
+    status = getattr(cause, "status", None)  # of a web server's answer
+    refused = isinstance(status, int) and 400 <= status < 500 and status not in _PASSING
+    return refused or isinstance(cause, _LASTING)
 
 
 def _first_line(error: BaseException) -> str:

@@ -154,7 +154,7 @@ def stored_members(file: BinaryIO, name: str, suffixes: Collection[str], largest
         row = inner_name(row_name)
         if row is None:
             yield Member(row_name, error="its name leads out of the archive")
-        elif _wanted(row, suffixes):
+        elif not os.path.splitext(row)[1] or _wanted(row, suffixes):  # without a suffix it is a photo, too
             small = len(data) <= largest
             yield Member(row, data) if small else Member(row, error=too_large(len(data), largest))
 

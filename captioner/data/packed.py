@@ -19,6 +19,7 @@ from collections import OrderedDict
 from functools import lru_cache
 from typing import Any, BinaryIO
 
+from captioner.data.addresses import without_query
 from captioner.data.archives import inner_name, too_large, unzipped
 from captioner.data.parquet import group_photos, is_parquet, open_parquet, photo_column, row_names
 from captioner.data.tar import LARGEST, CutShort, ForwardFile, tar_files, unpacked
@@ -41,11 +42,13 @@ class PackedFiles(ABC):
 
     Attributes:
         names: of its files, in order, each once; of two with one name the later counts.
+        only_photos: whether its files are photos, also those without a suffix.
         problem: what is wrong with the archive, a sentence, or None.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.only_photos = False
         self.problem: str | None = None
         self._places: dict[str, Any] = {}
         self._unsafe: list[str] = []
@@ -84,6 +87,7 @@ class PackedFiles(ABC):
         if inner is None:
             self._unsafe.append(name)
         else:
+            self._places.pop(inner, None)  # so that it stands where the later one does
             self._places[inner] = place
 
     def _listed(self, problem: str | None = None) -> None:
@@ -161,6 +165,7 @@ class _Tar(PackedFiles):
 class _Parquet(PackedFiles):
     def __init__(self, path: str, file: BinaryIO) -> None:
         super().__init__(path)
+        self.only_photos = True
         self._file = open_parquet(file, path)
         column = photo_column(self._file)
         if column is None:
@@ -202,8 +207,8 @@ def archive_above(address: str) -> str | None:
 
 
 def is_archive(path: str) -> bool:
-    """Whether a path is called as files with photos in them are."""
-    return path.lower().endswith(SUFFIXES)
+    """Whether a path or an address is called as files with photos in them are."""
+    return without_query(path).lower().endswith(SUFFIXES)
 
 
 def open_packed(path: str) -> PackedFiles:

@@ -55,8 +55,12 @@ def path_column(file: Any) -> str | None:
     """The column that holds the paths of photos; None if no column is called so."""
     import pyarrow
 
-    texts = [each.name for each in file.schema_arrow if pyarrow.types.is_string(each.type)]
-    texts += [each.name for each in file.schema_arrow if pyarrow.types.is_large_string(each.type)]
+    def holds_text(kind: Any) -> bool:
+        if pyarrow.types.is_dictionary(kind):
+            return holds_text(kind.value_type)
+        return bool(pyarrow.types.is_string(kind) or pyarrow.types.is_large_string(kind))
+
+    texts = [each.name for each in file.schema_arrow if holds_text(each.type)]
     named = [name for name in texts if name.lower() in PHOTO_COLUMNS]
     return min(named, key=_likelihood, default=None)
 

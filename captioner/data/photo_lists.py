@@ -3,8 +3,9 @@
 import os
 from pathlib import Path
 
+from captioner.data.addresses import is_remote
 from captioner.data.names import first_few
-from captioner.data.parquet import PHOTO_COLUMNS, open_parquet, photo_column
+from captioner.data.parquet import PHOTO_COLUMNS, open_parquet, path_column, photo_column
 from captioner.data.tables import read_parquet, read_texts, split_rows
 from captioner.errors import DataError
 
@@ -24,7 +25,7 @@ def read_photo_list(path: str) -> list[str]:
     """
     folder = os.path.dirname(path)
     values = _column_of_parquet(path) if path.lower().endswith(".parquet") else _column_of_text(path)
-    return [_located(value.strip(), folder) for value in values if value.strip()]
+    return [located(value.strip(), folder) for value in values if value.strip()]
 
 
 def holds_photos(path: str) -> bool:
@@ -54,11 +55,13 @@ def _column_of_text(path: str) -> list[str]:
 
 def _column_of_parquet(path: str) -> list[str]:
     with open_parquet(path, path) as file:
+        column = path_column(file)
         columns = list(file.schema_arrow.names)
-    place = _place(columns)
-    if place is None:
-        raise DataError(f"{path}: no column is called path, image or file_name; they are {first_few(columns, 9)}.")
-    table = read_parquet(Path(path), lambda names: [columns[place]])
+    if column is None:
+        raise DataError(
+            f"{path}: no column of texts is called path, image or file_name; its columns are {first_few(columns, 9)}."
+        )
+    table = read_parquet(Path(path), lambda names: [column])
     return [str(row[0]) for row in table.rows if row[0] is not None]
 
 
@@ -68,10 +71,18 @@ def _place(columns: list[str]) -> int | None:
     return next((names.index(name) for name in PHOTO_COLUMNS if name in names), None)
 
 
-def _located(value: str, folder: str) -> str:
-    """A path as it can be opened: from the list's folder, or else as it stands; separated as this system does it."""
+def located(value: str, folder: str, start: str = "") -> str:
+    """A path as it can be opened: from the list's folder, or else as it stands; separated as this system does it.
+
+    Args:
+        value: what the list says; an address of another machine stays what it is.
+        folder: of the list.
+        start: where relative paths begin, if that is not here.
+    """
+    if is_remote(value):
+        return value
     plain = value.replace("\\", "/")
     for choice in (os.path.join(folder, value), value, os.path.join(folder, plain), plain):
-        if os.path.lexists(choice):
+        if os.path.lexists(os.path.join(start, choice)):
             return choice
     return os.path.join(folder, value)

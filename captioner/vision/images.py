@@ -193,9 +193,9 @@ def read(path: Path | str, *, at_least: tuple[int, int] | None = None, max_pixel
             if camera_formats.kind_of(start, str(path)) is None:
                 _reader(start, str(path))  # so that a huge file which is no image is not read to its end
             data = start + file.read()
-    except OSError as error:
-        reason = os.strerror(error.errno).lower() if error.errno else str(error)
-        raise ImageError(f"{path}: cannot be read ({reason})") from error
+    except (OSError, ValueError) as error:  # a path with NUL in it is a ValueError
+        number = getattr(error, "errno", None)
+        raise ImageError(f"{path}: cannot be read ({os.strerror(number).lower() if number else error})") from error
     return decode(data, str(path), at_least=at_least, max_pixels=max_pixels)
 
 

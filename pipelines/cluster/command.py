@@ -2,13 +2,14 @@
 
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from rich.console import Console
 
+from captioner.data.names import first_few
 from captioner.errors import CaptionerError, UsageError
 from captioner.pipelines.cluster.inputs import find_shards
 from captioner.pipelines.cluster.job import Job, Made
@@ -41,16 +42,18 @@ def _run(job: Job, console: Console) -> int:
     made_by = job.made_by(options)
     folder = ResultFolder(address, f".{job.shard_format}", made_by, overwrite=options.overwrite)
     plan = folder.plan(found, options.shard_size, options.exclude or (), retry=options.retry)
-    folder.begin()
     summary = Summary()
     summary.add([Record(name, error=reason) for name, reason in found.problems])
     lost: dict[str, str] = {}
+    empty: list[str] = []
     status = 0
     started = time.monotonic()
     try:
         if plan.todo:
             with Meter(len(plan.todo), "shards", console, verb=job.verb, quiet=options.quiet) as meter:
-                _work(job, made_by, folder, plan, meter, summary, lost)
+                _work(job, made_by, folder, plan, meter, summary, lost, empty)
+        else:
+            folder.begin()
         if not lost:
             for name in folder.parts:  # of workers that were killed
                 with suppress(CaptionerError):
@@ -60,13 +63,16 @@ def _run(job: Job, console: Console) -> int:
     summary.seconds = time.monotonic() - started
     if not options.quiet:
         first = ["interrupted; the same command continues"] * (status == 130)
-        for line in [*first, *summary.lines(job.kind), *_shard_lines(plan, lost), *found.notes]:
+        for line in [*first, *summary.lines(job.kind), *_shard_lines(job, plan, lost, empty), *found.notes]:
             console.print(line, highlight=False, markup=False, soft_wrap=True)
     return status or int(bool(summary.failures or lost))
 
 
 def made_shards(
-    job: Job, made_by: Mapping[str, Any], todo: Sequence[tuple[Shard, str]]
+    job: Job,
+    made_by: Mapping[str, Any],
+    todo: Sequence[tuple[Shard, str]],
+    begin: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[Shard, Made]]:
     """Have shards made, and tell of each, also of those whose workers were killed, what became of it.
 
@@ -74,14 +80,20 @@ def made_shards(
         job: what to do.
         made_by: what makes rows, as the driver sees it.
         todo: each shard with the address of its results.
+        begin: is called once the cluster can be used; what is there is left alone until then.
 
     Raises:
         ClusterError: the cluster cannot be used.
     """
+
+    def begun() -> Iterator[tuple[Shard, str]]:
+        begin()
+        yield from todo
+
     from captioner.pipelines.cluster.on_ray import run_shards  # only now: Ray is an extra, and slow to import
 
     left = {shard.name: shard for shard, _ in todo}
-    for made in run_shards(job, made_by, todo):
+    for made in run_shards(job, made_by, begun()):
         yield left.pop(made.name), made
     for shard in left.values():
         reason = (
@@ -99,15 +111,23 @@ def _work(
     meter: Meter,
     summary: Summary,
     lost: dict[str, str],
+    empty: list[str],
 ) -> None:
-    """Have the shards made; what becomes of them is added to `summary`, or to `lost`, by the names of their inputs."""
-    for shard, made in made_shards(job, made_by, [(shard, folder.address_of(shard)) for shard in plan.todo]):
+    """Have the shards made.
+
+    What becomes of them is added to `summary`, or to `lost`, by the names of their inputs; `empty` gets archives in
+    which there was nothing to do.
+    """
+    todo = [(shard, folder.address_of(shard)) for shard in plan.todo]
+    for shard, made in made_shards(job, made_by, todo, folder.begin):
         summary.merge(made.summary)
         if made.error:
             lost[shard.shown or shard.name] = made.error
         elif shard.replaces is not None:
             summary.changed += 1
             folder.remove(shard.replaces)
+        if not (made.error or made.summary.written or made.summary.failures):
+            empty.append(shard.shown)
         meter.advance(1, int(bool(made.error)))
 
 
@@ -130,7 +150,7 @@ def _output(options: ClusterOptions) -> str:
     return address
 
 
-def _shard_lines(plan: Plan, lost: dict[str, str]) -> list[str]:
+def _shard_lines(job: Job, plan: Plan, lost: dict[str, str], empty: Sequence[str]) -> list[str]:
     lines = [f"{plan.before} shards were done before"] * bool(plan.before)
     if plan.failed:
         lines.append(f"{plan.failed} shards with failures were made again")
@@ -139,4 +159,6 @@ def _shard_lines(plan: Plan, lost: dict[str, str]) -> list[str]:
         lines += [f"  {reason}" for reason in list(lost.values())[:5]]
         if len(lost) > 5:
             lines.append(f"  and {len(lost) - 5} more")
+    if empty:
+        lines.append(f"no {job.kind} in {first_few(list(map(shown, empty)))}")
     return lines

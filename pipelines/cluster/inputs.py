@@ -19,16 +19,18 @@ from captioner.data.addresses import (
     local_path,
     mark_of,
     read_address,
+    without_query,
 )
 from captioner.data.listing import listed
 from captioner.data.names import LEFT_OUT, first_few
 from captioner.data.packed import SUFFIXES, is_archive
 from captioner.errors import UsageError
-from captioner.pipelines.folder.inputs import Inputs, shown
+from captioner.pipelines.cluster.results import ABOUT, OURS
+from captioner.pipelines.folder.inputs import Inputs, identity, names_in, shown
 
 ARCHIVES = frozenset(SUFFIXES)
 LISTS = frozenset({".txt", ".lst", ".list"})
-"""Named files that hold a name a line, relative to their own folder."""
+"""Named files that hold a name a line, relative to their own folder: of files, archives and folders."""
 
 
 @dataclass(frozen=True)
@@ -91,38 +93,14 @@ def find_shards(
         for argument in arguments
         for name in ([argument] if os.path.lexists(local_path(argument)) else expand_braces(argument))
     ]
-    local = [local_path(name) for name in names if not is_remote(name)]
-    found = Found()
-    others: Counter[str] = Counter()
-    missing: list[str] = []
-    files: dict[str, None] = {}
-    if local:
-        inputs = find(local, {*suffixes, *ARCHIVES})
-        found.problems += inputs.problems
-        found.notes += inputs.notes()
-        for path in inputs.paths:
-            _take(path, None, found, files, missing)
-    left_out: list[str] = []
-
-    def take(address: str, about: dict[str, Any]) -> None:
-        _take(address, about, found, files, missing)
-        if marked and address in files:
-            found.marks[address] = mark_of(about)
-
-    for address, about in listed([name for name in names if is_remote(name)], missing):
-        if about.get("type") != "directory":
-            take(address, about)
-            continue
-        for inner, inner_about in _walk(address, exclude, left_out):
-            suffix = _suffix(inner)
-            if suffix in suffixes or is_archive(inner):
-                take(inner, inner_about)
-            else:
-                others[suffix] += 1
-    found.notes += Inputs(others=others, left_out=left_out).notes()
-    found.files = list(files)
-    if missing:
-        raise UsageError(f"{first_few(list(map(shown, missing)), 9)}: no such file or folder; nothing has been done.")
+    search = _Search(suffixes, find, exclude, marked=marked)
+    search.take_all(names)
+    search.read_lists()
+    found = search.found
+    if search.missing:
+        missing = first_few(list(map(shown, search.missing)), 9)
+        raise UsageError(f"{missing}: no such file or folder; nothing has been done.")
+    _leave_out_results(found, arguments)
     if not (found.archives or found.files or found.problems):
         where = first_few(list(map(shown, arguments)), 9)
         raise UsageError(
@@ -132,28 +110,116 @@ def find_shards(
     return found
 
 
-def _take(address: str, about: dict[str, Any] | None, found: Found, files: dict[str, None], missing: list[str]) -> None:
-    """Take note of a file by its suffix."""
-    suffix = _suffix(address)
-    if suffix in LISTS:
-        try:
-            lines = read_address(address).decode("utf-8-sig", "surrogateescape").splitlines()
-        except OSError:
-            missing.append(address)
-            return
-        folder = address.rpartition("/")[0] if "/" in address else "."
-        files.update(dict.fromkeys(joined(folder, line.strip()) for line in lines if line.strip()))
-    elif is_archive(address):
-        if about is None:
+class _Search:
+    """What names stand for.
+
+    Args:
+        suffixes, find, exclude, marked: see `find_shards`.
+
+    Attributes:
+        found: so far.
+        missing: names of which there is nothing.
+    """
+
+    def __init__(
+        self,
+        suffixes: Collection[str],
+        find: Callable[[Sequence[str], Collection[str]], Inputs],
+        exclude: Sequence[str],
+        *,
+        marked: bool,
+    ) -> None:
+        self.suffixes, self.find, self.exclude, self.marked = suffixes, find, exclude, marked
+        self.found = Found()
+        self.missing: list[str] = []
+        self._files: dict[str, None] = {}
+        self._lists: list[str] = []
+
+    def take_all(self, names: Sequence[str]) -> None:
+        """Take what names of files, folders and lists stand for, and patterns."""
+        local = [local_path(name) for name in names if not is_remote(name)]
+        others: Counter[str] = Counter()
+        left_out: list[str] = []
+        far = [name for name in names if is_remote(name)]
+        if local:
+            inputs = self.find(local, {*self.suffixes, *ARCHIVES})
+            self.found.problems += inputs.problems
+            self.found.notes += inputs.notes()
+            for path in inputs.paths:
+                if is_remote(path) and is_archive(path):  # a table may name it
+                    far.append(path)
+                else:
+                    self._take(path, None)
+        for address, about in listed(far, self.missing):
+            if about.get("type") != "directory":
+                self._take(address, about)
+                continue
+            for inner, inner_about in _walk(address, self.exclude, left_out):
+                suffix = _suffix(inner)
+                if suffix in self.suffixes or is_archive(inner):
+                    self._take(inner, inner_about)
+                else:
+                    others[suffix] += 1
+        self.found.notes += Inputs(others=others, left_out=left_out).notes()
+        self.found.files = list(self._files)
+
+    def read_lists(self) -> None:
+        """Take what the lists name that have been found; a file that is not there gets its row."""
+        lists, self._lists, several = self._lists, [], []
+        for address in lists:
             try:
-                status = os.stat(address)
+                names = names_in(read_address(address))
             except OSError:
-                missing.append(address)
-                return
-            about = {"size": status.st_size, "mtime": status.st_mtime_ns}
-        found.archives.setdefault(_absolute(address), Archive(address, mark_of(about)))
-    else:
-        files[address] = None
+                self.missing.append(address)
+                continue
+            folder = os.path.dirname(address)
+            for name in (joined(folder, name.strip()) for name in names):
+                if is_archive(name) or name.endswith("/") or (not is_remote(name) and os.path.isdir(name)):
+                    several.append(name)
+                else:
+                    self._files[name] = None
+        if several:
+            self.take_all(several)
+        if lists:  # which may call a file otherwise than its folder does
+            unique: dict[str, str] = {}
+            for name in self._files:
+                unique.setdefault(identity(name), name)
+            self.found.files = list(unique.values())
+
+    def _take(self, address: str, about: dict[str, Any] | None) -> None:
+        """Take a file by its suffix; `about` is what its storage tells of it."""
+        if _suffix(address) in LISTS:
+            self._lists.append(address)
+        elif is_archive(address):
+            if about is None:
+                try:
+                    status = os.stat(address)
+                except OSError as error:
+                    self.found.problems.append((address, f"cannot be read ({(error.strerror or '').lower()})"))
+                    return
+                about = {"size": status.st_size, "mtime": status.st_mtime_ns}
+            self.found.archives.setdefault(identity(address), Archive(address, mark_of(about)))
+        else:
+            self._files[address] = None
+            if self.marked and about is not None:
+                self.found.marks[address] = mark_of(about)
+
+
+def _leave_out_results(found: Found, named: Sequence[str]) -> None:
+    """Take results of this command out of the inputs, which lie in a folder that is one, unless they are named."""
+    kept = [f"{identity(local_path(name))}/" for name in named]
+    results: dict[str, bool] = {}  # by folder
+    for address in list(found.archives):
+        folder, _, name = address.rpartition("/")
+        if OURS.fullmatch(os.path.splitext(name)[0]) and not any(each.startswith(f"{folder}/") for each in kept):
+            if folder not in results:
+                system, path = file_system(f"{folder}/{ABOUT}")
+                results[folder] = system.exists(path)
+            if results[folder]:
+                del found.archives[address]
+    folders = [shown(folder) for folder, ours in results.items() if ours]
+    if folders:
+        found.notes.append(f"left out: {first_few(folders)}, where results of this command lie")
 
 
 def _walk(root: str, exclude: Sequence[str], left_out: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -183,9 +249,5 @@ def _walk(root: str, exclude: Sequence[str], left_out: list[str]) -> Iterator[tu
         stack += reversed(below)
 
 
-def _absolute(address: str) -> str:
-    return address if is_remote(address) else os.path.abspath(address)
-
-
 def _suffix(address: str) -> str:
-    return os.path.splitext(address.partition("?")[0] if address.startswith("http") else address)[1].lower()
+    return os.path.splitext(without_query(address))[1].lower()

@@ -12,7 +12,7 @@ import shutil
 import socket
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
@@ -30,13 +30,13 @@ _STORE = 200 << 20  # bytes of the local object store, in which only names of sh
 _SECONDS = 5.0  # to wait for an address
 
 
-def run_shards(job: Job, made_by: Mapping[str, Any], shards: Sequence[tuple[Shard, str]]) -> Iterator[Made]:
+def run_shards(job: Job, made_by: Mapping[str, Any], shards: Iterable[tuple[Shard, str]]) -> Iterator[Made]:
     """Make shards of results, on the cluster that the job's options name.
 
     Args:
         job: what to do.
         made_by: what makes rows, as the driver sees it.
-        shards: each with the address of its results.
+        shards: each with the address of its results; they are asked for when the cluster has room for a worker.
 
     Raises:
         ClusterError: the cluster cannot be reached or has no room for a worker, or a worker cannot do the job.
@@ -166,10 +166,15 @@ def _workers(ray: Any, job: Job) -> tuple[dict[str, Any], int]:
     if device.startswith("cuda") and not gpus:
         raise ClusterError(f"--device {device}: the cluster has no GPU.")
     needs: dict[str, Any] = {"num_cpus": 1, "num_gpus": 0, "memory": MEMORY}
+    variables = {}
     if gpus and device != "cpu":
         needs |= {"num_gpus": 1, "num_cpus": max(1, min(8, math.floor(cpus / gpus)))}
         # a process keeps its models on a GPU: it sees them all, and is told which one is its own
-        needs["runtime_env"] = {"env_vars": {"RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES": "1"}}
+        variables["RAY_EXPERIMENTAL_NOSET_CUDA_VISIBLE_DEVICES"] = "1"
+    # Ray's threads take all of glibc's arenas, so that each thread that decodes or searches meets another one, until
+    # every arena has grown as large as one thread ever needs; this is only heard before a process starts
+    variables["MALLOC_ARENA_MAX"] = str(max(2, needs["num_cpus"]))
+    needs["runtime_env"] = {"env_vars": variables}
     wanted = {"CPU": needs["num_cpus"], "GPU": needs["num_gpus"], "memory": needs["memory"]}
     room = sum(min(int(node.get(key, 0) // value) for key, value in wanted.items() if value) for node in nodes)
     if room < 1:

@@ -13,13 +13,12 @@ from typing import Any
 from captioner.data.addresses import explained, file_system, is_remote, joined, local_path, read_address, write_address
 from captioner.errors import DataError, UsageError
 from captioner.pipelines.cluster.inputs import Found
-from captioner.pipelines.cluster.results import read_rows
+from captioner.pipelines.cluster.results import ABOUT, OURS, read_rows
+from captioner.pipelines.folder.inputs import shown
 from captioner.pipelines.folder.made import check_made_by
 from captioner.pipelines.folder.outputs import to_json
 
-ABOUT = "captioner.json"
-"""The file in a folder of results that tells what made them."""
-_OURS = re.compile(r"(?P<stem>.+)\.(?P<source>[0-9a-f]{6})-[0-9a-f]{6}|files-(?P<number>\d+)\.[0-9a-f]{12}")
+_PART = re.compile(r".+\.[0-9a-f]{8}\.part")
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Shard:
         shown: the archive as rows call it.
         exclude: patterns of names in the archive to be passed over.
         files: names as rows call them.
-        folder: in which those of them that are relative paths lie.
+        folder: in which the command was given, for names that are relative paths.
         replaces: the file of an older shard of the same archive, which has changed since.
     """
 
@@ -77,26 +76,32 @@ class ResultFolder:
         self.address, self.suffix = address if is_remote(address) else os.path.abspath(local_path(address)), suffix
         self.about: dict[str, Any] = {"made_by": {**made_by, "shards": suffix[1:]}, "in": os.getcwd()}
         names = set(self._list())
-        self.parts = [name for name in names if name.endswith(".part")]
+        self.parts = [name for name in names if _PART.fullmatch(name)]
         if ABOUT in names:
             self.before: dict[str, Any] = self._read_about()
-        elif any(_OURS.fullmatch(os.path.splitext(name)[0]) for name in names - set(self.parts)) or (
+        elif any(OURS.fullmatch(os.path.splitext(name)[0]) for name in names - set(self.parts)) or (
             names - set(self.parts) and not overwrite
         ):
             raise UsageError(f"{address}: holds other files, and no {ABOUT}; choose another output, a new folder.")
         else:
             self.before = {}
+        self._old: list[str] = []
         if overwrite:
-            for name in sorted(names):
-                if self.before and _OURS.fullmatch(os.path.splitext(name)[0]):
-                    self.remove(name)
+            if self.before:
+                self._old = sorted(name for name in names if OURS.fullmatch(os.path.splitext(name)[0]))
             self.before = {}
         elif self.before:
             check_made_by(address, self.before["made_by"], self.about["made_by"])
         self.names = {name for name in names if name.endswith(suffix)} if self.before else set()
 
     def begin(self) -> None:
-        """Write what makes the results, unless it stands there; so it shows early whether the folder can be written."""
+        """Make the folder ready for results: what is to be overwritten goes, and what makes the results is written.
+
+        Raises:
+            DataError: it cannot be written.
+        """
+        for name in self._old:
+            self.remove(name)
         if not self.before:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / ABOUT
@@ -109,6 +114,9 @@ class ResultFolder:
     def plan(self, found: Found, size: int, exclude: Sequence[str], *, retry: bool) -> Plan:
         """What is left to do.
 
+        Raises:
+            UsageError: names of files are relative to another folder than those of the rows that are there.
+
         Args:
             found: the inputs.
             size: files of a shard where the inputs are no archives.
@@ -116,6 +124,13 @@ class ResultFolder:
             retry: shards in which something had failed are made again.
         """
         plan = Plan()
+        folder = self.before.get("in", os.getcwd())
+        relative = next((name for name in found.files if not (is_remote(name) or os.path.isabs(name))), None)
+        if relative is not None and folder != os.getcwd():
+            raise UsageError(
+                f"{self.address}: its rows have paths that are relative to {folder}, as {shown(relative)} is to "
+                f"{os.getcwd()}; run the command there, or choose another output."
+            )
         if retry:
             for name in sorted(self.names):
                 if any("error" in row for row in read_rows(joined(self.address, name))):
@@ -129,7 +144,16 @@ class ResultFolder:
             if name + self.suffix in self.names:
                 plan.before += 1
             else:
-                plan.todo.append(Shard(name, address, archive.name, exclude, replaces=older.get((stem, source))))
+                plan.todo.append(
+                    Shard(
+                        name,
+                        address,
+                        archive.name,
+                        exclude,
+                        folder=os.getcwd(),
+                        replaces=older.get((stem, source)),
+                    )
+                )
         plan.todo += self._plan_files(found.files, size, plan)
         return plan
 
@@ -150,15 +174,16 @@ class ResultFolder:
             plan.before += len(there)
             return [shard for shard in shards if shard.name + self.suffix not in there]
         folder = self.before.get("in", "")
-        done = {location(folder, row["path"]) for name in there for row in read_rows(joined(self.address, name))}
-        left = [name for name in files if location(os.getcwd(), name) not in done]
+        # names in bytes that are no UTF-8 stand in Parquet as people see them
+        done = {shown(location(folder, row["path"])) for name in there for row in read_rows(joined(self.address, name))}
+        left = [name for name in files if shown(location(os.getcwd(), name)) not in done]
         following = 1 + max(int(match["number"]) for name, match in self._ours() if match["number"])
         plan.before += len(there)
         return list(_file_shards(left, size, following))
 
     def _ours(self) -> Iterator[tuple[str, re.Match[str]]]:
         for name in sorted(self.names):
-            if match := _OURS.fullmatch(name.removesuffix(self.suffix)):
+            if match := OURS.fullmatch(name.removesuffix(self.suffix)):
                 yield name, match
 
     def _list(self) -> list[str]:

@@ -2,18 +2,25 @@
 
 import io
 import json
+import re
 import tarfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from captioner.data.addresses import explained, open_address
-from captioner.errors import DataError
+from captioner.data.addresses import explained, open_address, without_query
+from captioner.data.packed import read_packed
+from captioner.errors import DataError, ImageError
 from captioner.pipelines.cluster.job import Columns
 from captioner.pipelines.cluster.options import ShardFormat
 from captioner.pipelines.folder.outputs import Record, to_json
 from captioner.pipelines.folder.parquet import schema_of, table_of
+
+ABOUT = "captioner.json"
+"""The file in a folder of results that tells what made them."""
+OURS = re.compile(r"(?P<stem>.+)\.(?P<source>[0-9a-f]{6})-[0-9a-f]{6}|files-(?P<number>\d+)\.[0-9a-f]{12}")
+"""What shards of results are called, without their suffix."""
 
 _ROWS = 1024  # of a Parquet file's row group
 
@@ -111,8 +118,9 @@ class TarResults(Results):
         """Add the file, the text and the row."""
         key = f"{self.count:06}"
         self.count += 1
-        if content is not None and content.is_file():  # frames of a clip lie in a folder
-            self._put(key + (Path(record.path).suffix.lower() or ".bin"), content.read_bytes())
+        data = None if content is None else _bytes_of(content)
+        if data is not None:
+            self._put(key + (Path(without_query(record.path)).suffix.lower() or ".bin"), data)
         if record.error is None:
             lines = [str(each[self.text]) for each in record.fields.get("captions", [record.fields])]
             self._put(f"{key}.txt", "".join(f"{line}\n" for line in lines).encode())
@@ -126,6 +134,14 @@ class TarResults(Results):
         info = tarfile.TarInfo(name)  # without a time, so that a shard that is made twice is the same
         info.size = len(data)
         self.tar.addfile(info, io.BytesIO(data))
+
+
+def _bytes_of(path: Path) -> bytes | None:
+    """A file's bytes, also of one in an archive; None of a folder of frames, and where they cannot be read."""
+    try:
+        return path.read_bytes() if path.is_file() else read_packed(str(path))
+    except (OSError, ValueError, ImageError):  # which its row tells
+        return None
 
 
 def results_of(shard_format: ShardFormat, path: Path, columns: Columns, text: str) -> Results:

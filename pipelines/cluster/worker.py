@@ -9,7 +9,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,31 +18,17 @@ from typing import Any
 import psutil
 from rich.console import Console
 
-from captioner.data.addresses import (
-    file_system,
-    is_remote,
-    joined,
-    open_address,
-    patiently,
-    read_address,
-    write_address,
-)
-from captioner.data.archives import Member, read_members
-from captioner.data.parquet import open_parquet, path_column, photo_column
+from captioner.data.addresses import file_system, patiently, write_address
 from captioner.errors import CaptionerError, DataError
 from captioner.pipelines.cluster.job import Job, versions
-from captioner.pipelines.cluster.plan import Shard, location
+from captioner.pipelines.cluster.plan import Shard
 from captioner.pipelines.cluster.results import Results, read_rows, results_of
+from captioner.pipelines.cluster.staging import Repeated, Staged, staged
+from captioner.pipelines.folder.inputs import shown
 from captioner.pipelines.folder.made import check_made_by
 from captioner.pipelines.folder.outputs import Outputs, Record, Writer
-from captioner.pipelines.folder.packed_inputs import is_hidden, is_left_out
 from captioner.pipelines.folder.progress import Meter, Summary
-from captioner.pipelines.folder.stages import in_threads, prefetch
-
-_FIRST = 64  # files of a shard that are brought to this machine first, while the model waits
-GROUP = 256  # files after that, while it works
-_LARGEST_GROUP = 256 << 20  # bytes
-_REQUESTS = 8  # at a time
+from captioner.pipelines.folder.stages import prefetch
 
 
 @dataclass(frozen=True)
@@ -56,21 +42,6 @@ class Expected:
 
     versions: Mapping[str, str]
     made_by: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Staged:
-    """A file on this machine, or the reason why it is not here.
-
-    Attributes:
-        name: as its row calls it.
-        path: where it lies; None if there is an error.
-        error: why it cannot be read.
-    """
-
-    name: str
-    path: str | None = None
-    error: str | None = None
 
 
 class ShardWorker:
@@ -113,7 +84,10 @@ class ShardWorker:
             try:
                 summary = patiently(lambda: self._make(shard, row["output"]))
             except CaptionerError as reason:
-                error = str(reason)
+                error = shown(str(reason))  # Ray takes no text with bytes that are no UTF-8
+            except OSError as reason:
+                where = shown(shard.shown or shard.name)
+                error = f"{where}: cannot be made on {platform.node()} ({(reason.strerror or str(reason)).lower()})."
         return {
             "name": shard.name,
             "summary": json.dumps(vars(summary)),
@@ -127,14 +101,22 @@ class ShardWorker:
         if system.exists(path):  # made by a worker whose machine was lost before it could tell
             summary.add([_as_record(row) for row in read_rows(output)])
             return summary
+        try:
+            self._write(shard, output, summary, frozenset())
+        except Repeated as repeated:
+            summary = Summary()
+            self._write(shard, output, summary, repeated.earlier)
+        return summary
+
+    def _write(self, shard: Shard, output: str, summary: Summary, replaced: Collection[int]) -> None:
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             result = Path(folder) / "result"
             writer = results_of(self.job.shard_format, result, self.job.columns, self.job.text)
-            with closing(writer), closing(prefetch(_staged(shard, self.job.suffixes, Path(folder)))) as groups:
+            files = staged(shard, self.job.suffixes, Path(folder), replaced)
+            with closing(writer), closing(prefetch(files)) as groups:
                 for group in groups:
                     self._do(group, writer, summary)
             write_address(output, result)
-        return summary
 
     def _do(self, group: Sequence[Staged], results: Results, summary: Summary) -> None:
         """Caption a group, and write its records in order."""
@@ -154,7 +136,7 @@ class ShardWorker:
             results.add(records[-1], None if each.path is None else Path(each.path))
         summary.add(records)
         for each in group:
-            if each.path is not None and each.path.startswith(str(self.folder)):
+            if each.path is not None and Path(each.path).is_relative_to(self.folder):
                 os.unlink(each.path)
 
 
@@ -168,84 +150,6 @@ class _Kept(Writer):
     def write(self, records: Sequence[Record]) -> None:
         """Keep records."""
         self.records |= {record.path: record for record in records}
-
-
-def _staged(shard: Shard, suffixes: frozenset[str], folder: Path) -> Iterator[list[Staged]]:
-    """The files of a shard, brought to this machine group by group."""
-    group: list[Staged] = []
-    size, wanted = 0, _FIRST
-    for each in _bring(shard, suffixes, folder):
-        group.append(each)
-        size += 0 if each.path is None else os.path.getsize(each.path) if os.path.exists(each.path) else 0
-        if len(group) == wanted or size > _LARGEST_GROUP:
-            yield group
-            group, size, wanted = [], 0, GROUP
-    if group:
-        yield group
-
-
-def _bring(shard: Shard, suffixes: frozenset[str], folder: Path) -> Iterator[Staged]:
-    if shard.archive is None:
-        yield from _fetched(((name, location(shard.folder, name)) for name in shard.files), folder)
-        return
-    with open_address(shard.archive) as file:
-        if shard.archive.lower().endswith(".parquet"):
-            with open_parquet(file, shard.shown) as parquet:
-                if photo_column(parquet) is None:
-                    yield from _fetched(listed_in(parquet, shard), folder)
-                    return
-            file.seek(0)
-        for number, member in enumerate(read_members(file, shard.shown, suffixes=suffixes)):
-            if not (is_hidden(member.name) or is_left_out(member.name, shard.exclude)):
-                yield _unpacked(member, f"{shard.shown}/{member.name}", folder / f"{number:08}")
-
-
-def listed_in(parquet: Any, shard: Shard) -> Iterator[tuple[str, str]]:
-    """The files that a Parquet file names relative to its own folder: what rows call them, and where they lie.
-
-    Raises:
-        DataError: no column holds names.
-    """
-    column = path_column(parquet)
-    if column is None:
-        raise DataError(f"{shard.shown}: no column holds photos, or is called path, image or file_name.")
-    base, shown = str(shard.archive).rpartition("/")[0], os.path.dirname(shard.shown)
-    for batch in parquet.iter_batches(columns=[column]):
-        for name in batch.column(0).to_pylist():
-            if name:
-                yield joined(shown, name), location(base, name)
-
-
-def _unpacked(member: Member, name: str, path: Path) -> Staged:
-    if member.error is not None:
-        return Staged(name, error=member.error)
-    return _stored(member.data, name, path)
-
-
-def _fetched(files: Iterable[tuple[str, str]], folder: Path) -> Iterator[Staged]:
-    """Files by name and address; those on this machine stay where they are."""
-    numbered = ((name, address, folder / f"{number:08}") for number, (name, address) in enumerate(files))
-    yield from in_threads(lambda each: _fetch(*each), numbered, workers=_REQUESTS, waiting=2 * _REQUESTS)
-
-
-def _fetch(name: str, address: str, path: Path) -> Staged:
-    if not is_remote(address):
-        return Staged(name, address)
-    try:
-        return _stored(read_address(address), name, path)
-    except FileNotFoundError:
-        return Staged(name, error="cannot be read (no such file or directory)")
-    except PermissionError:
-        return Staged(name, error="cannot be read (permission denied)")
-
-
-def _stored(data: bytes, name: str, path: Path) -> Staged:
-    path = path.with_suffix(os.path.splitext(name)[1].lower())
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror}); a worker needs room for some files.") from error
-    return Staged(name, str(path))
 
 
 def _as_record(row: Mapping[str, Any]) -> Record:

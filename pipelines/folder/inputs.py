@@ -91,7 +91,7 @@ def find_inputs(
     missing = []
     for argument in arguments:
         if argument == "-":
-            paths: list[str] = _standard_input()
+            paths: list[str] = names_in(sys.stdin.buffer.read())
         elif os.path.lexists(argument) or split(argument) is not None or _FRAMES.search(argument):
             paths = [argument]
         else:
@@ -131,8 +131,8 @@ def shown(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "replace")
 
 
-def _standard_input() -> list[str]:
-    data = sys.stdin.buffer.read()
+def names_in(data: bytes) -> list[str]:
+    """The names in a list, one a line or separated by NUL, in UTF-8, any bytes, or UTF-16, as PowerShell writes it."""
     text = _from_utf16(data)
     if text is not None:
         return [line for line in text.splitlines() if line.strip()]
@@ -172,6 +172,7 @@ def _walk(
     if frames and _is_clip(root):
         yield root
         return
+    wanted = tuple(suffixes)  # of which `.tar.gz` is one
     stack = [iter(_listed(root, seen, found.problems))]  # no recursion: folders may lie deeper than Python's stack
     while stack:
         entry = next(stack[-1], None)
@@ -180,7 +181,7 @@ def _walk(
             continue
         if entry.name.startswith("."):
             continue
-        folder, suffix = _is_folder(entry), os.path.splitext(entry.name)[1].lower()
+        folder = _is_folder(entry)
         if (folder and entry.name.lower() in LEFT_OUT) or _matches(entry, root, exclude):
             found.left_out.append(entry.path)
         elif folder and frames and _is_clip(entry.path):
@@ -188,10 +189,10 @@ def _walk(
         elif folder:
             stack.append(iter(_listed(entry.path, seen, found.problems)))
         elif entry.is_symlink() or entry.is_file():  # no pipes and devices
-            if suffix in suffixes:
+            if entry.name.lower().endswith(wanted):
                 yield entry.path
             else:
-                found.others[suffix] += 1
+                found.others[os.path.splitext(entry.name)[1].lower()] += 1
 
 
 def _is_clip(folder: str) -> bool:

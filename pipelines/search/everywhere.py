@@ -12,7 +12,7 @@ from captioner.data.parquet import open_parquet, photo_column
 from captioner.errors import DataError
 from captioner.pipelines.cluster.inputs import LISTS, find_shards
 from captioner.pipelines.cluster.plan import Shard
-from captioner.pipelines.cluster.worker import listed_in
+from captioner.pipelines.cluster.staging import listed_in
 from captioner.pipelines.folder.inputs import Inputs, find_inputs, identity
 from captioner.pipelines.folder.made import Stamp
 from captioner.pipelines.search.options import SearchOptions

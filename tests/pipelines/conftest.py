@@ -79,8 +79,9 @@ def workers_here(monkeypatch):
     from captioner.pipelines.cluster.worker import Expected, ShardWorker
 
     def run_shards(job, made_by, shards):
+        todo = list(shards)
         worker = ShardWorker(job, Expected(versions(), made_by), 1)
-        for shard, output in shards:
+        for shard, output in todo:
             yield on_ray.made(worker(on_ray.row_of(shard, output)))
 
     monkeypatch.setattr(on_ray, "run_shards", run_shards)

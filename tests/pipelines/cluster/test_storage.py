@@ -141,9 +141,9 @@ def test_a_server_that_does_not_answer_is_one_sentence(run, s3, monkeypatch, tmp
 
 
 def test_a_shard_that_a_network_spoilt_is_tried_again(run, s3, shards, tmp_path, monkeypatch, rows_in):
-    from captioner.pipelines.cluster import worker
+    from captioner.pipelines.cluster import staging
 
-    opened, answers = worker.open_address, ["reset"]
+    opened, answers = staging.open_address, ["reset"]
     monkeypatch.setattr("time.sleep", lambda seconds: None)
 
     def fail_once(address):
@@ -151,6 +151,6 @@ def test_a_shard_that_a_network_spoilt_is_tried_again(run, s3, shards, tmp_path,
             raise DataError(f"{address}: cannot be read ({answers[0]}).") from ConnectionResetError(answers.pop())
         return opened(address)
 
-    monkeypatch.setattr(worker, "open_address", fail_once)
+    monkeypatch.setattr(staging, "open_address", fail_once)
     assert run("s3://photos/shards", "-o", tmp_path / "out", *HERE)[0] == 0
     assert len(rows_in(tmp_path / "out")) == 6
