@@ -185,24 +185,30 @@ function progress() {
 // What is copied and saved: the rows of the command line, without pictures.
 function rows() {
   return cards.filter((card) => card.row).map(({row}) => {
-    const {image, frames, grid, window: seen, height, width, ...kept} = row;
-    if (kept.captions) kept.captions = kept.captions.map(({caption, score}) => ({caption, score}));
+    const {image, frames, grid, window: seen, height, width, captions, ...kept} = row;
+    if (captions && kept.caption === undefined) kept.captions = captions.map(({caption, score}) => ({caption, score}));
     return kept;
   });
 }
 
 const jsonLines = () => rows().map((row) => `${JSON.stringify(row)}\n`).join("");
 
+// The command line's table: a row for each file or, if any clip has parts, for each part.
 function table() {
-  const flat = rows().map(({captions, top, segments, ...row}) => {
-    (captions ?? top ?? []).forEach((each, place) => {
-      for (const [key, value] of Object.entries(each)) row[place ? `${key}_${place + 1}` : key] = value;
-    });
-    return row;
+  const numbered = (list = []) => Object.fromEntries(list.flatMap((each, place) =>
+    Object.entries(each).map(([key, value]) => [place ? `${key}_${place + 1}` : key, value])));
+  const flat = ({captions, top, concepts, ...row}) => ({...row, ...numbered(captions ?? top), ...numbered(concepts)});
+  const all = rows(), parted = all.some(({segments}) => segments);
+  const lines = all.flatMap(({segments, ...row}) => {
+    const {path, concepts, warning, error, ...told} = row, parts = segments ?? [told];
+    if (!parted) return flat(row);
+    return parts.map((part, place) => flat(
+      {path, window: place + 1, windows: parts.length, start: "", end: "", ...part, concepts, warning, error}));
   });
-  const columns = [...new Set(flat.flatMap(Object.keys))];
+  const last = ["warning", "error"], named = new Set(lines.flatMap(Object.keys));
+  const columns = [...named].filter((name) => !last.includes(name)).concat(last);
   const cell = (value) => `"${String(value ?? "").replaceAll('"', '""')}"`;
-  return [columns, ...flat.map((row) => columns.map((column) => row[column]))]
+  return [columns, ...lines.map((row) => columns.map((column) => row[column]))]
     .map((cells) => `${cells.map(cell).join(",")}\r\n`).join("");
 }
 

@@ -4,19 +4,40 @@ import csv
 import io
 import json
 import os
+import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
+
+from captioner.models.base import load
+from captioner.models.concepts import ConceptWords
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 
 
 @pytest.fixture(scope="module")
-def address(start, folders):
-    return start(*(each for name in ("tiny", "moves", "words") for each in ("--model", str(folders[name])))).address
+def tiny(folders, tmp_path_factory):
+    """The captioner, which tells concept words too."""
+    folder = Path(shutil.copytree(folders["tiny"], tmp_path_factory.mktemp("telling") / "tiny"))
+    weights = load(folder, "cpu").decoder.embedding.weight
+    torch.manual_seed(2)
+    words = ConceptWords(weights.shape[1], 4)
+    words.ids += torch.arange(4, 8)
+    words.save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(start, folders, tiny):
+    sources = (tiny, folders["moves"], folders["words"])
+    return start(*(each for source in sources for each in ("--model", str(source)))).address
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +125,7 @@ def test_dropped_files_and_the_saved_rows(page, photos):
     with page.expect_download() as saved:
         page.click("#jsonl")
     row = json.loads(Path(saved.value.path()).read_text(encoding="utf-8"))
-    assert set(row) == {"path", "captions"}
+    assert set(row) == {"path", "captions", "concepts"}
     assert set(row["captions"][0]) == {"caption", "score"}
     with page.expect_download() as saved:
         page.click("#csv")
@@ -113,6 +134,37 @@ def test_dropped_files_and_the_saved_rows(page, photos):
     assert table[0]["caption_2"] == row["captions"][1]["caption"]
     page.click("#clear")
     assert page.query_selector("figure") is None
+
+
+def test_what_is_saved_are_the_rows_and_the_table_of_the_command_line(page, photos, tiny, draw_clip, tmp_path):
+    clip = draw_clip(tmp_path / "a, b.avi", frames=40)
+    captioner = (sys.executable, "-m", "captioner", "caption", "--model", tiny, "--concepts", "--quiet")
+    for count, every in (("1", ""), ("3", "2")):
+        page.select_option("#alternatives", count)
+        page.select_option("#every", every)
+        choose(page, [clip, *photos])
+        asked = ["--num-captions", count, *(["--every", every] if every else [])]
+        files = ["-o", tmp_path / f"{count}.jsonl", "-o", tmp_path / f"{count}.csv"]
+        names = [path.name for path in (clip, *photos)]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        subprocess.run([*captioner, *names, *asked, *files], cwd=tmp_path, env=environment, check=False)
+        with page.expect_download() as saved:
+            page.click("#jsonl")
+        lines = Path(saved.value.path()).read_text(encoding="utf-8").splitlines()
+        expected = (tmp_path / f"{count}.jsonl").read_text(encoding="utf-8").splitlines()
+        assert [json.loads(line) for line in lines] == [json.loads(line) for line in expected]
+        with page.expect_download() as saved:
+            page.click("#csv")
+        shown = list(csv.DictReader(io.StringIO(Path(saved.value.path()).read_text(encoding="utf-8"))))
+        table = list(csv.DictReader(io.StringIO((tmp_path / f"{count}.csv").read_text(encoding="utf-8"))))
+        assert [filled(row) for row in shown] == [filled(row) for row in table]
+        assert ("window" in shown[0]) == bool(every)
+        page.click("#clear")
+
+
+def filled(row):
+    """The cells of a table's row that hold something, numbers as numbers."""
+    return {key: float(value) if re.fullmatch(r"-?[\d.]+", value) else value for key, value in row.items() if value}
 
 
 def test_a_sentence_finds_photos_which_come_first_and_say_where_its_words_fit(page, photos, draw_clip, tmp_path):
