@@ -4,31 +4,30 @@ import copy
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from itertools import groupby, pairwise
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 from captioner.decoding.search import DecodingConfig, Hypothesis, search
-from captioner.errors import ModelError
+from captioner.errors import ModelError, UsageError
 from captioner.models.base import read_config, read_weights, write_model
 from captioner.models.caption_network import DecoderConfig, SearchDecoder
 from captioner.models.translate_network import SourceConfig, TranslationNetwork
+from captioner.models.translation import Part, Reading, Translation, put_together
 from captioner.processor import multiplies_bfloat16, one_thread_each
 from captioner.text.bpe import Subwords
+from captioner.text.sentences import Sentence, sentences_of
 from captioner.text.vocabulary import Vocabulary
 from captioner.vision.encoder import Precision
 from captioner.weights import Weights, check_fit
 
 BATCH = 64
 LIMIT = 200  # pieces of a sentence that are read: several times the longest sentence that was learnt from
-_SPACE = "▁"  # with which a piece begins that follows a space
 
 
 class TranslateConfig(BaseModel):
@@ -39,6 +38,8 @@ class TranslateConfig(BaseModel):
         target: language that is written, such as `de`.
         reader: the network that reads.
         decoder: the network that writes.
+        whole_sentences: those that were learnt from begin with a capital letter and end with a mark: a text is read as
+            such sentences, one by one, and a stop that it lacks is not written either.
         search: for translations; its `max_length` is the most pieces of any.
         search_precision: of the decoder in a search, on a CPU that multiplies bfloat16; other CPUs use float32.
     """
@@ -50,34 +51,11 @@ class TranslateConfig(BaseModel):
     scores: dict[str, dict[str, float]] = {}
     source: str
     target: str
+    whole_sentences: bool = False
     reader: SourceConfig
     decoder: DecoderConfig
     search: DecodingConfig = DecodingConfig(max_length=LIMIT)
     search_precision: Precision = "bfloat16"
-
-
-@dataclass(frozen=True)
-class Translation:
-    """A translation and how sure the model is of it.
-
-    Attributes:
-        text: the sentence in the other language.
-        score: mean log-probability of its pieces and the end, at most 0.
-        log_probability: their sum.
-        source_words: the words that were read, between spaces.
-        words: the words of `text`, between spaces.
-        alignment: (words, source_words), the attention of each word to each that was read; rows sum to 1. None if not
-            asked for.
-        warning: what was wrong with the sentence, or "".
-    """
-
-    text: str
-    score: float
-    log_probability: float
-    source_words: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
-    alignment: NDArray[np.float32] | None = None
-    warning: str = ""
 
 
 class Translator:
@@ -148,7 +126,7 @@ class Translator:
         return dict(self.network.state_dict())
 
     def translate(
-        self, sentences: Sequence[str], *, beam_size: int | None = None, alignment: bool = False
+        self, sentences: str | Iterable[str], *, beam_size: int | None = None, alignment: bool = False
     ) -> list[Translation]:
         """Translate sentences, those of about the same length together.
 
@@ -160,12 +138,15 @@ class Translator:
 
         Returns:
             the best translation of each, in the same order.
+
+        Raises:
+            UsageError: a sentence is no text, or the beam cannot be as large.
         """
         options = self.config.search if beam_size is None else replace(self.config.search, beam_size=beam_size)
         return [best[0] for best in self.generate(sentences, options, alignment=alignment)]
 
     def generate(
-        self, sentences: Sequence[str], options: DecodingConfig | None = None, *, alignment: bool = False
+        self, sentences: str | Iterable[str], options: DecodingConfig | None = None, *, alignment: bool = False
     ) -> list[list[Translation]]:
         """As `translate`, with all that a search finds.
 
@@ -175,24 +156,28 @@ class Translator:
             alignment: also say which words each word was translated from.
 
         Returns:
-            for each sentence its translations, best first.
+            for each sentence its translations, best first; a beam gives each text once, so that there may be fewer than
+            were asked for.
+
+        Raises:
+            UsageError: a sentence is no text.
         """
         options = options or self.config.search
-        encoded = self.subwords.encode(sentences)
-        found = {place: [Translation("", 0.0, 0.0)] for place, ids in enumerate(encoded) if not ids}
-        order = sorted((place for place, ids in enumerate(encoded) if ids), key=lambda place: len(encoded[place]))
+        read = self._read(_texts(sentences))
+        flat = [reading for readings in read for reading in readings]
+        parts: dict[int, list[Part]] = {}
+        # pieces may be put together in several ways that say the same
+        found = options.beam_size if options.num_captions > 1 and options.method == "beam" else options.num_captions
 
         def work(batch: tuple[int, list[int]]) -> None:
             most, places = batch
-            pieces = [encoded[place][:LIMIT] for place in places]
             limit = max(options.min_length, min(options.max_length, most))
-            found_here = self._search(pieces, replace(options, max_length=limit), alignment)
-            for place, read, hypotheses in zip(places, pieces, found_here, strict=True):
-                warning = self._warning(encoded[place])
-                words = self._words(sentences[place], read)
-                found[place] = [self._translation(read, words, hypothesis, warning) for hypothesis in hypotheses]
+            wanted = replace(options, max_length=limit, num_captions=found)
+            several = self._search([flat[place].ids for place in places], wanted, alignment)
+            for place, hypotheses in zip(places, several, strict=True):
+                parts[place] = [flat[place].part(hypothesis, self.subwords) for hypothesis in hypotheses]
 
-        batches = list(_batches(order, encoded))
+        batches = list(_batches([reading.ids for reading in flat]))
         workers = min(torch.get_num_threads(), len(batches)) if self.device.type == "cpu" else 1
         if workers > 1:
             self._searched()
@@ -201,11 +186,40 @@ class Translator:
         else:
             for batch in batches:
                 work(batch)
-        return [found[place] for place in range(len(sentences))]
+        in_order = iter(range(len(flat)))
+        whole = [put_together([parts[next(in_order)] for _ in readings]) for readings in read]
+        if options.method == "beam":
+            whole = list(map(_each_once, whole))
+        return [several[: options.num_captions] for several in whole]
+
+    def _read(self, texts: Sequence[str]) -> list[list[Reading]]:
+        """The sentences of texts that hold anything, as they are read; those beyond the limit are not."""
+        alone = self.config.whole_sentences
+        several = [sentences_of(text) if alone else [Sentence("", "", text)] for text in texts]
+        pieces = iter(self.subwords.encode([each.whole if alone else each.text for every in several for each in every]))
+        read = []
+        for text, every in zip(texts, several, strict=True):
+            encoded = [next(pieces) for _ in every]
+            warning, left, readings = self._warning(text, encoded), LIMIT, []
+            for sentence, ids in zip(every, encoded, strict=True):
+                if ids and left > 0:
+                    readings.append(Reading(sentence, ids[:left], alone and not sentence.stopped, warning))
+                left -= len(ids)
+            read.append(readings)
+        return read
 
     @torch.inference_mode()
     def score(self, sentences: Sequence[str], translations: Sequence[str]) -> list[float]:
-        """Log-probability of given translations, the end included, by teacher forcing."""
+        """Log-probability of given translations, the end included, by teacher forcing, each pair read as it stands.
+
+        Raises:
+            UsageError: there are more of one than of the other, or a sentence is empty.
+        """
+        if len(sentences) != len(translations) or not all(map(self.subwords.normalise, sentences)):
+            raise UsageError(
+                f"{len(sentences)} sentences and {len(translations)} translations are scored in pairs, of which no "
+                "sentence is empty."
+            )
         read = [torch.tensor(ids[:LIMIT]) for ids in self.subwords.encode(sentences)]
         written = [torch.tensor([Vocabulary.start, *ids, Vocabulary.end]) for ids in self.subwords.encode(translations)]
         padded = nn.utils.rnn.pad_sequence(written, batch_first=True).to(self.device)
@@ -238,65 +252,39 @@ class Translator:
                 self._ready = versions, SearchDecoder((decoder.bfloat16() if slim else decoder).eval())
             return self._ready[1]
 
-    def _warning(self, ids: Sequence[int]) -> str:
-        unknown = sum(index == Vocabulary.unk for index in ids)
-        if 2 * unknown > len(ids):
-            return f"most of its characters are unknown to {self.name}, which reads {self.config.source}"
-        if len(ids) > LIMIT:
-            return f"longer than {LIMIT} pieces of words, and cut there"
-        return ""
-
-    def _words(self, sentence: str, read: Sequence[int]) -> tuple[str, ...]:
-        """The words that were read, as they are written: pieces do not tell unknown characters apart."""
-        words, joined = self.subwords.normalise(sentence).split(" "), _join(self.subwords.pieces(read))
-        return tuple(words[: len(joined)]) if len(words) >= len(joined) else joined
-
-    def _translation(
-        self, read: Sequence[int], source_words: tuple[str, ...], hypothesis: Hypothesis, warning: str
-    ) -> Translation:
-        length = len(hypothesis.tokens) + 1
-        source, target = self.subwords.pieces(read), self.subwords.pieces(hypothesis.tokens)
-        weights = hypothesis.attention
-        return Translation(
-            text=self.subwords.decode(hypothesis.tokens),
-            score=hypothesis.log_probability / length,
-            log_probability=hypothesis.log_probability,
-            source_words=source_words,
-            words=_join(target),
-            alignment=None if weights is None else _by_words(weights.float().cpu().numpy(), target, source),
-            warning=warning,
-        )
+    def _warning(self, text: str, encoded: Sequence[Sequence[int]]) -> str:
+        unknown = sum(index == Vocabulary.unk for ids in encoded for index in ids)
+        warnings = []
+        if 2 * unknown > sum(not character.isspace() for character in self.subwords.normalise(text)):
+            warnings.append(f"most of its characters are unknown to {self.name}, which reads {self.config.source}")
+        if sum(map(len, encoded)) > LIMIT:
+            warnings.append(f"longer than {LIMIT} pieces of words, and cut there")
+        return "; ".join(warnings)
 
 
-def _batches(order: Sequence[int], encoded: Sequence[Sequence[int]]) -> Iterator[tuple[int, list[int]]]:
+def _texts(sentences: str | Iterable[str]) -> list[str]:
+    texts: list[str] = [sentences] if isinstance(sentences, str) else list(sentences)
+    for number, text in enumerate(texts, 1):
+        if not isinstance(text, str):
+            raise UsageError(f"sentence {number} to translate is {type(text).__name__}, not text.")
+    return texts
+
+
+def _each_once(translations: Sequence[Translation]) -> list[Translation]:
+    texts: dict[str, Translation] = {}
+    for each in translations:
+        texts.setdefault(each.text, each)
+    return list(texts.values())
+
+
+def _batches(encoded: Sequence[Sequence[int]]) -> Iterator[tuple[int, list[int]]]:
     """Batches of sentences that share the most pieces a translation may have, and that number.
 
     Where longer translations are favoured, one that repeats itself would win if nothing stopped it. The limit follows
     from a sentence alone, so that what it is translated beside changes nothing.
     """
-    for most, group in groupby(order, key=lambda place: -(-(2 * min(len(encoded[place]), LIMIT) + 8) // 16) * 16):
+    order = sorted(range(len(encoded)), key=lambda place: len(encoded[place]))
+    for most, group in groupby(order, key=lambda place: -(-(2 * len(encoded[place]) + 8) // 16) * 16):
         places = list(group)
         for first in range(0, len(places), BATCH):
             yield most, places[first : first + BATCH]
-
-
-def _starts(pieces: Iterable[str]) -> list[int]:
-    """The places at which words begin."""
-    return [place for place, piece in enumerate(pieces) if piece.startswith(_SPACE) or place == 0]
-
-
-def _join(pieces: Sequence[str]) -> tuple[str, ...]:
-    starts = [*_starts(pieces), len(pieces)]
-    return tuple("".join(pieces[first:last]).removeprefix(_SPACE) for first, last in pairwise(starts))
-
-
-def _by_words(weights: NDArray[np.float32], target: Sequence[str], source: Sequence[str]) -> NDArray[np.float32]:
-    """Attention (pieces, source pieces, perhaps padded) as (words, source words): summed over a source word's pieces,
-    averaged over those of a word."""
-    if not len(target):
-        return np.zeros((0, len(_starts(source))), np.float32)
-    starts = _starts(target)
-    summed = np.add.reduceat(weights[:, : len(source)], _starts(source), axis=1)
-    counts = np.diff([*starts, len(target)])
-    averaged: NDArray[np.float32] = np.add.reduceat(summed, starts, axis=0) / counts[:, None]
-    return (averaged / averaged.sum(1, keepdims=True)).astype(np.float32)  # bfloat16 has rounded them

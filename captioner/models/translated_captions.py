@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captioner.models.caption import Caption
-from captioner.models.translate import Translation, Translator
+from captioner.models.translate import Translator
+from captioner.models.translation import Translation
 
 
 def translate_captions(captions: Sequence[Sequence[Caption]], translator: Translator) -> list[list[Caption]]:

@@ -10,6 +10,7 @@ from captioner.errors import ConfigError, DataError
 from captioner.models.base import find, kind_of
 from captioner.models.translate import TranslateConfig, Translator
 from captioner.text.bpe import Subwords
+from captioner.text.sentences import are_whole
 from captioner.text.vocabulary import Vocabulary
 from captioner.training.batches import make_loader
 from captioner.training.card import ModelCard
@@ -39,6 +40,7 @@ class TranslatorTraining(Training[TranslateTrainingConfig, Translator]):
         read = [pair for files in data.train for pair in _read(files, data.root)]
         self.pairs = filter_lengths(read, data.max_words, data.max_ratio)
         self.left_out = len(read) - len(self.pairs)
+        self.whole_sentences = are_whole(source for source, _ in self.pairs)
         self.valid = {name: _read(files, data.root) for name, files in data.valid.items()}
         if config.init is None:
             self.subwords = Subwords.build((side for pair in self.pairs for side in pair), data.pieces)
@@ -53,7 +55,8 @@ class TranslatorTraining(Training[TranslateTrainingConfig, Translator]):
         if config.init is not None:
             before = _translator(config.init)
             given = {key: getattr(config, key) for key in ("purpose", "search") if key in config.model_fields_set}
-            before.config = before.config.model_copy(update={"scores": {}, **given})
+            learnt = {"scores": {}, "whole_sentences": self.whole_sentences}
+            before.config = before.config.model_copy(update={**learnt, **given})
             before.network.to(self.device)
             return before
         assert config.source is not None
@@ -63,6 +66,7 @@ class TranslatorTraining(Training[TranslateTrainingConfig, Translator]):
                 purpose=config.purpose,
                 source=config.source,
                 target=config.target,
+                whole_sentences=self.whole_sentences,
                 reader=config.reader,
                 decoder=config.decoder,
                 search=config.search,

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from captioner.decoding.search import DecodingConfig
-from captioner.models.translate import Translation, Translator
+from captioner.models.translate import Translator
+from captioner.models.translation import Translation
 from captioner.pipelines.folder.outputs import Outputs, Record
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.folder.stages import defer_sigint

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from captioner.errors import ModelError
+from captioner.errors import ModelError, UsageError
 from captioner.models.base import load
 from captioner.models.translate import LIMIT, Translator
 from captioner.text.bpe import Subwords
@@ -74,6 +74,92 @@ def test_several_translations_come_best_first(translator):
     found = translator.generate(["A man."], replace(translator.config.search, num_captions=3))[0]
     assert len({each.text for each in found}) >= 2
     assert [each.score for each in found] == sorted((each.score for each in found), reverse=True)
+
+
+def test_each_translation_is_told_once(translator):
+    found = translator.generate(SENTENCES, replace(translator.config.search, beam_size=20, num_captions=20))
+    for several in found:
+        texts = [each.text for each in several]
+        assert len(set(texts)) == len(texts)
+
+
+def test_one_sentence_and_whatever_gives_sentences_are_taken(translator):
+    wanted = translator.translate(SENTENCES)
+    assert translator.translate(iter(SENTENCES)) == wanted
+    assert translator.translate(SENTENCES[0]) == wanted[:1]
+
+
+@pytest.mark.parametrize("other", [None, 5, b"A man.", ["A man."]])
+def test_what_is_no_text_is_an_error_that_says_which(translator, other):
+    with pytest.raises(UsageError, match=f"sentence 2 to translate is {type(other).__name__}, not text"):
+        translator.translate(["A man.", other])
+
+
+@pytest.mark.parametrize(("sentences", "translations"), [(["A man.", "A dog."], ["Ein Mann."]), ([" "], ["Ein Mann."])])
+def test_what_is_no_pair_has_no_score(translator, sentences, translations):
+    with pytest.raises(UsageError, match="scored in pairs, of which no sentence is empty"):
+        translator.score(sentences, translations)
+
+
+@pytest.mark.parametrize("text", ["一", "一 一 一", "\u200b", "🦊"])
+def test_a_text_of_unknown_characters_gets_a_warning_however_short(translator, text):
+    assert "most of its characters are unknown" in translator.translate([text])[0].warning
+
+
+def test_a_long_text_in_another_script_gets_both_warnings(translator):
+    warning = translator.translate(["一" * 1000])[0].warning
+    assert "most of its characters are unknown" in warning
+    assert "cut there" in warning
+
+
+@pytest.fixture(scope="module")
+def of_sentences(make_translator):
+    """A translator that learnt from whole sentences."""
+    model = make_translator()
+    model.config = model.config.model_copy(update={"whole_sentences": True})
+    return model
+
+
+def test_a_text_is_read_sentence_by_sentence(of_sentences):
+    one, other = of_sentences.translate(["A man rides a bicycle.", "A woman reads."], alignment=True)
+    both = of_sentences.translate(["A man rides a bicycle. - A woman reads."], alignment=True)[0]
+    assert both.text == f"{one.text} - {other.text}"
+    assert both.source_words == (*one.source_words, "-", *other.source_words)
+    assert both.words == (*one.words, "-", *other.words)
+    assert both.log_probability == pytest.approx(one.log_probability + other.log_probability, abs=1e-4)
+    assert min(one.score, other.score) <= both.score <= max(one.score, other.score)
+    np.testing.assert_allclose(both.alignment.sum(1), 1, atol=1e-4)
+    height, width = one.alignment.shape
+    np.testing.assert_allclose(both.alignment[:height, :width], one.alignment, atol=1e-4)
+    np.testing.assert_allclose(both.alignment[height + 1 :, width + 1 :], other.alignment, atol=1e-4)
+
+
+def test_speakers_keep_their_lines(of_sentences):
+    one, other = (each.text for each in of_sentences.translate(["A man.", "A woman."]))
+    assert of_sentences.translate(["- A man.\n-A woman."])[0].text == f"- {one}\n-{other}"
+
+
+@pytest.mark.parametrize("text", ["a man rides a bicycle", "A man rides a bicycle", "A MAN RIDES A BICYCLE"])
+def test_a_sentence_is_read_as_those_that_were_learnt_from(of_sentences, translator, text):
+    whole = translator.translate(["A man rides a bicycle."], alignment=True)[0]
+    found = of_sentences.translate([text], alignment=True)[0]
+    assert found.text == whole.text.removesuffix(".")
+    assert found.log_probability == pytest.approx(whole.log_probability, abs=1e-4)
+    assert found.source_words == tuple(text.split())
+    assert found.alignment.shape == (len(found.words), 5)
+
+
+def test_several_translations_of_several_sentences_come_best_first(of_sentences):
+    options = replace(of_sentences.config.search, beam_size=6, num_captions=3)
+    one, other, both = of_sentences.generate(["A man.", "A woman reads.", "A man. A woman reads."], options)
+    assert both[0].text == f"{one[0].text} {other[0].text}"
+    assert len(both) == 3
+
+
+def test_sentences_beyond_the_limit_are_cut_with_a_warning(of_sentences):
+    found = of_sentences.translate(["A man rides a bicycle. " * 100])[0]
+    assert "cut there" in found.warning
+    assert found.text.startswith(of_sentences.translate(["A man rides a bicycle."])[0].text)
 
 
 def test_a_model_folder_is_read_as_it_was_written(translator, tmp_path):

@@ -1,8 +1,8 @@
 import numpy as np
 
 from captioner.models.caption import Caption
-from captioner.models.translate import Translation
 from captioner.models.translated_captions import translate_captions
+from captioner.models.translation import Translation
 
 DOG, GRASS = np.eye(4, dtype=np.float32)[:2].reshape(2, 2, 2)
 

@@ -22,13 +22,14 @@ def translator_card(
     reader, decoder = model.config.reader, model.config.decoder
     parameters = sum(value.numel() for value in model.network.parameters())
     names = [str(files.table or f"{files.source}, {files.target}") for files in config.data.train]
+    whole = " Texts are read as whole sentences, one by one." if model.config.whole_sentences else ""
     facts = [
         f"Languages: from {model.config.source} to {model.config.target}.",
         f"Reader: {reader.layers} x bidirectional {reader.unit} of {reader.hidden_size}.",
         f"Writer: {decoder.layers} x {decoder.unit} of {decoder.hidden_size}, attention ({decoder.heads} heads); "
         f"{parameters / 1e6:.1f} million parameters, all embeddings one matrix.",
         f"Vocabulary: {len(model.subwords)} pieces of both languages; text is read and written in NFC with plain "
-        "quotation marks and single spaces, its case kept.",
+        f"quotation marks and single spaces, its case kept.{whole}",
         f"Learnt from: {pairs} pairs of {'; '.join(names)} ({left_out} left out for their lengths), cut with BPE "
         f"dropout {config.data.dropout:g}.",
         *([] if config.init is None else [f"Went on from: {config.init}."]),

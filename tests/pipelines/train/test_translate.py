@@ -53,6 +53,7 @@ def losses(folder):
 def test_a_training_leaves_a_translator_with_its_scores_and_card(config, tmp_path):
     model = load(run(config, tmp_path / "run"), "cpu")
     assert (model.config.source, model.config.target) == ("en", "de")
+    assert model.config.whole_sentences
     assert set(model.config.scores["small valid"]) == {"BLEU", "chrF"}
     assert "Learnt from: 12 pairs of train.en.gz, train.de.gz" in (tmp_path / "run/model/README.md").read_text()
     assert losses(tmp_path / "run")[-1] < losses(tmp_path / "run")[0]
@@ -118,6 +119,7 @@ def test_a_training_goes_on_from_a_translator_with_its_words_and_languages(confi
     folder = run(config, tmp_path / "second", "stages.cross_entropy.learning_rate=0.0000001")
     after = load(folder, "cpu")
     assert after.config.target == "de"
+    assert not after.config.whole_sentences
     assert "4 of 8 pairs hold characters" in " ".join(capfd.readouterr().err.split())
     for name in ("cross_entropy_1", "cross_entropy_2", "model"):
         for key, value in load(tmp_path / "second" / name, "cpu").weights().items():

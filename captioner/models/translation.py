@@ -1,0 +1,174 @@
+"""What a translator says of a sentence, and how that of several sentences becomes one of the text that holds them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from captioner.decoding.search import Hypothesis
+from captioner.text.bpe import Subwords
+from captioner.text.sentences import Sentence
+
+_SPACE = "▁"  # with which a piece begins that follows a space
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A translation and how sure the model is of it.
+
+    Attributes:
+        text: the sentence in the other language.
+        score: mean log-probability of its pieces and the end, at most 0.
+        log_probability: their sum.
+        source_words: the words that were read, between spaces.
+        words: the words of `text`, between spaces.
+        alignment: (words, source_words), the attention of each word to each that was read; rows sum to 1. None if not
+            asked for.
+        warning: what was wrong with the sentence, or "".
+    """
+
+    text: str
+    score: float
+    log_probability: float
+    source_words: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    alignment: NDArray[np.float32] | None = None
+    warning: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A translated sentence of a text.
+
+    Attributes:
+        sentence: of the text.
+        translation: of it alone.
+        length: its pieces and the end.
+    """
+
+    sentence: Sentence
+    translation: Translation
+    length: int
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Of the translation, with the dash before it."""
+        return _after(self.sentence.dash, self.translation.words)
+
+    @property
+    def source_words(self) -> tuple[str, ...]:
+        """That were read, with the dash before them."""
+        return _after(self.sentence.dash, self.translation.source_words)
+
+    @property
+    def alignment(self) -> NDArray[np.float32] | None:
+        """Of `words` and `source_words`; a dash comes from the dash."""
+        weights = self.translation.alignment
+        if weights is None or weights.shape == (len(self.words), len(self.source_words)):
+            return weights
+        return _diagonal([np.ones((1, 1), np.float32), weights])
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A sentence as it is read.
+
+    Attributes:
+        sentence: of a text.
+        ids: of its pieces, as many as are read.
+        stopped: a full stop was added, which its translation loses again.
+        warning: what is wrong with the text.
+    """
+
+    sentence: Sentence
+    ids: Sequence[int]
+    stopped: bool
+    warning: str
+
+    def part(self, hypothesis: Hypothesis, subwords: Subwords) -> Part:
+        """What a hypothesis says."""
+        tokens, source = list(hypothesis.tokens), subwords.pieces(self.ids)
+        if self.stopped and subwords.pieces(tokens[-1:]) == ["."]:
+            tokens.pop()
+        target, weights = subwords.pieces(tokens), hypothesis.attention
+        length = len(hypothesis.tokens) + 1
+        translation = Translation(
+            text=subwords.decode(tokens),
+            score=hypothesis.log_probability / length,
+            log_probability=hypothesis.log_probability,
+            source_words=self._words(subwords, source),
+            words=_joined(target),
+            alignment=None if weights is None else _by_words(weights.float().cpu().numpy(), target, source),
+            warning=self.warning,
+        )
+        return Part(self.sentence, translation, length)
+
+    def _words(self, subwords: Subwords, source: Sequence[str]) -> tuple[str, ...]:
+        """The words that were read, as they are written: pieces do not tell unknown characters apart."""
+        words, joined = subwords.normalise(self.sentence.text).split(" "), _joined(source)
+        return tuple(words[: len(joined)]) if len(words) >= len(joined) else joined
+
+
+def put_together(sentences: Sequence[Sequence[Part]]) -> list[Translation]:
+    """The translations of a text, best first, from those of its sentences; what stands before each of these stays.
+
+    One of fewer translations than another gives its last one more often. No sentence has an empty translation.
+    """
+    if not sentences:
+        return [Translation("", 0.0, 0.0)]
+    several = max(map(len, sentences))
+    return [_whole([parts[min(place, len(parts) - 1)] for parts in sentences]) for place in range(several)]
+
+
+def _whole(parts: Sequence[Part]) -> Translation:
+    alignments = [part.alignment for part in parts]
+    known = [alignment for alignment in alignments if alignment is not None]
+    log_probability = sum(part.translation.log_probability for part in parts)
+    return Translation(
+        text="".join(f"{part.sentence.gap}{part.sentence.dash}{part.translation.text}" for part in parts).strip(),
+        score=log_probability / sum(part.length for part in parts),
+        log_probability=log_probability,
+        source_words=tuple(word for part in parts for word in part.source_words),
+        words=tuple(word for part in parts for word in part.words),
+        alignment=_diagonal(known) if len(known) == len(parts) else None,
+        warning=parts[0].translation.warning,
+    )
+
+
+def _after(dash: str, words: tuple[str, ...]) -> tuple[str, ...]:
+    if not dash or dash != dash.rstrip() or not words:
+        return (dash.rstrip(), *words) if dash else words
+    return (dash + words[0], *words[1:])
+
+
+def _diagonal(blocks: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """One matrix with blocks along its diagonal, and 0 elsewhere."""
+    heights, widths = (np.cumsum([0, *(block.shape[axis] for block in blocks)]) for axis in (0, 1))
+    whole = np.zeros((heights[-1], widths[-1]), np.float32)
+    for block, top, left in zip(blocks, heights, widths, strict=False):
+        whole[top : top + block.shape[0], left : left + block.shape[1]] = block
+    return whole
+
+
+def _starts(pieces: Iterable[str]) -> list[int]:
+    """The places at which words begin."""
+    return [place for place, piece in enumerate(pieces) if piece.startswith(_SPACE) or place == 0]
+
+
+def _joined(pieces: Sequence[str]) -> tuple[str, ...]:
+    starts = [*_starts(pieces), len(pieces)]
+    return tuple("".join(pieces[first:last]).removeprefix(_SPACE) for first, last in pairwise(starts))
+
+
+def _by_words(weights: NDArray[np.float32], target: Sequence[str], source: Sequence[str]) -> NDArray[np.float32]:
+    """Attention (pieces, source pieces, perhaps more of both) as (words, source words): summed over a source word's
+    pieces, averaged over those of a word."""
+    if not len(target):
+        return np.zeros((0, len(_starts(source))), np.float32)
+    starts = _starts(target)
+    summed = np.add.reduceat(weights[: len(target), : len(source)], _starts(source), axis=1)
+    counts = np.diff([*starts, len(target)])
+    averaged: NDArray[np.float32] = np.add.reduceat(summed, starts, axis=0) / counts[:, None]
+    return (averaged / averaged.sum(1, keepdims=True)).astype(np.float32)  # bfloat16 has rounded them

@@ -1,0 +1,50 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from captioner.text.sentences import are_whole, sentences_of
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("A man reads. Two dogs run!  5 men sit", ["A man reads.", "Two dogs run!", "5 men sit"]),
+        ("a man reads. a dog runs.", ["a man reads.", "a dog runs."]),
+        ('He says "Really?" A dog runs.', ['He says "Really?"', "A dog runs."]),
+        ("Dr. J. F. Smith of the U.S. Army, St. Louis, runs 12.5 km.",) * 2,
+        ("A sign says STOP! on a pole ... in town.",) * 2,
+        ("A man\nreads",) * 2,
+        ("- Hello\n- A dog", ["Hello", "A dog"]),
+        ("", [""]),
+    ],
+)
+def test_a_text_is_cut_between_its_sentences(text, sentences):
+    assert [each.text for each in sentences_of(text)] == ([sentences] if isinstance(sentences, str) else sentences)
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("a dog runs", "A dog runs."),
+        ('a man says "hi"', 'A man says "hi".'),
+        ("A DOG RUNS!", "A dog runs!"),
+        ("3 dogs", "3 dogs."),
+        ("A dog,", "A dog,"),
+        ("USA", "USA."),
+        ("...", "..."),
+    ],
+)
+def test_a_sentence_is_written_whole(text, whole):
+    assert sentences_of(text)[0].whole == whole
+
+
+@given(st.text(st.sampled_from("aB .!?-\n\"'ß5…")))
+def test_nothing_but_white_space_is_lost_between_sentences(text):
+    parts = sentences_of(text)
+    assert "".join(f"{each.gap}{each.dash}{each.text}" for each in parts).split() == text.split()
+    assert all(each.text == each.text.strip() for each in parts)
+
+
+def test_lines_are_whole_sentences_but_for_a_few():
+    assert are_whole(["A dog runs."] * 9 + ["a dog"])
+    assert not are_whole(["A dog runs."] * 8 + ["a dog", "A dog. A cat."])
