@@ -23,6 +23,12 @@ Kind = Literal["text", "json", "csv", "srt", "vtt"]
 
 SUFFIXES: dict[str, Kind] = {".txt": "text", ".jsonl": "json", ".csv": "csv", ".srt": "srt", ".vtt": "vtt"}
 STANDARD_INPUT = "-"
+_STARTS: list[tuple[str, Kind]] = [
+    (r"\{", "json"),
+    (r"WEBVTT(\s|$)", "vtt"),
+    (r"(\d+\s+)?\d+:\d[\d:.,]*\s*-->", "srt"),
+]
+"""How what comes on standard input begins."""
 ADDED = ("translation", "translations", "warning", "error")
 """What translating adds to a row."""
 
@@ -106,14 +112,14 @@ class Document:
 def read_document(path: str) -> Document:
     """Read an input; its suffix says what it is, and anything else is text, a sentence a line.
 
-    Standard input is JSON Lines if its first line is a JSON object, otherwise text.
+    Standard input is JSON Lines or subtitles if it begins as these do, otherwise text.
 
     Raises:
         DataError: it cannot be read, is empty, or is no text; the message does not name the path.
     """
     text = _decode(_read(path))
     if path == STANDARD_INPUT:
-        kind: Kind = "json" if text.lstrip().startswith("{") else "text"
+        kind: Kind = next((kind for start, kind in _STARTS if re.match(start, text.lstrip())), "text")
     else:
         kind = SUFFIXES.get(os.path.splitext(path)[1].lower(), "text")
     name = "standard input" if path == STANDARD_INPUT else path

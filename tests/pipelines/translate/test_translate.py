@@ -187,6 +187,10 @@ def test_standard_input_is_text_or_rows_and_the_output_of_the_same_form(run, exp
         assert run("-") == 0
         return capfdbinary.readouterr().out.decode()
 
+    for cues in (CUES, CUES.partition("by hand\n\n")[2]):
+        man, woman = expected("A man rides a bicycle.", "A woman reads.")
+        wanted = cues.replace("A man rides\na bicycle.", man).replace("A woman reads.", woman)
+        assert give(cues) == f"{wanted}\n"
     assert give("A man.\nA woman.\n") == "".join(f"{each}\n" for each in expected("A man.", "A woman."))
     assert json.loads(give('{"path": "a.jpg", "caption": "A man."}\n')) == {
         "path": "a.jpg",
