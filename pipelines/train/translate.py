@@ -54,9 +54,9 @@ class TranslatorTraining(Training[TranslateTrainingConfig, Translator]):
         torch.manual_seed(config.seed)
         if config.init is not None:
             before = _translator(config.init)
-            given = {key: getattr(config, key) for key in ("purpose", "search") if key in config.model_fields_set}
-            learnt = {"scores": {}, "whole_sentences": self.whole_sentences}
-            before.config = before.config.model_copy(update={**learnt, **given})
+            update: dict[str, object] = {"scores": {}, "whole_sentences": self.whole_sentences}
+            update.update((key, getattr(config, key)) for key in ("purpose", "search") if key in config.model_fields_set)
+            before.config = before.config.model_copy(update=update)
             before.network.to(self.device)
             return before
         assert config.source is not None

@@ -177,8 +177,8 @@ def _read_csv(path: str, name: str, text: str) -> Document:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         rows = [cells for cells in reader if cells]  # a line without any cell is none
-    except csv.Error as error:
-        raise DataError(f"not a table of comma-separated cells (line {reader.line_num}: {error})") from None
+    except csv.Error as reason:
+        raise DataError(f"not a table of comma-separated cells (line {reader.line_num}: {reason})") from None
     columns = rows[0]
     captions = [column for column in columns if re.fullmatch(r"caption(_\d+)?", column)]
     if not captions:
