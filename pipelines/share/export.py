@@ -51,6 +51,11 @@ def export(options: ExportOptions) -> int:
         raise UsageError(
             f"{options.model}: resizes by area, which only this package does as it does; nothing is exported."
         )
+    if model.vocabulary.tokenization.scheme != "ptb":
+        raise UsageError(
+            f"{options.model}: only this package makes sentences of its words, which are not made as in English; "
+            "nothing is exported."
+        )
     options.output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.output.parent, prefix="export-") as scratch:
         folder = Path(scratch) / "made"

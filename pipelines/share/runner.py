@@ -12,8 +12,7 @@ HERE, START, END, SPECIALS = Path(__file__).parent, 1, 2, 4  # the first four to
 ABOUT = json.loads((HERE / "captioner.json").read_text(encoding="utf-8"))
 
 
-def network(name):
-    """A network as a function of arrays by name; OpenVINO runs it where it is in its form."""
+def network(name):  # a function of arrays by name; OpenVINO runs it where it is in its form
     if (HERE / f"{name}.xml").exists():
         run = __import__("openvino").compile_model(HERE / f"{name}.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         return lambda inputs: {key.any_name: value.copy() for key, value in run(inputs).items()}
@@ -21,13 +20,16 @@ def network(name):
     return lambda inputs: dict(zip((out.name for out in session.get_outputs()), session.run(None, inputs), strict=True))
 
 
-def pixels(path):
-    """A photo as the encoder wants it: uint8 RGB (1, height, width, 3)."""
-    image, (high, wide) = ImageOps.exif_transpose(Image.open(path)).convert("RGB"), ABOUT["size"]
+def pixels(path):  # a photo as the encoder wants it: uint8 RGB (1, height, width, 3), transparent parts on white
+    image, (high, wide), way = ImageOps.exif_transpose(Image.open(path)), ABOUT["size"], ABOUT["interpolation"].upper()
+    if image.mode[0] == "I":  # 16 bits, of which as many pairs count as its brightest pixel needs
+        white = 4 ** max(4, (int(np.max(image)).bit_length() + 1) // 2) - 1
+        image = Image.fromarray((np.asarray(image) * (255 / white)).round().astype(np.uint8))
+    if image.has_transparency_data:
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     scale = max(wide / image.width, high / image.height) / ABOUT["crop_pct"]
     full = (max(wide, round(image.width * scale)), max(high, round(image.height * scale)))
-    way = Image.Resampling[ABOUT["interpolation"].upper()]
-    image = image.resize(full if ABOUT["crop"] == "center" else (wide, high), way)
+    image = image.convert("RGB").resize(full if ABOUT["crop"] == "center" else (wide, high), Image.Resampling[way])
     left, top = (image.width - wide) // 2, (image.height - high) // 2
     return np.asarray(image.crop((left, top, left + wide, top + high)))[None]
 
@@ -39,11 +41,10 @@ def search(begun, step, beam_size, min_length, max_length, length_penalty, no_re
     for length in range(max_length + 1):
         out = step({"tokens": np.array([[words[-1] for words, _ in beams]]), **state, **context})
         log_probs = np.minimum(out["log_probs"][0], 0)
-        ends, log_probs[:, :SPECIALS] = log_probs[:, END].copy(), -np.inf
+        ends, log_probs[:, : SPECIALS if length < max_length else None] = log_probs[:, END].copy(), -np.inf
         for row, (words, _) in enumerate(beams):  # no run of words twice
             runs = [words[at : at + size] for at in range(1, len(words) - size + 1)] if size else []
             log_probs[row, [run[-1] for run in runs if run[:-1] == words[len(words) - size + 1 :]]] = -np.inf
-        log_probs[:, slice(None) if length == max_length else []] = -np.inf
         log_probs[:, END] = ends if length >= min_length else -np.inf
         totals = (np.array([[total] for _, total in beams]) + log_probs).ravel()
         chosen = [(*divmod(at, log_probs.shape[1]), totals[at]) for at in np.argsort(-totals)[:beam_size]]
@@ -56,8 +57,7 @@ def search(begun, step, beam_size, min_length, max_length, length_penalty, no_re
     return found
 
 
-def sentence(tokens):
-    """Tokens as ordinary English."""
+def sentence(tokens):  # as ordinary English
     text, before, glue, rules = "", "", True, ABOUT["english"]
     for token in tokens:
         glue = glue or token in rules["joins_left"] or [before, token] in rules["cut_words"]

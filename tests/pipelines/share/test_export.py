@@ -80,6 +80,24 @@ def test_the_runner_gives_the_captioner_s_captions_and_scores(exported, photos, 
     assert len({row["caption"] for row in rows}) > 1
 
 
+def test_the_runner_sees_transparent_and_deep_photos_as_the_captioner_does(exported, model_folder, photos, tmp_path):
+    picture = cv2.imread(str(photos[3]))
+    grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.uint16)
+    clear = cv2.resize(np.random.default_rng(0).integers(0, 256, (3, 4), np.uint8), picture.shape[1::-1])
+    cases = {
+        "deep": grey * 257,
+        "12 bits": grey * 16,
+        "transparent": np.dstack([picture, clear]),
+        "transparent grey": np.dstack([grey.astype(np.uint8)] * 3 + [255 - clear]),
+    }
+    paths = [tmp_path / f"{name}.png" for name in cases]
+    for path, case in zip(paths, cases.values(), strict=True):
+        cv2.imwrite(str(path), case)
+    rows, found = run(exported, paths), load(model_folder, "cpu").caption(paths)
+    assert [row["caption"] for row in rows] == [each.text for each in found]
+    assert [row["score"] for row in rows] == pytest.approx([each.score for each in found], abs=5e-3)
+
+
 def test_an_exported_captioner_chooses_as_the_captioner_does(chooser, expected, photos):
     folder, found = chooser
     assert [each.text for each in found] != [each.text for each in expected]
@@ -167,12 +185,16 @@ def test_a_browser_gives_the_same_captions(chooser, photos, tmp_path):
 
 def test_what_cannot_be_exported_is_one_sentence(model_folder, make_translator, tmp_path, capfd, monkeypatch):
     make_translator().save(tmp_path / "words", "For tests.")
+    other = Path(shutil.copytree(model_folder, tmp_path / "other"))
+    words = json.loads((other / "vocabulary.json").read_text())
+    (other / "vocabulary.json").write_text(json.dumps({**words, "tokenization": {"scheme": "unicode"}}))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     (tmp_path / "ort.wasm.min.js").write_text("another version")
     out = tmp_path / "out"
     for arguments, sentence in (
         ((tmp_path / "words", "-o", out), "is a translator, not a photo captioner"),
+        ((other, "-o", out), "only this package makes sentences of its words"),
         ((model_folder, "-o", tmp_path / "full"), "is there already; choose a new folder."),
         ((model_folder, "-o", out, "--runtime", tmp_path), "--runtime is for --format web"),
         ((model_folder, "-o", out, "--format", "web", "--runtime", out), "has no ort.wasm.min.js"),
