@@ -55,7 +55,8 @@ class TranslatorTraining(Training[TranslateTrainingConfig, Translator]):
         if config.init is not None:
             before = _translator(config.init)
             update: dict[str, object] = {"scores": {}, "whole_sentences": self.whole_sentences}
-            update.update((key, getattr(config, key)) for key in ("purpose", "search") if key in config.model_fields_set)
+            given = config.model_fields_set & {"purpose", "search"}
+            update.update((key, getattr(config, key)) for key in given)
             before.config = before.config.model_copy(update=update)
             before.network.to(self.device)
             return before
