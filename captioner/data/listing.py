@@ -31,7 +31,9 @@ def listed(names: Sequence[str], missing: list[str]) -> Iterator[tuple[str, dict
         if len(plain) > _MANY and not folder.startswith("http"):
             system, path = file_system(folder)
             with explained(folder, "listed"):
-                about = {system.unstrip_protocol(each["name"]): each for each in system.ls(path, detail=True)}
+                entries = {str(each["name"]).rstrip("/"): each for each in system.ls(path, detail=True)}
+            paths = {name: str(system._strip_protocol(name)).rstrip("/") for name in plain}  # of s3a:// as of s3://
+            about = {name: entries[path] for name, path in paths.items() if path in entries}
             missing += [name for name in plain if name not in about]
         elif plain:
             with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -47,7 +49,9 @@ def listed(names: Sequence[str], missing: list[str]) -> Iterator[tuple[str, dict
                 system, path = file_system(pattern)
                 with explained(pattern, "listed"):
                     fitting = system.glob(path, detail=True)
-                if not fitting:
+                if not fitting and (exactly := _about(pattern)) is not None:  # photo[1].jpg is the name of a file, too
+                    yield pattern, exactly
+                elif not fitting:
                     missing.append(pattern)
                 yield from ((system.unstrip_protocol(name), fitting[name]) for name in sorted(fitting))
 

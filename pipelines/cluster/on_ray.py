@@ -10,14 +10,15 @@ import os
 import re
 import shutil
 import socket
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from captioner.pipelines.cluster.job import ClusterError, Job, Made, versions
+from captioner.pipelines.cluster.own_folder import own_folder
 from captioner.pipelines.cluster.plan import Shard
 from captioner.pipelines.cluster.worker import Expected, ShardWorker
 from captioner.pipelines.folder.progress import Summary
@@ -123,11 +124,11 @@ def _connected(ray: Any, address: str, workers: int | None) -> Iterator[None]:
         yield
         return
     where: dict[str, Any] = {"address": address}
-    folder = None
+    folder: Path | None = None
     if address == "local":
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        folder = tempfile.mkdtemp(prefix="ray-")  # short, for names of sockets are
-        where |= {"num_cpus": max(cores, workers or 1), "object_store_memory": _STORE, "_temp_dir": folder}
+        folder = own_folder("ray")  # of few letters, as names of sockets must be
+        where |= {"num_cpus": max(cores, workers or 1), "object_store_memory": _STORE, "_temp_dir": str(folder)}
         where["include_dashboard"] = False
     else:
         _reach(address)

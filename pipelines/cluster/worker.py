@@ -7,7 +7,6 @@ brought to this machine, a few hundred ahead.
 import json
 import os
 import platform
-import shutil
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
@@ -15,12 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 from rich.console import Console
 
 from captioner.data.addresses import file_system, patiently, write_address
 from captioner.errors import CaptionerError, DataError
 from captioner.pipelines.cluster.job import Job, versions
+from captioner.pipelines.cluster.own_folder import own_folder
 from captioner.pipelines.cluster.plan import Shard
 from captioner.pipelines.cluster.results import Results, read_rows, results_of
 from captioner.pipelines.cluster.staging import Repeated, Staged, staged
@@ -58,7 +57,7 @@ class ShardWorker:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         self.job = job
         self.refusal: str | None = None
-        self.folder = _own_folder()
+        self.folder = own_folder("worker")
         options = replace(job.options, outputs=None, workers=threads, device=device)
         try:
             _check_versions(expected.versions)
@@ -162,15 +161,3 @@ def _check_versions(expected: Mapping[str, str]) -> None:
     if other:
         said = ", ".join(f"{name} {here.get(name)}, but {expected[name]} on the driver" for name in other)
         raise DataError(f"this machine has {said}; rows would differ, so install the same versions everywhere.")
-
-
-def _own_folder() -> Path:
-    """A folder for files on their way; those of workers that were killed go."""
-    root = Path(tempfile.gettempdir())
-    for folder in root.glob("captioner-worker-*"):
-        number = folder.name.rpartition("-")[2]
-        if number.isdigit() and not psutil.pid_exists(int(number)):
-            shutil.rmtree(folder, ignore_errors=True)
-    own = root / f"captioner-worker-{os.getpid()}"
-    own.mkdir(exist_ok=True)
-    return own

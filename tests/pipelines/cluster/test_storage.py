@@ -154,3 +154,21 @@ def test_a_shard_that_a_network_spoilt_is_tried_again(run, s3, shards, tmp_path,
     monkeypatch.setattr(staging, "open_address", fail_once)
     assert run("s3://photos/shards", "-o", tmp_path / "out", *HERE)[0] == 0
     assert len(rows_in(tmp_path / "out")) == 6
+
+
+@pytest.mark.parametrize("name", ["s3a://photos/shards/{0..9}.tar", "s3://photos/folders/{0..9}/"])
+def test_many_names_mean_the_same_as_few(run, s3, make_tar, make_photos, tmp_path, name):
+    """A folder is listed once where many of its files are named."""
+    photo = (make_photos(1) / "photo0000.jpg").read_bytes()
+    tar = make_tar(tmp_path / "x.tar", [("a.jpg", photo)])
+    for number in range(10):
+        s3.put_file(str(tar), f"photos/shards/{number}.tar")
+        s3.pipe_file(f"photos/folders/{number}/a.jpg", photo)
+    status, _, err = run(name, "-o", "s3://photos/out", *HERE)
+    assert (status, err.split(" in ")[0]) == (0, "10 images and clips done")
+
+
+def test_a_file_that_is_called_like_a_pattern_is_found(run, s3, make_photos):
+    s3.put_file(str(make_photos(1) / "photo0000.jpg"), "photos/a[1].jpg")
+    run("s3://photos/a[1].jpg", "-o", "s3://photos/out", *HERE)
+    assert [row["path"] for row in rows_at(s3, "photos/out")] == ["s3://photos/a[1].jpg"]
