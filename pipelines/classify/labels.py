@@ -1,7 +1,7 @@
 """`captioner classify --labels`: photos and clips, told by labels in free words."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,15 @@ from captioner.pipelines.folder.inputs import shown
 from captioner.pipelines.folder.outputs import Outputs, Record
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.gallery.thumbnails import FilmFrame, evenly_spaced
-from captioner.pipelines.media import FRAMES, ClipOptions, MediaItem
+from captioner.pipelines.media import ClipOptions, MediaItem
 from captioner.pipelines.media_work import work_through
+from captioner.vision.images import MAX_PIXELS
 
 if TYPE_CHECKING:
     from captioner.models.label import Labelled, Labeller
 
 NONE = "none fits"
+TOO_FEW = "give at least two different labels, such as 'cat, dog'."
 
 
 def read_labels(given: str) -> list[str]:
@@ -34,10 +36,15 @@ def read_labels(given: str) -> list[str]:
             raise UsageError(f"--labels {shown(given)}: cannot be read ({error}).") from error
     else:
         parts = given.split(",")
-    labels = list(dict.fromkeys(part.strip() for part in parts if part.strip()))
+    labels = different(parts)
     if len(labels) < 2:
-        raise UsageError(f"--labels {shown(given)}: give at least two different labels, such as 'cat, dog'.")
+        raise UsageError(f"--labels {shown(given)}: {TOO_FEW}")
     return labels
+
+
+def different(parts: Iterable[str]) -> list[str]:
+    """Labels without spaces around them, each once."""
+    return list(dict.fromkeys(part.strip() for part in parts if part.strip()))
 
 
 def label_files(
@@ -51,6 +58,7 @@ def label_files(
     every: float | None = None,
     batch_size: int | None = None,
     workers: int = 2,
+    max_pixels: int = MAX_PIXELS,
     pictures: bool = False,
 ) -> None:
     """Tell the labels of photos and clips and write a record of each, in order; see `work_through`.
@@ -65,6 +73,7 @@ def label_files(
         every: also tell the labels of each so many seconds of a clip.
         batch_size: photos and windows at a time.
         workers: threads.
+        max_pixels: larger photos, and clips with larger frames, are refused.
         pictures: add to the records what a gallery shows besides.
 
     Raises:
@@ -94,9 +103,10 @@ def label_files(
         outputs,
         meter,
         summary,
-        clips=ClipOptions(FRAMES, every),
+        clips=ClipOptions.of(None, every, scenes=False),
         batch_size=batch_size,
         workers=workers,
+        max_pixels=max_pixels,
         pictures=pictures,
     )
 

@@ -20,5 +20,7 @@ class LabelTable(TerminalTable):
         if record.error is not None:
             return []
         if "segments" not in record.fields:
-            return [(guess["label"], guess["score"]) for guess in record.fields["top"]]
+            top = [(guess["label"], guess["score"]) for guess in record.fields["top"]]
+            said = (record.fields["label"], record.fields["score"])
+            return top if said == top[0] else [said, *top]  # where no label fits, the nearest follow
         return [(f"{time_span(each)}  {each['label']}", each["score"]) for each in record.fields["segments"]]

@@ -213,7 +213,8 @@ class CsvRows(FileRows):
             # the second of a list's items goes to columns ending in _2, and so on
             items = value if isinstance(value, list) else [{name: value}]
             for place, item in enumerate(items, 1):
-                values |= {key if place == 1 else f"{key}_{place}": cell for key, cell in item.items()}
+                for key, cell in item.items():  # what the row itself says of itself, such as `none fits`, stays
+                    values.setdefault(key if place == 1 else f"{key}_{place}", cell)
         return [values.get(column, "") for column in self.columns]
 
     def _read(self) -> tuple[int, int]:

@@ -9,6 +9,7 @@ function fill(card, clip) {
     place.append(inBase64(image, `${clip.label}, at ${clock(time)}`), make("time", "", clock(time)));
     film.append(place);
   }
+  if (clip.label !== clip.top[0].label) caption.append(make("p", "", clip.label)); // none fits; the nearest follow
   for (const {label, score} of clip.top) {
     const line = make("p"), bar = make("span", "bar"), part = make("i");
     part.style.width = `${100 * score}%`;

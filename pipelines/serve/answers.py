@@ -31,17 +31,18 @@ def endpoint(job: Job, worker: Worker, metrics: Metrics, limits: ServeOptions) -
             if job.texts:
                 uploads = await texts_of(request, limits.max_files)
             else:
-                uploads = await files_of(request, spool, limits.max_files, clips=job.name == "classify")
+                uploads = await files_of(request, spool, limits.max_files)
             chosen = parsed(job.schema, uploads.values)
             key = await run_in_threadpool(worker.key, job, chosen)  # which may load a model
             records = await _done(request, key, uploads.payloads, metrics)
         rows = _rows(job, uploads, records, pictures=getattr(chosen, "pictures", False))
         _check_some(uploads, records, rows)
-        return _response({"model": key.model, "rows": rows})
+        notes = worker.notes(key)
+        return _response({"model": key.model, "rows": rows, **({} if notes is None else {"notes": notes})})
 
     async def search(request: Request) -> Response:
         with Spool(request.app.state.folder) as spool:
-            uploads = await files_of(request, spool, limits.max_files, clips=False, needed=False)
+            uploads = await files_of(request, spool, limits.max_files, needed=False)
             chosen: Any = parsed(job.schema, uploads.values)
             if not uploads.names and not chosen.looked:
                 raise Problem(422, "no files, and nothing looked at before; send at least one.")

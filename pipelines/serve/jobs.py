@@ -20,6 +20,7 @@ from captioner.pipelines.media import FRAMES, ClipOptions, is_clip, may_be_clip
 from captioner.pipelines.read.options import ReadOptions
 from captioner.pipelines.read.work import read_folder
 from captioner.pipelines.serve.batching import Item, silent_meter
+from captioner.pipelines.serve.labels import LABELS, labels_of, tell_labels
 from captioner.pipelines.serve.models import Models
 from captioner.pipelines.serve.options import ServeOptions
 from captioner.pipelines.serve.parameters import MODEL, parameters
@@ -86,6 +87,8 @@ class Worker:
         chosen: Any = options
         if job.texts and chosen.to is not None:
             model = self._translator(chosen.model, chosen.to)
+        elif job.name == "classify":
+            model = self._classifier(chosen)
         else:
             model = self.models.named(chosen.model, job.kinds, job.name)
         if job.name == "caption" and chosen.language not in ("en", *self.models.languages):
@@ -111,6 +114,22 @@ class Worker:
             raise _no_language("to", language, targets.values())
         return found
 
+    def _classifier(self, chosen: Any) -> str:
+        """The name of the model that classifies: with labels, a captioner."""
+        if chosen.labels is None and chosen.template is not None:
+            raise Problem(422, "template: is a sentence for labels; give labels too.")
+        model = self.models.named(chosen.model, ("classify",) if chosen.labels is None else ("caption",), "classify")
+        if chosen.labels is not None:
+            labels_of(chosen, self.models.get(model).vocabulary)
+        return model
+
+    def notes(self, key: Key) -> list[str] | None:
+        """What whoever asks should know besides the rows, a sentence each; None where there is no such thing."""
+        options: Any = key.options
+        if key.job != "classify" or options.labels is None:
+            return None
+        return labels_of(options, self.models.get(key.model).vocabulary)[1]
+
     def _refused(self, item: Item) -> bool:
         """Whether an item is a clip that is too long, which is then its answer."""
         key: Key = item.key  # type: ignore[assignment]
@@ -130,11 +149,12 @@ class Worker:
 
     def _is_clip(self, key: Key, payload: Any) -> bool:
         """Whether a payload is the path of a file that is seen as a clip."""
-        if key.job == "classify":
-            return True
-        if key.job not in ("caption", "look"):
+        if key.job not in ("caption", "classify", "look"):
             return False  # it may be a client's text, which is no path
-        animations = key.job == "caption" and _clips(key.options, self.models.get(key.model)).animations
+        options: Any = key.options
+        if key.job == "classify":
+            return options.labels is None or (may_be_clip if options.every else is_clip)(payload)
+        animations = key.job == "caption" and _clips(options, self.models.get(key.model)).animations
         return may_be_clip(payload) if animations else is_clip(payload)
 
 
@@ -186,6 +206,9 @@ def _caption(paths: Sequence[str], model: Any, options: Any, outputs: Outputs, s
 
 
 def _classify(paths: Sequence[str], model: Any, options: Any, outputs: Outputs, server: Worker) -> None:
+    if options.labels is not None:
+        tell_labels(paths, model, options, outputs, server.options.max_pixels)
+        return
     top_k = min(options.top_k, len(model.config.labels))
     classify_clips(
         paths,
@@ -237,14 +260,15 @@ JOBS: Mapping[str, Job] = {
         ),
         Job(
             "classify",
-            "Classify clips",
-            ("classify",),
+            "Classify clips; with labels, photos too",
+            ("classify", "caption"),
             parameters(
                 "ClassifyOptions",
                 ClassifyOptions,
                 ("top_k", "every"),
                 {"top_k": (1, 1000), "every": _EVERY},
                 model=MODEL,
+                **LABELS,
             ),
             _classify,
         ),

@@ -58,30 +58,29 @@ class Spool:
             with suppress(OSError):  # it was never written
                 os.unlink(path)
 
-    def new_path(self, name: str, clips: bool) -> str:
+    def new_path(self, name: str) -> str:
         """A path that only says what kind of photo or clip a file of this name claims to be."""
         suffix = os.path.splitext(name)[1].lower()
-        if suffix not in VIDEO_SUFFIXES | SUFFIXES or (clips and suffix not in VIDEO_SUFFIXES):
-            suffix = ".mp4" if clips else ""
+        if suffix not in VIDEO_SUFFIXES | SUFFIXES:
+            suffix = ""
         self._paths.append(str(self._folder / f"{uuid4().hex}{suffix}"))
         return self._paths[-1]
 
 
-async def files_of(request: Request, spool: Spool, most: int, *, clips: bool, needed: bool = True) -> Uploads:
+async def files_of(request: Request, spool: Spool, most: int, *, needed: bool = True) -> Uploads:
     """Write a request's files.
 
     Args:
         request: multipart with parts called `file`, or JSON with `files`, each of `name` and `data` in base64.
         spool: keeps them.
         most: files.
-        clips: whether every file is a clip, whatever it is called.
         needed: whether JSON without `files` is refused.
 
     Raises:
         Problem: the body is neither, or has none or too many files.
     """
     if _media_type(request) == "multipart/form-data":
-        return await _multipart(request, spool, most, clips)
+        return await _multipart(request, spool, most)
     values = await _json(request)
     if not needed and "files" not in values:
         return Uploads([], [], values)
@@ -95,7 +94,7 @@ async def files_of(request: Request, spool: Spool, most: int, *, clips: bool, ne
         if not isinstance(name, str) or not isinstance(data, str) or not set(file) <= {"name", "data"}:
             raise Problem(422, f"files.{place}: a file has a name and its data in base64, both strings.")
         names.append(name[:_NAME])
-        paths.append(spool.new_path(name, clips))
+        paths.append(spool.new_path(name))
         await run_in_threadpool(_write_base64, paths[-1], data, place)
     return Uploads(names, paths, values)
 
@@ -123,7 +122,7 @@ async def texts_of(request: Request, most: int) -> Uploads:
     return Uploads([""] * len(texts), texts, values)
 
 
-async def _multipart(request: Request, spool: Spool, most: int, clips: bool) -> Uploads:
+async def _multipart(request: Request, spool: Spool, most: int) -> Uploads:
     try:
         form = await request.form(max_files=most, max_fields=_FIELDS)
     except HTTPException as error:
@@ -146,7 +145,7 @@ async def _multipart(request: Request, spool: Spool, most: int, clips: bool) -> 
                 )
         _check_count(len(files), most)
         names = [(file.filename or "file")[:_NAME] for file in files]
-        paths = [spool.new_path(name, clips) for name in names]
+        paths = [spool.new_path(file.filename or "") for file in files]
         await run_in_threadpool(_write_files, files, paths)
     finally:
         await form.close()

@@ -5,6 +5,7 @@ const TOGETHER = 4; // requests; the server puts what comes at the same time int
 const TASKS = {
   caption: {title: "Caption photos and clips", kinds: ["caption", "video"]},
   classify: {title: "Classify clips", kinds: ["classify"]},
+  label: {title: "Tell by labels", kinds: ["caption"], address: "classify"},
   read: {title: "Read text lines", kinds: ["read"]},
 };
 const AREAS = [["top left", "top", "top right"], ["left", "middle", "right"], ["bottom left", "bottom", "bottom right"]];
@@ -78,6 +79,7 @@ function add(files) {
       card.form.append("num_captions", one("#alternatives").value);
       card.form.append("pictures", "true");
     }
+    if (card.task === "label") card.form.append("labels", one("#labels").value);
     if (card.task !== "read" && one("#every").value) card.form.append("every", one("#every").value);
     card.form.append("file", file, file.name);
     cards.push(card);
@@ -95,9 +97,10 @@ function begin() {
 async function work() {
   running += 1;
   for (let card = waiting.shift(); card; card = waiting.shift()) {
-    const {rows, error} = await ask(`/v1/${card.task}`, card.form), path = card.file.name;
+    const {rows, notes, error} = await ask(`/v1/${TASKS[card.task].address ?? card.task}`, card.form), path = card.file.name;
     card.row = rows ? {...rows[0], path} : {path, error};
     if (!card.row.error) card.rows[card.language] = card.row;
+    if (notes?.length) trouble(notes.join("; "));
     card.classList.remove("waiting");
     fill(card);
     progress();
@@ -141,8 +144,10 @@ function fill(card) {
     text.append(...concepts(row));
     if (row.segments?.length > 1) text.append(...row.segments.map((each) => part(each, each.caption)));
     if (captionsOf(row)[0].attention) card.dataset.looks = "";
-  } else if (card.task === "classify") {
-    box.append(Object.assign(make("video"), {src: URL.createObjectURL(file), controls: true, muted: true}));
+  } else if (row.top) {
+    const src = URL.createObjectURL(file), clip = card.task === "classify" || file.type.startsWith("video/");
+    box.append(clip ? Object.assign(make("video"), {src, controls: true, muted: true}) : picture(src, row.label));
+    if (row.label !== row.top[0].label) text.append(make("p", "", row.label)); // none fits; the nearest follow
     row.top.forEach(({label, score}) => text.append(scored(label, score)));
     if (row.segments?.length > 1) text.append(...row.segments.map((each) => part(each, each.label)));
   } else {
@@ -197,7 +202,7 @@ const jsonLines = () => rows().map((row) => `${JSON.stringify(row)}\n`).join("")
 function table() {
   const numbered = (list = []) => Object.fromEntries(list.flatMap((each, place) =>
     Object.entries(each).map(([key, value]) => [place ? `${key}_${place + 1}` : key, value])));
-  const flat = ({captions, top, concepts, ...row}) => ({...row, ...numbered(captions ?? top), ...numbered(concepts)});
+  const flat = ({captions, top, concepts, ...row}) => ({...row, ...numbered(captions ?? top), ...numbered(concepts), ...row});
   const all = rows(), parted = all.some(({segments}) => segments);
   const lines = all.flatMap(({segments, ...row}) => {
     const {path, concepts, warning, error, ...told} = row, parts = segments ?? [told];

@@ -3,8 +3,11 @@ import io
 import json
 
 import pytest
+from rich.console import Console
 
 from captioner.pipelines import cli
+from captioner.pipelines.classify.outputs import LabelTable
+from captioner.pipelines.folder.outputs import Record
 
 
 @pytest.fixture
@@ -54,6 +57,19 @@ def test_labels_come_from_a_file_and_outputs_continue(run, make_photos, tmp_path
     assert status == 2
     assert "they are not mixed" in err
     assert (tmp_path / "told.html").read_text().count('"label"') > 2
+
+
+def test_where_no_label_fits_tables_say_so_too(run, make_photos, tmp_path, monkeypatch):
+    make_photos(2)
+    monkeypatch.setattr("captioner.models.label.NEEDED", 1000.0)
+    assert run("photos", "--labels", "dog, cat", "-o", "told.csv", "-o", "told.jsonl", "-o", "told.html")[0] == 0
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "told.csv").read_text())))
+    assert [row["label"] for row in rows] == ["none fits"] * 2
+    told = [json.loads(line) for line in (tmp_path / "told.jsonl").read_text().splitlines()]
+    assert [row["label_2"] for row in rows] == [row["top"][1]["label"] for row in told]
+    terminal = Console(file=io.StringIO(), width=80)
+    LabelTable(terminal, ["a.jpg"]).write([Record("a.jpg", {**told[0], "path": "a.jpg"})])
+    assert terminal.file.getvalue().split()[1:3] == ["none", "fits"]
 
 
 def test_a_label_that_the_model_does_not_know_is_named_and_left_out(run, make_photos):

@@ -136,3 +136,44 @@ def test_what_a_model_cannot_do_is_said_without_where_it_lies(client, make_clien
     client = make_client(Worker(Models([str(folder)], "cpu"), ServeOptions()))
     (folder / "model.safetensors").write_bytes(b"cut")
     assert str(tmp_path) not in told(client.post("/v1/caption", files=photo), 500)
+
+
+def test_labels_in_free_words_are_told_of_photos_and_clips_as_by_the_command_line(
+    client, run, folders, draw_clip, tmp_path
+):
+    photo, clip = tmp_path / "a.png", draw_clip(tmp_path / "b.avi", frames=30)
+    photo.write_bytes(png())
+    labels = "dog, red cat, xyzzy, dog"
+    asked = ("--labels", labels, "--every", "1", "--template", "a photo of {}", "--model", folders["tiny"])
+    rows = run("classify", photo, clip, *asked)
+    files = [("file", (path.name, path.read_bytes())) for path in (photo, clip)]
+    options = {"labels": labels, "every": "1", "template": "a photo of {}"}
+    answer = client.post("/v1/classify", files=files, data=options).json()
+    assert answer["model"] == "tiny"
+    assert answer["rows"] == [{**row, "path": file[1][0]} for row, file in zip(rows, files, strict=True)]
+    assert answer["notes"] == ["label 'xyzzy': 'xyzzy' is no word that this model knows; the label is left out"]
+    assert "notes" not in client.post("/v1/classify", files=files[1:]).json()
+
+
+def test_labels_are_words_and_no_file_of_the_server(client, tmp_path):
+    (tmp_path / "labels.txt").write_text("dog\ncat\n")
+    photo = [("file", ("a.png", png()))]
+
+    def ask(**options):
+        return told(client.post("/v1/classify", files=photo, data=options))
+
+    assert ask(labels=str(tmp_path / "labels.txt")).startswith("labels: give at least two different labels")
+    assert ask(labels="dog, dog").startswith("labels: give at least two different labels")
+    assert ask(labels="xyzzy, plugh").startswith("labels: none is left; label 'xyzzy'")
+    assert ask(labels=",".join(map(str, range(300)))) == "labels: there are 300; give 200 at most."
+    assert ask(labels="dog, cat", template="a photo").startswith("template: 'a photo' has no place for a label")
+    assert ask(template="a {}") == "template: is a sentence for labels; give labels too."
+    assert ask(labels="dog, cat", model="moves").startswith("model: no model called 'moves' to classify with")
+    assert ask() == "a.png: not a video."
+
+
+def test_what_a_file_is_counts_and_a_long_name_does_not_hide_it(client, draw_clip, tmp_path):
+    clip = draw_clip(tmp_path / "a.avi").read_bytes()
+    for name in ("n" * 300 + ".avi", "clip.jpg", "clip"):
+        assert client.post("/v1/classify", files=[("file", (name, clip))]).status_code == 200
+    assert client.post("/v1/caption", files=[("file", ("n" * 300 + ".avi", clip))]).status_code == 200

@@ -226,6 +226,27 @@ def test_clips_are_classified_and_captions_come_in_other_languages(page, photos,
     assert "jump" in page.inner_text("figure:last-child")
 
 
+def test_labels_in_free_words_are_told_of_photos_and_saved_as_the_command_line_saves_them(page, photos):
+    page.select_option("#task", "label")
+    page.fill("#labels", "dog, cat, xyzzy")
+    choose(page, photos[:1])
+    assert "'xyzzy' is no word that this model knows; the label is left out" in page.inner_text("#trouble")
+    text = page.inner_text("figure")
+    assert "dog" in text
+    assert "cat" in text
+    with page.expect_download() as saved:
+        page.click("#jsonl")
+    row = json.loads(Path(saved.value.path()).read_text(encoding="utf-8"))
+    assert (row["label"] == "none fits") == (row["margin"] < 0)
+    assert row["label"] in text
+    assert page.query_selector("figure img") is not None
+    with page.expect_download() as saved:
+        page.click("#csv")
+    table = list(csv.DictReader(io.StringIO(Path(saved.value.path()).read_text(encoding="utf-8"))))
+    assert table[0]["label"] == row["label"]
+    assert table[0]["label_2"] == row["top"][1]["label"]
+
+
 def test_axe_finds_no_fault_in_light_and_dark_before_and_after(page, photos):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
     for step in range(2):
