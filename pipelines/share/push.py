@@ -20,6 +20,7 @@ TASKS = {
     "video": "video-text-to-text",
 }
 """What the hub calls what models of each kind do (`pipeline_tag`)."""
+_NAME = re.compile(r"(?!.*(--|\.\.|\.git$))(?=.{3,96}$)\w([\w.-]*\w)?/\w([\w.-]*\w)?", re.ASCII)
 
 
 def push(options: PushOptions) -> int:
@@ -29,7 +30,10 @@ def push(options: PushOptions) -> int:
         UsageError: an option is wrong, or the repository is not as public as was said.
         ModelError: the folder is no model, or the hub does not take it.
     """
-    _check_name(options.repository)
+    if not _NAME.fullmatch(options.repository):
+        raise UsageError(
+            f"{options.repository}: not a name on the hub; write owner/name, with letters, digits, '-', '_' and '.'."
+        )
     if options.model.startswith("hf-hub:"):
         raise UsageError(f"{options.model}: is on the hub already; name a folder.")
     folder = find(options.model)
@@ -46,21 +50,6 @@ def push(options: PushOptions) -> int:
     if not options.dry_run:
         print(_publish(content, text, options))
     return 0
-
-
-def _check_name(repository: str) -> None:
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
-
-    try:
-        validate_repo_id(repository)
-        fits = repository.count("/") == 1
-    except HFValidationError:
-        fits = False
-    if not fits:
-        raise UsageError(
-            f"{repository}: not a name on the hub; write owner/name, with letters, digits, '-', '_' and '.'."
-        )
 
 
 def card(folder: Path, options: PushOptions) -> str:
