@@ -4,6 +4,7 @@ Whatever a storage's own package raises becomes one sentence that names the addr
 """
 
 import os
+import posixpath
 import re
 import shutil
 import tarfile
@@ -54,7 +55,12 @@ def joined(folder: str, name: str) -> str:
     """The address of a file below a folder; a name that is an address or an absolute path is one already."""
     if _SCHEME.match(name) or os.path.isabs(name):
         return local_path(name)
-    return f"{folder.rstrip('/')}/{name}" if is_remote(folder) else os.path.join(local_path(folder), name)
+    if not is_remote(folder):
+        return os.path.join(local_path(folder), name)
+    if {".", ".."}.intersection(name.split("/")):  # storages know no such parts
+        scheme, _, place = folder.partition("://")
+        return f"{scheme}://{posixpath.normpath(f'{place}/{name}')}" + "/" * name.endswith("/")
+    return f"{folder.rstrip('/')}/{name}"
 
 
 def file_system(address: str) -> tuple[Any, str]:

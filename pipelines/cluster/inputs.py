@@ -174,7 +174,8 @@ class _Search:
                 continue
             folder = os.path.dirname(address)
             for name in (joined(folder, name.strip()) for name in names):
-                if is_archive(name) or name.endswith("/") or (not is_remote(name) and os.path.isdir(name)):
+                # a million photos are not asked for one by one
+                if _suffix(name) not in self.suffixes and (is_archive(name) or _is_folder(name)):
                     several.append(name)
                 else:
                     self._files[name] = None
@@ -203,6 +204,10 @@ class _Search:
             self._files[address] = None
             if self.marked and about is not None:
                 self.found.marks[address] = mark_of(about)
+
+
+def _is_folder(name: str) -> bool:
+    return name.endswith("/") or (not is_remote(name) and os.path.isdir(name))
 
 
 def _leave_out_results(found: Found, named: Sequence[str]) -> None:

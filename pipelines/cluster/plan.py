@@ -95,7 +95,7 @@ class ResultFolder:
         self.names = {name for name in names if name.endswith(suffix)} if self.before else set()
 
     def begin(self) -> None:
-        """Make the folder ready for results: what is to be overwritten goes, and what makes the results is written.
+        """Make the folder ready for results: what is to be made again goes, and what makes the results is written.
 
         Raises:
             DataError: it cannot be written.
@@ -134,13 +134,13 @@ class ResultFolder:
         if retry:
             for name in sorted(self.names):
                 if any("error" in row for row in read_rows(joined(self.address, name))):
-                    self.remove(name)
+                    self._old.append(name)
                     self.names.discard(name)
                     plan.failed += 1
         older = {(found_name["stem"], found_name["source"]): name for name, found_name in self._ours()}
         for address, archive in found.archives.items():
             stem, source = _stem(address), _digest(address, 6)
-            name = f"{stem}.{source}-{_digest(archive.mark, 6)}"
+            name = f"{stem}.{source}-{_digest(chr(0).join([archive.mark, *exclude]), 6)}"
             if name + self.suffix in self.names:
                 plan.before += 1
             else:

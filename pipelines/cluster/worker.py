@@ -84,9 +84,9 @@ class ShardWorker:
                 summary = patiently(lambda: self._make(shard, row["output"]))
             except CaptionerError as reason:
                 error = shown(str(reason))  # Ray takes no text with bytes that are no UTF-8
-            except OSError as reason:
-                where = shown(shard.shown or shard.name)
-                error = f"{where}: cannot be made on {platform.node()} ({(reason.strerror or str(reason)).lower()})."
+            except Exception as reason:  # a full disk, or whatever else; other shards may be made all the same
+                where, what = shown(shard.shown or shard.name), f"{type(reason).__name__}: {reason}".splitlines()[0]
+                error = f"{where}: cannot be made on {platform.node()} ({shown(what)})."
         return {
             "name": shard.name,
             "summary": json.dumps(vars(summary)),

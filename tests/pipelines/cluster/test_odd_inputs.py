@@ -155,19 +155,31 @@ def test_photos_with_names_in_any_bytes_are_done_once(run, photos, tmp_path):
     assert sum(parquet.read_metadata(path).num_rows for path in (tmp_path / "out").glob("*.parquet")) == 5
 
 
-def test_a_cluster_out_of_reach_leaves_results_that_were_to_be_overwritten(run, photos, rows_in, tmp_path, monkeypatch):
+@pytest.mark.parametrize("option", ["--overwrite", "--retry"])
+def test_a_cluster_out_of_reach_leaves_results_that_were_to_be_made_again(
+    run, photos, rows_in, tmp_path, monkeypatch, option
+):
     from captioner.pipelines.cluster import on_ray
     from captioner.pipelines.cluster.job import ClusterError
 
     def unreachable(*arguments):
         raise ClusterError("127.0.0.1:9: no cluster can be reached there.")
 
+    (tmp_path / "photos" / "broken.jpg").write_bytes(b"no photo")
     run("photos", "-o", "out", *HERE)
     with monkeypatch.context() as patch:
         patch.setattr(on_ray, "run_shards", unreachable)
-        assert run("photos", "-o", "out", "--cluster", "127.0.0.1:9", "--overwrite")[0] == 2
-    assert len(rows_in(tmp_path / "out")) == 3
-    assert run("photos", "-o", "out", *HERE, "--overwrite")[2].startswith("3 images and clips done")
+        assert run("photos", "-o", "out", "--cluster", "127.0.0.1:9", option)[0] == 2
+    assert len(rows_in(tmp_path / "out")) == 4
+    assert run("photos", "-o", "out", *HERE, option)[2].startswith("3 images and clips done")
+
+
+def test_what_was_left_out_of_an_archive_is_done_when_it_is_wanted(run, photos, rows_in, make_tar, tmp_path):
+    make_tar(tmp_path / "part.tar", [("a/0.jpg", photos[0]), ("b/0.jpg", photos[1])])
+    run("part.tar", "-o", "out", *HERE, "--exclude", "b")
+    assert [row["path"] for row in rows_in(tmp_path / "out")] == ["part.tar/a/0.jpg"]
+    run("part.tar", "-o", "out", *HERE)
+    assert [row["path"] for row in rows_in(tmp_path / "out")] == ["part.tar/a/0.jpg", "part.tar/b/0.jpg"]
 
 
 def test_tar_results_hold_photos_of_archives_and_none_that_cannot_be_read(run, photos, make_tar, tmp_path):
@@ -191,7 +203,7 @@ def test_a_disk_that_is_full_is_told_and_the_shard_tried_again(run, photos, rows
         patch.setattr(worker, "results_of", full)
         status, _, err = run("photos", "-o", "out", *HERE)
     assert status == 1
-    assert "(no space left on device)" in err
+    assert "No space left on device)" in err
     assert run("photos", "-o", "out", *HERE)[0] == 0
     assert len(rows_in(tmp_path / "out")) == 3
 

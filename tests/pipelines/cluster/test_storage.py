@@ -172,3 +172,18 @@ def test_a_file_that_is_called_like_a_pattern_is_found(run, s3, make_photos):
     s3.put_file(str(make_photos(1) / "photo0000.jpg"), "photos/a[1].jpg")
     run("s3://photos/a[1].jpg", "-o", "s3://photos/out", *HERE)
     assert [row["path"] for row in rows_at(s3, "photos/out")] == ["s3://photos/a[1].jpg"]
+
+
+def test_lists_in_a_bucket_name_files_as_lists_here_do(run, s3, make_photos, tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    s3.put_file(str(make_photos(1) / "photo0000.jpg"), "photos/single/a.jpg")
+    names = ["../single/a.jpg", "./../single/a.jpg", "gone.jpg"]
+    s3.pipe_file("photos/lists/x.txt", "\n".join(names).encode())
+    parquet.write_table(pyarrow.table({"path": names}), tmp_path / "x.parquet")
+    s3.put_file(str(tmp_path / "x.parquet"), "photos/lists/x.parquet")
+    for suffix in ("txt", "parquet"):
+        run(f"s3://photos/lists/x.{suffix}", "-o", f"s3://photos/out/{suffix}", *HERE)
+        rows = rows_at(s3, f"photos/out/{suffix}")
+        assert [row["path"] for row in rows] == ["s3://photos/single/a.jpg", "s3://photos/lists/gone.jpg"]
+        assert "caption" in rows[0]
