@@ -24,6 +24,7 @@ from captioner.pipelines.evaluate.options import EvaluateOptions
 from captioner.pipelines.evaluate.report import Comparison, Report, signature
 from captioner.pipelines.folder.inputs import find_inputs, identity
 from captioner.pipelines.folder.made import locations
+from captioner.pipelines.folder.reports import check_reports, write_report
 from captioner.text.tokenization import PTB, TOKENIZATIONS, Tokenization
 
 _PIPE_WIDTH = 200  # so that a table in a file keeps its columns
@@ -51,12 +52,12 @@ def evaluate(options: EvaluateOptions) -> int:
         hypotheses = _captions_in(source, photos)
     report = _report(hypotheses, source, references, options)
     if options.html:
-        _write(options.html, report.as_html(_thumbnails(report, photos)))
+        write_report(options.html, report.as_html(_thumbnails(report, photos)))
     if options.json == "-":
         print(json.dumps(report.as_json(), indent=2))
         return 0
     if options.json:
-        _write(Path(options.json), json.dumps(report.as_json(), indent=2) + "\n")
+        write_report(options.json, json.dumps(report.as_json(), indent=2) + "\n")
     if not options.quiet:
         console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
         console.print(report.as_table())
@@ -89,9 +90,8 @@ def _check(options: EvaluateOptions) -> None:
         raise UsageError("--output keeps the captions of --images; with --results there are none to keep.")
     if options.tokens not in (None, *TOKENIZATIONS):
         raise UsageError(f"--tokens {options.tokens}: choose {', '.join(TOKENIZATIONS)}.")
-    for path in filter(None, [options.html, Path(options.json) if options.json not in (None, "-") else None]):
-        if not path.absolute().parent.is_dir():
-            raise UsageError(f"{path}: there is no folder {path.parent} to write to.")
+    read = [options.annotations, options.results, options.compare, options.training, options.output]
+    check_reports([options.html, options.json], read)
 
 
 def _report(
@@ -243,10 +243,3 @@ def _thumbnails(report: Report, photos: Mapping[ImageId, str]) -> dict[ImageId, 
                 pixels = read(photos[image], at_least=(THUMBNAIL, THUMBNAIL)).pixels
                 pictures[image] = thumbnail(pixels, (0, 0, 1, 1)).jpeg
     return pictures
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written ({error.strerror}).") from error

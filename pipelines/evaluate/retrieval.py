@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from captioner.errors import DataError, ImageError
 from captioner.metrics.retrieval import Retrieval
 from captioner.pipelines.evaluate.options import EvaluateOptions
 from captioner.pipelines.folder.progress import Meter
+from captioner.pipelines.folder.reports import write_report
 
 if TYPE_CHECKING:
     from captioner.models.search import Finder, Seen
@@ -93,7 +93,7 @@ def write(report: Mapping[str, Any], target: str) -> None:
     if target == "-":
         print(text)
     else:
-        Path(target).write_text(text + "\n", encoding="utf-8")
+        write_report(target, text + "\n")
 
 
 def _look(

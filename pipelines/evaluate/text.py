@@ -4,7 +4,6 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -13,6 +12,7 @@ from rich.table import Table
 from captioner.data.parallel import read_lines
 from captioner.errors import DataError, UsageError
 from captioner.pipelines.evaluate.options import EvaluateTextOptions
+from captioner.pipelines.folder.reports import check_reports, write_report
 
 TOKENIZERS = ("13a", "intl", "char", "none")
 
@@ -50,6 +50,7 @@ def evaluate_text(options: EvaluateTextOptions) -> int:
     """
     if options.tokenize not in TOKENIZERS:
         raise UsageError(f"--tokenize is {options.tokenize!r}; choose one of {', '.join(TOKENIZERS)}.")
+    check_reports([options.json], [options.reference, options.hypothesis, options.compare])
     reference = read_lines(options.reference)
     systems: dict[str, Sequence[str]] = {}
     for path in filter(None, [options.hypothesis, options.compare]):
@@ -62,6 +63,8 @@ def evaluate_text(options: EvaluateTextOptions) -> int:
         systems[str(path)] = lines
     if options.compare is not None and len(systems) == 1:
         raise UsageError(f"--compare is {options.compare}, the hypothesis itself; name another system's output.")
+    if options.compare is not None and len(reference) == 1:
+        raise DataError(f"{options.reference}: has one line, but a paired test draws among several.")
     scores = score_systems(systems, reference, options.lowercase, options.tokenize, options.samples)
     report = {name: {each.metric: each.as_json() for each in several} for name, several in scores.items()}
     text = json.dumps(report, indent=2, ensure_ascii=False)
@@ -69,10 +72,7 @@ def evaluate_text(options: EvaluateTextOptions) -> int:
         print(text)
         return 0
     if options.json:
-        try:
-            Path(options.json).write_text(text + "\n", encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"{options.json}: cannot be written ({error.strerror}).") from error
+        write_report(options.json, text + "\n")
     _show(scores)
     return 0
 
@@ -101,18 +101,23 @@ def score_systems(
     signatures, tested = PairedTest(named, metrics, None, test_type="bs", n_samples=samples)()
     results: Any = tested
     compared = {}
-    for place, name in enumerate(systems):
+    for place, (name, lines) in enumerate(named):
         compared[name] = [
             Score(
                 metric.rstrip("2"),  # which sacrebleu puts behind chrF for its beta
                 float(results[metric][place].score),
                 float(results[metric][place].ci),
                 str(signature),
-                results[metric][place].p_value,
+                _p_value(results[metric][place], equal=list(lines) == list(named[0][1])),
             )
             for metric, signature in signatures.items()
         ]
     return compared
+
+
+def _p_value(result: Any, *, equal: bool) -> float | None:
+    """Sacrebleu's, but for equal texts, of which it would say that they differ."""
+    return 1.0 if equal and result.p_value is not None else result.p_value
 
 
 def _show(scores: dict[str, list[Score]]) -> None:

@@ -2,16 +2,16 @@
 
 import json
 import sys
-from pathlib import Path
 
 from rich.console import Console
 
 from captioner.data.line_results import MatchedLines, match_lines, read_line_results
 from captioner.data.lines import LineSet
-from captioner.errors import DataError, UsageError
+from captioner.errors import DataError
 from captioner.metrics.line_scores import LineScores, confusions
 from captioner.pipelines.evaluate_lines.options import EvaluateLinesOptions
 from captioner.pipelines.evaluate_lines.report import Comparison, Report, signature
+from captioner.pipelines.folder.reports import check_reports, write_report
 
 _PIPE_WIDTH = 200  # so that a table in a file keeps its columns
 
@@ -23,19 +23,17 @@ def evaluate_lines(options: EvaluateLinesOptions) -> int:
         UsageError: something is wrong that can be said before any work is done.
         DataError: truth or results cannot be used.
     """
-    for path in filter(None, [options.html, Path(options.json) if options.json not in (None, "-") else None]):
-        if not path.absolute().parent.is_dir():
-            raise UsageError(f"{path}: there is no folder {path.parent} to write to.")
+    check_reports([options.html, options.json], [options.truth, options.results, options.compare])
     truth = LineSet.read_texts(options.truth)
     lines = match_lines(truth, read_line_results(options.results), options.results, allow_missing=options.allow_missing)
     report = _report(lines, truth, options)
     if options.html:
-        _write(options.html, report.as_html())
+        write_report(options.html, report.as_html())
     if options.json == "-":
         print(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
         return 0
     if options.json:
-        _write(Path(options.json), json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n")
+        write_report(options.json, json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n")
     if not options.quiet:
         for problem in truth.problems:
             print(problem, file=sys.stderr)
@@ -63,10 +61,3 @@ def _report(lines: MatchedLines, truth: LineSet, options: EvaluateLinesOptions) 
         signature=signature(lines),
         comparison=comparison,
     )
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written ({error.strerror}).") from error

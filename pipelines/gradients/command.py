@@ -14,6 +14,7 @@ from captioner.models.base import find, kind_of, load, shipped
 from captioner.models.caption import Captioner
 from captioner.models.classify import VideoClassifier
 from captioner.models.read import Reader
+from captioner.pipelines.folder.reports import check_reports, write_report
 from captioner.pipelines.gradients.curves import Curve, curves_of
 from captioner.pipelines.gradients.options import GradientsOptions
 from captioner.pipelines.gradients.sequences import (
@@ -48,7 +49,7 @@ def gradients(options: GradientsOptions) -> int:
         if options.json == "-":
             print(text)
         else:
-            Path(options.json).write_text(text + "\n", encoding="utf-8")
+            write_report(options.json, text + "\n")
     if curves and options.json != "-":
         _show(curves, kind)
     if curves and options.output:
@@ -65,9 +66,7 @@ def _check(options: GradientsOptions) -> None:
         raise UsageError(f"clip is {options.clip}; the longest gradient that it leaves must be above 0.")
     if options.output and options.output.suffix.lower() not in FIGURES:
         raise UsageError(f"{options.output}: a figure is {', '.join(FIGURES)}; numbers come with --json.")
-    for path in (options.output, None if options.json in (None, "-") else Path(str(options.json))):
-        if path and not path.absolute().parent.is_dir():
-            raise UsageError(f"{path}: there is no folder {path.parent} to write to.")
+    check_reports([options.output, options.json], options.what)
 
 
 def _sequences(options: GradientsOptions) -> tuple[list[Sequences], list[str]]:

@@ -11,9 +11,10 @@ from rich.console import Console
 from rich.table import Table
 
 from captioner.data.text import read_text
-from captioner.errors import DataError, UsageError
+from captioner.errors import DataError
 from captioner.models.base import load
 from captioner.models.language import LanguageModel, TextScore
+from captioner.pipelines.folder.reports import check_reports, write_report
 from captioner.pipelines.language.options import PerplexityOptions
 
 
@@ -42,8 +43,7 @@ def perplexity(options: PerplexityOptions) -> int:
         ModelError: the model cannot be used, or is no language model.
     """
     as_json, per_line = options.json, options.per_line
-    if as_json not in (None, "-") and not Path(as_json).absolute().parent.is_dir():
-        raise UsageError(f"{as_json}: there is no folder {Path(as_json).parent} to write to.")
+    check_reports([as_json], options.files)
     reader: LanguageModel = load(options.model, options.device, ("language",))
     found = [_score(reader, file, per_line) for file in options.files]
     scored = [each.score for each in found if each.score is not None]
@@ -54,7 +54,7 @@ def perplexity(options: PerplexityOptions) -> int:
         print(text)
     else:
         if as_json:
-            _write(Path(as_json), text + "\n")
+            write_report(as_json, text + "\n")
         _show(found, total, per_line)
     for each in found:
         if each.error:
@@ -100,10 +100,3 @@ def _show(found: Sequence[FileScore], total: TextScore | None, per_line: bool) -
             table.add_row(name, f"{each.perplexity:.2f}", f"{each.tokens:,}", f"{each.unknown:,}")
     if table.row_count:
         Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written ({error.strerror}).") from error

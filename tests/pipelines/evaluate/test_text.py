@@ -75,7 +75,7 @@ def test_texts_of_different_lengths_are_an_error_with_both_counts(texts):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"tokenize": "moses"}, "choose one of 13a"), ({"json": "/no/such/folder/a.json"}, "cannot be written")],
+    [({"tokenize": "moses"}, "choose one of 13a"), ({"json": "/no/such/a.json"}, "there is no folder /no/such")],
 )
 def test_options_that_cannot_be_used_are_errors(texts, options, message):
     with pytest.raises(UsageError, match=message):
@@ -85,3 +85,18 @@ def test_options_that_cannot_be_used_are_errors(texts, options, message):
 def test_a_system_is_not_compared_with_itself(texts):
     with pytest.raises(UsageError, match="the hypothesis itself"):
         evaluate_text(EvaluateTextOptions(reference=texts["ref"], hypothesis=texts["better"], compare=texts["better"]))
+
+
+def test_equal_texts_of_two_systems_do_not_differ(texts):
+    same = texts["ref"].with_name("same.de")
+    same.write_text(texts["better"].read_text())
+    found = scores(texts, texts["better"], "--compare", same, "--samples", "100")[str(same)]
+    assert [found[metric]["p_value"] for metric in ("BLEU", "chrF")] == [1, 1]
+
+
+def test_one_line_is_too_few_for_a_test(tmp_path):
+    for name in ("ref", "one", "two"):
+        (tmp_path / name).write_text(f"Ein Hund {name}.\n")
+    options = {"reference": tmp_path / "ref", "hypothesis": tmp_path / "one", "compare": tmp_path / "two"}
+    with pytest.raises(DataError, match="has one line, but a paired test draws among several"):
+        evaluate_text(EvaluateTextOptions(**options))

@@ -1,0 +1,39 @@
+"""No report takes the place of what it is about, whatever command writes it."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from captioner.pipelines.cli import app
+
+IMAGES = {
+    "images": [{"id": 1, "file_name": "a.jpg"}],
+    "annotations": [{"id": 1, "image_id": 1, "caption": "A dog."}],
+}
+COMMANDS = [
+    ["evaluate-text", "ref.txt", "hyp.txt", "--json", "ref.txt"],
+    ["evaluate-text", "ref.txt", "hyp.txt", "--json", "./link.txt"],
+    ["evaluate", "-a", "ann.json", "-r", "res.json", "--json", "ann.json"],
+    ["evaluate", "-a", "ann.json", "-r", "res.json", "--html", "res.json"],
+    ["evaluate-lines", "truth.tsv", "read.jsonl", "--json", "truth.tsv"],
+    ["evaluate-lines", "truth.tsv", "read.jsonl", "--html", "read.jsonl"],
+    ["perplexity", "captions", "ref.txt", "--json", "ref.txt"],
+    ["gradients", "captions", "ref.txt", "--json", "ref.txt"],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_report_never_takes_the_place_of_what_was_read(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ref.txt").write_text("a dog runs .\na man .\n")
+    (tmp_path / "hyp.txt").write_text("a dog runs .\na man .\n")
+    (tmp_path / "link.txt").symlink_to("ref.txt")
+    (tmp_path / "ann.json").write_text(json.dumps(IMAGES))
+    (tmp_path / "res.json").write_text(json.dumps([{"image_id": 1, "caption": "A dog."}]))
+    (tmp_path / "truth.tsv").write_text("a.png\tab\n")
+    (tmp_path / "read.jsonl").write_text('{"path": "a.png", "text": "ab"}\n')
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    result = CliRunner().invoke(app, command)
+    assert "is read by this command; choose another file for the report" in str(result.exception)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
