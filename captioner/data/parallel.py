@@ -6,6 +6,7 @@ from pathlib import Path
 from captioner.data.files import read_unpacked
 from captioner.data.tables import decoded, lines_of
 from captioner.errors import DataError
+from captioner.text.unicode_words import is_alone
 
 Pair = tuple[str, str]
 
@@ -52,14 +53,20 @@ def read_table(path: Path, columns: tuple[int, int] = (0, 1)) -> list[Pair]:
 def filter_lengths(pairs: Sequence[Pair], most_words: int, ratio: float) -> list[Pair]:
     """Leave out pairs of which a side has more words, or `ratio` times as many (and more than five more) as the other.
 
-    Such pairs are rarely translations of each other.
+    Such pairs are rarely translations of each other. Of scripts that write no spaces two characters count as a word,
+    and so do 30 of an endless one.
     """
     kept = []
     for pair in pairs:
-        shorter, longer = sorted(len(side.split()) for side in pair)
+        shorter, longer = sorted(map(_words, pair))
         if longer <= most_words and (longer <= ratio * shorter or longer - shorter <= 5):
             kept.append(pair)
     return kept
+
+
+def _words(side: str) -> int:
+    alone = 0 if side.isascii() else sum(map(is_alone, side))
+    return max(len(side.split()), alone // 2, len(side) // 30)
 
 
 def read_lines(path: Path) -> list[str]:

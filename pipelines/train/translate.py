@@ -40,6 +40,11 @@ class TranslatorTraining(Training[TranslateTrainingConfig, Translator]):
         read = [pair for files in data.train for pair in _read(files, data.root)]
         self.pairs = filter_lengths(read, data.max_words, data.max_ratio)
         self.left_out = len(read) - len(self.pairs)
+        if not self.pairs:
+            raise DataError(
+                f"data.train: all {len(read)} pairs are left out for their lengths; raise data.max_words, which is "
+                f"{data.max_words}, or data.max_ratio, which is {data.max_ratio:g}."
+            )
         self.whole_sentences = are_whole(source for source, _ in self.pairs)
         self.valid = {name: _read(files, data.root) for name, files in data.valid.items()}
         if config.init is None:

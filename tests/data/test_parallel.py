@@ -61,6 +61,12 @@ def test_pairs_of_very_different_lengths_are_left_out():
     assert filter_lengths([fits, long, uneven], most_words=20, ratio=3) == [fits]
 
 
+def test_scripts_without_spaces_and_endless_words_are_measured_by_their_characters():
+    chinese = ("A man is riding his bicycle on the street.", "一个男人在街上骑着他的自行车。")
+    endless = ("a" * 1000, "b " * 12)
+    assert filter_lengths([chinese, endless, chinese[::-1]], most_words=20, ratio=3) == [chinese, chinese[::-1]]
+
+
 def test_an_empty_file_is_an_error(tmp_path):
     (tmp_path / "a.en").write_bytes(b"")
     with pytest.raises(DataError, match=r"a\.en: is empty"):

@@ -31,6 +31,8 @@ class PairFiles(Strict):
     def _one_form(self) -> "PairFiles":
         if (self.source is None) != (self.target is None) or (self.source is None) == (self.table is None):
             raise ValueError("name either source and target, or table")
+        if min(self.columns) < 0 or self.columns[0] == self.columns[1]:
+            raise ValueError("name two different columns, the first of which is 0")
         return self
 
 

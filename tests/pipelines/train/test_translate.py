@@ -89,6 +89,17 @@ def test_files_that_slipped_are_refused_before_training(config, tmp_path):
         run(config, tmp_path / "run")
 
 
+def test_a_training_without_a_pair_that_is_short_enough_says_so(config, tmp_path):
+    with pytest.raises(DataError, match=r"all 12 pairs are left out for their lengths; raise data\.max_words"):
+        run(config, tmp_path / "run", "data.max_words=1")
+
+
+@pytest.mark.parametrize("columns", ["[0, -1]", "[1, 1]"])
+def test_a_table_has_two_columns_of_their_own(config, tmp_path, columns):
+    with pytest.raises(ConfigError, match="name two different columns, the first of which is 0"):
+        run(config, tmp_path / "run", f"data.train=[{{table: pairs.tsv, columns: {columns}}}]")
+
+
 @pytest.mark.parametrize("files", ["{source: train.en.gz}", "{source: a, target: b, table: c}", "{}"])
 def test_pairs_are_two_files_or_a_table(config, tmp_path, files):
     with pytest.raises(ConfigError, match="name either source and target, or table"):
