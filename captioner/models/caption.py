@@ -386,6 +386,12 @@ class Captioner:
         )
         self._fuse(self.decoder)  # a wrong weight is an error here, not in the first search
 
+    def fused(self, language: "LanguageModel", weight: float) -> "Captioner":
+        """A captioner with the same weights that is fused, for those who need both; see `fuse`."""
+        other = copy.copy(self)
+        other.fuse(language, weight)
+        return other
+
     @torch.inference_mode()
     def generate(
         self, features: Features, options: DecodingConfig | None = None, *, attention: bool = False

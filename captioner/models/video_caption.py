@@ -6,6 +6,7 @@ Exploiting Temporal Structure"); without, their mean is all that it sees, the ba
 "Translating Videos to Natural Language").
 """
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -202,6 +203,12 @@ class VideoCaptioner:
     def fuse(self, language: LanguageModel, weight: float) -> None:
         """Fuse with a language model, which then scores every word; see `Captioner.fuse`."""
         self._writer.fuse(language, weight)
+
+    def fused(self, language: LanguageModel, weight: float) -> "VideoCaptioner":
+        """A captioner with the same weights that is fused; see `Captioner.fused`."""
+        other = copy.copy(self)
+        other._writer = self._writer.fused(language, weight)
+        return other
 
     def generate(self, features: Features, options: DecodingConfig | None = None) -> list[list[Caption]]:
         """Write captions.

@@ -73,7 +73,7 @@ def caption_row(record: Record) -> Mapping[str, Any]:
         picture: PhotoCard = record.picture
         row |= {
             "captions": [
-                {**shown_fields, **_words(caption)}
+                {**shown_fields, **_words(shown_fields["caption"], caption)}
                 for shown_fields, caption in zip(captions_of(record), picture.captions, strict=True)
             ],
             "height": picture.thumbnail.size[0],
@@ -87,6 +87,10 @@ def caption_row(record: Record) -> Mapping[str, Any]:
     return row
 
 
-def _words(caption: Said) -> dict[str, Any]:
-    spans = {"spans": word_spans(caption.text, caption.tokens)}
+def _words(shown: str, caption: Said) -> dict[str, Any]:
+    """Where words are in a caption as it is shown, which may have something before it and no full stop."""
+    begin = max(0, shown.lower().find(caption.text.rstrip(".。।").lower()))
+    spans = {
+        "spans": [span and (span[0] + begin, span[1] + begin) for span in word_spans(caption.text, caption.tokens)]
+    }
     return spans if caption.attention is None else {**spans, "attention": attention_bytes(caption.attention)}

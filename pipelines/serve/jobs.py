@@ -1,6 +1,6 @@
 """What a server can be asked for: each job is its room's own function, whose rows go to who waits for them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,22 +8,19 @@ from pydantic import BaseModel, Field
 
 from captioner.decoding.ctc import Beam
 from captioner.errors import UsageError, VideoError
-from captioner.models.concepts import NO_CONCEPTS
-from captioner.models.video_caption import VideoCaptioner
-from captioner.pipelines.caption.options import CaptionOptions
-from captioner.pipelines.caption.work import caption_folder
 from captioner.pipelines.classify.options import ClassifyOptions
 from captioner.pipelines.classify.work import classify_clips
 from captioner.pipelines.folder.outputs import Outputs, Record, Writer
 from captioner.pipelines.folder.progress import Summary
-from captioner.pipelines.media import FRAMES, ClipOptions, is_clip, may_be_clip
+from captioner.pipelines.media import is_clip, may_be_clip
 from captioner.pipelines.read.options import ReadOptions
 from captioner.pipelines.read.work import read_folder
 from captioner.pipelines.serve.batching import Item, silent_meter
+from captioner.pipelines.serve.captions import CAPTION, caption_files, check_captions, clip_options
 from captioner.pipelines.serve.labels import LABELS, labels_of, tell_labels
 from captioner.pipelines.serve.models import Models
 from captioner.pipelines.serve.options import ServeOptions
-from captioner.pipelines.serve.parameters import MODEL, parameters
+from captioner.pipelines.serve.parameters import EVERY, LIMITS, MODEL, given, parameters
 from captioner.pipelines.serve.problems import Problem
 from captioner.pipelines.serve.searches import LOOK, SEARCH, look_at, search_among
 from captioner.pipelines.translate.documents import Place, Row
@@ -91,14 +88,12 @@ class Worker:
             model = self._classifier(chosen)
         else:
             model = self.models.named(chosen.model, job.kinds, job.name)
-        if job.name == "caption" and chosen.language not in ("en", *self.models.languages):
-            raise _no_language("language", chosen.language, self.models.languages)
-        if job.name == "caption" and chosen.concepts and getattr(self.models.get(model), "concept_words", None) is None:
-            raise Problem(422, f"concepts: {model}: {NO_CONCEPTS}")
+        if job.name == "caption":
+            check_captions(chosen, self.models, model)
         search = getattr(self.models.get(model).config, "search", None)
         if search is not None:
             try:
-                replace(search, **_chosen(options, *(name for name in _SEARCH if hasattr(search, name))))
+                replace(search, **given(options, *(name for name in LIMITS if hasattr(search, name))))
             except UsageError as error:
                 raise Problem(422, str(error)) from None
         return Key(job.name, model, options)
@@ -111,7 +106,7 @@ class Worker:
             raise Problem(422, detail)
         found = model or next((name for name, target in targets.items() if target == language), None)
         if found is None:
-            raise _no_language("to", language, targets.values())
+            raise self.models.no_language("to", language, targets.values())
         return found
 
     def _classifier(self, chosen: Any) -> str:
@@ -154,7 +149,7 @@ class Worker:
         options: Any = key.options
         if key.job == "classify":
             return options.labels is None or (may_be_clip if options.every else is_clip)(payload)
-        animations = key.job == "caption" and _clips(options, self.models.get(key.model)).animations
+        animations = key.job == "caption" and clip_options(options, self.models.get(key.model)).animations
         return may_be_clip(payload) if animations else is_clip(payload)
 
 
@@ -171,38 +166,8 @@ class Answers(Writer):
             next(self._waiting).answer.set_result(record)
 
 
-def _chosen(options: BaseModel, *names: str) -> dict[str, Any]:
-    values = {name: getattr(options, name, None) for name in names}
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _no_language(option: str, language: str, there: Iterable[str]) -> Problem:
-    languages = ", ".join(sorted(set(there))) or "none"
-    return Problem(422, f"{option}: no model here translates into {language!r}; languages: {languages}.")
-
-
-def _clips(options: Any, model: Any) -> ClipOptions:
-    """How a request's clips are captioned."""
-    usual, video = getattr(model.config, "frames", FRAMES), isinstance(model, VideoCaptioner)
-    return ClipOptions.of(options.frames, options.every, options.scenes, usual=usual, video=video)
-
-
 def _caption(paths: Sequence[str], model: Any, options: Any, outputs: Outputs, server: Worker) -> None:
-    translator = None if options.language == "en" else server.models.get(server.models.languages[options.language])
-    caption_folder(
-        paths,
-        model,
-        outputs,
-        replace(model.config.search, **_chosen(options, "beam_size", "num_captions", "max_length")),
-        silent_meter(),
-        Summary(),
-        clips=_clips(options, model),
-        workers=1,
-        max_pixels=server.options.max_pixels,
-        pictures=options.pictures,
-        concepts=options.concepts or (options.pictures and getattr(model, "concept_words", None) is not None),
-        translator=translator,
-    )
+    caption_files(paths, model, options, outputs, server.models, server.options.max_pixels)
 
 
 def _classify(paths: Sequence[str], model: Any, options: Any, outputs: Outputs, server: Worker) -> None:
@@ -231,14 +196,10 @@ def _read(paths: Sequence[str], model: Any, options: Any, outputs: Outputs, serv
 
 def _translate(texts: Sequence[str], model: Any, options: Any, outputs: Outputs, server: Worker) -> None:
     rows = [Row(str(number), {"text": text}, [Place(("text",))]) for number, text in enumerate(texts)]
-    search = replace(model.config.search, **_chosen(options, "beam_size", "num_captions"))
+    search = replace(model.config.search, **given(options, "beam_size", "num_captions"))
     translate_rows(rows, model, outputs, search, silent_meter(), Summary())
 
 
-_BEAM = (1, 20)
-_EVERY = (0.1, 3600.0)
-_SEARCH = {"beam_size": _BEAM, "num_captions": _BEAM, "max_length": (1, 100), "frames": (1, 64), "every": _EVERY}
-_Pictures = (bool, Field(False, description="Add a small copy, where the model looked for words, and concept words."))
 _To = (str | None, Field(None, description="Language of the translations; by default that of the model."))
 
 JOBS: Mapping[str, Job] = {
@@ -248,14 +209,7 @@ JOBS: Mapping[str, Job] = {
             "caption",
             "Caption photos and clips",
             ("caption", "video"),
-            parameters(
-                "CaptionOptions",
-                CaptionOptions,
-                ("language", "beam_size", "num_captions", "max_length", "frames", "every", "scenes", "concepts"),
-                _SEARCH,
-                model=MODEL,
-                pictures=_Pictures,
-            ),
+            CAPTION,
             _caption,
         ),
         Job(
@@ -266,7 +220,7 @@ JOBS: Mapping[str, Job] = {
                 "ClassifyOptions",
                 ClassifyOptions,
                 ("top_k", "every"),
-                {"top_k": (1, 1000), "every": _EVERY},
+                {"top_k": (1, 1000), "every": EVERY},
                 model=MODEL,
                 **LABELS,
             ),
@@ -286,7 +240,7 @@ JOBS: Mapping[str, Job] = {
             "Translate sentences",
             ("translate",),
             parameters(
-                "TranslateOptions", TranslateOptions, ("beam_size", "num_captions"), _SEARCH, model=MODEL, to=_To
+                "TranslateOptions", TranslateOptions, ("beam_size", "num_captions"), LIMITS, model=MODEL, to=_To
             ),
             _translate,
             texts=True,

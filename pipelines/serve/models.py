@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +56,8 @@ class Models:
         """The names of the models of some kinds, the default first."""
         return [name for name, kind in self.kinds.items() if kind in kinds]
 
-    def named(self, name: str | None, kinds: Sequence[str], job: str) -> str:
-        """The name of a model for a job: what is asked for, or the first that there is.
+    def named(self, name: str | None, kinds: Sequence[str], job: str, option: str = "model") -> str:
+        """The name of a model for a job: what is asked for by an option, or the first that there is.
 
         Raises:
             Problem: there is none.
@@ -70,10 +70,15 @@ class Models:
         there = f"there are: {', '.join(fit)}" if fit else "this server has none; it was started with other models"
         raise Problem(
             422,
-            f"model: no model called {name!r} to {job} with; {there}."
+            f"{option}: no model called {name!r} to {job} with; {there}."
             if name is not None
             else f"no model to {job} with; {there}.",
         )
+
+    def no_language(self, option: str, language: str, there: Iterable[str]) -> Problem:
+        """What is told of a language that no model here writes."""
+        languages = ", ".join(sorted(set(there))) or "none"
+        return Problem(422, f"{option}: no model here translates into {language!r}; languages: {languages}.")
 
     def get(self, name: str) -> Any:
         """A model, loaded when it is first asked for.

@@ -10,6 +10,12 @@ from captioner.pipelines.serve.problems import Problem
 
 MODEL = (str | None, Field(None, description="Name of a model that the server has; by default its first."))
 """An option that all jobs have."""
+EVERY = (0.1, 3600.0)
+LIMITS: Mapping[str, tuple[float, float]] = {
+    **{"beam_size": (1, 20), "num_captions": (1, 20), "max_length": (1, 100), "frames": (1, 64), "every": EVERY}
+}
+"""Least and most of what decides about a search's work."""
+_TEXT = 1000  # characters of an option
 
 
 def parameters(
@@ -34,16 +40,23 @@ def parameters(
         kind, option = get_args(hints[each])[:2]
         least, most = limits.get(each, (option.min, option.max))
         help_text = option.help.partition("  [default")[0]
+        longest = _TEXT if str in (kind, *get_args(kind)) else None
         limited = (
             Annotated[kind, Field(ge=least, le=most, description=help_text, allow_inf_nan=False)]
             if (each in limits)
-            else Annotated[kind, Field(description=help_text)]
+            else Annotated[kind, Field(description=help_text, max_length=longest)]
         )
         if {int, float} & {kind, *get_args(kind)}:
             limited = Annotated[limited, BeforeValidator(_no_truth)]
         found[each] = (limited, getattr(options, each, None))
     config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
     return create_model(name, __config__=config, **found, **more)
+
+
+def given(options: BaseModel, *names: str) -> dict[str, Any]:
+    """Those of some options that a request gives a value."""
+    values = {name: getattr(options, name, None) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _no_truth(value: Any) -> Any:

@@ -177,3 +177,38 @@ def test_what_a_file_is_counts_and_a_long_name_does_not_hide_it(client, draw_cli
     for name in ("n" * 300 + ".avi", "clip.jpg", "clip"):
         assert client.post("/v1/classify", files=[("file", (name, clip))]).status_code == 200
     assert client.post("/v1/caption", files=[("file", ("n" * 300 + ".avi", clip))]).status_code == 200
+
+
+def test_captions_are_worded_and_fused_as_by_the_command_line(run, make_client, folders, tmp_path):
+    from captioner.pipelines.serve.jobs import Worker
+    from captioner.pipelines.serve.models import Models
+    from captioner.pipelines.serve.options import ServeOptions
+
+    client = make_client(Worker(Models([str(folders["tiny"]), "captions"], "cpu"), ServeOptions()))
+    (tmp_path / "a.png").write_bytes(png())
+    photo = [("file", ("a.png", png()))]
+    plain = client.post("/v1/caption", files=photo).json()["rows"]
+    for options in (
+        {"prefix": "sks, ", "suffix": " (by a machine)", "style": "plain"},
+        {"lm": "captions", "lm_weight": "3.5"},
+        {"lm": "captions"},
+    ):
+        asked = [each for name, value in options.items() for each in (f"--{name.replace('_', '-')}", value)]
+        row = run("caption", tmp_path / "a.png", "--model", folders["tiny"], *asked)[0]
+        assert client.post("/v1/caption", files=photo, data=options).json()["rows"] == [{**row, "path": "a.png"}]
+    assert client.post("/v1/caption", files=photo).json()["rows"] == plain  # a fusion stays with who asked for it
+    fused = client.post("/v1/caption", files=photo, data={"lm": "captions", "lm_weight": "3.5"}).json()["rows"]
+    assert fused[0]["caption"] != plain[0]["caption"]
+    assert told(client.post("/v1/caption", files=photo, data={"lm_weight": "1"})).startswith("lm_weight: is how much")
+    wrong = told(client.post("/v1/caption", files=photo, data={"lm": "tiny"}))
+    assert wrong == "lm: no model called 'tiny' to fuse with; there are: captions."
+    assert told(client.post("/v1/caption", files=photo, data={"style": "loud"})).startswith("style: ")
+
+
+def test_words_are_pointed_at_where_they_stand_behind_a_prefix(client):
+    photo = [("file", ("a.png", png()))]
+    for options in ({}, {"prefix": "A dog, the red cat: ", "style": "plain"}):
+        row = client.post("/v1/caption", files=photo, data={**options, "pictures": "true"}).json()["rows"][0]
+        caption = row["captions"][0]
+        words = [caption["caption"][start:end].lower() for start, end in caption["spans"]]
+        assert " ".join(words) == row["caption"].removeprefix(options.get("prefix", "")).rstrip(".").lower()
