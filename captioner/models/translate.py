@@ -164,7 +164,7 @@ class Translator:
         """
         options = options or self.config.search
         read = self._read(_texts(sentences))
-        flat = [reading for readings in read for reading in readings]
+        flat = [reading for readings in read for reading in readings if reading.ids]
         parts: dict[int, list[Part]] = {}
         # pieces may be put together in several ways that say the same
         found = options.beam_size if options.num_captions > 1 and options.method == "beam" else options.num_captions
@@ -187,7 +187,12 @@ class Translator:
             for batch in batches:
                 work(batch)
         in_order = iter(range(len(flat)))
-        whole = [put_together([parts[next(in_order)] for _ in readings]) for readings in read]
+        whole = [
+            put_together(
+                [parts[next(in_order)] if each.ids else [each.copied(alignment=alignment)] for each in readings]
+            )
+            for readings in read
+        ]
         if options.method == "beam":
             whole = list(map(_each_once, whole))
         return [several[: options.num_captions] for several in whole]
@@ -202,7 +207,7 @@ class Translator:
             encoded = [next(pieces) for _ in every]
             warning, left, readings = self._warning(text, encoded), LIMIT, []
             for sentence, ids in zip(every, encoded, strict=True):
-                if ids and left > 0:
+                if (ids or sentence.mark) and left > 0:
                     readings.append(Reading(sentence, ids[:left], alone and not sentence.stopped, warning))
                 left -= len(ids)
             read.append(readings)

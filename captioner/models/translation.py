@@ -45,7 +45,7 @@ class Part:
     Attributes:
         sentence: of the text.
         translation: of it alone.
-        length: its pieces and the end.
+        length: its pieces and the end; 0 where there was nothing to translate.
     """
 
     sentence: Sentence
@@ -54,21 +54,22 @@ class Part:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Of the translation, with the dash before it."""
-        return _after(self.sentence.dash, self.translation.words)
+        """Of the translation, with the mark before it."""
+        return _after(self.sentence.mark, self.translation.words)
 
     @property
     def source_words(self) -> tuple[str, ...]:
-        """That were read, with the dash before them."""
-        return _after(self.sentence.dash, self.translation.source_words)
+        """That were read, with the mark before them."""
+        return _after(self.sentence.mark, self.translation.source_words)
 
     @property
     def alignment(self) -> NDArray[np.float32] | None:
-        """Of `words` and `source_words`; a dash comes from the dash."""
+        """Of `words` and `source_words`; a mark comes from the mark."""
         weights = self.translation.alignment
-        if weights is None or weights.shape == (len(self.words), len(self.source_words)):
-            return weights
-        return _diagonal([np.ones((1, 1), np.float32), weights])
+        if weights is None:
+            return None
+        marks = len(self.words) - weights.shape[0], len(self.source_words) - weights.shape[1]
+        return _diagonal([np.eye(*marks, dtype=np.float32), weights])
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Reading:
 
     Attributes:
         sentence: of a text.
-        ids: of its pieces, as many as are read.
+        ids: of its pieces, as many as are read; none where it is all mark.
         stopped: a full stop was added, which its translation loses again.
         warning: what is wrong with the text.
     """
@@ -105,6 +106,11 @@ class Reading:
         )
         return Part(self.sentence, translation, length)
 
+    def copied(self, *, alignment: bool) -> Part:
+        """The mark alone."""
+        weights = np.zeros((0, 0), np.float32) if alignment else None
+        return Part(self.sentence, Translation("", 0.0, 0.0, alignment=weights, warning=self.warning), 0)
+
     def _words(self, subwords: Subwords, source: Sequence[str]) -> tuple[str, ...]:
         """The words that were read, as they are written: pieces do not tell unknown characters apart."""
         words, joined = subwords.normalise(self.sentence.text).split(" "), _joined(source)
@@ -127,8 +133,8 @@ def _whole(parts: Sequence[Part]) -> Translation:
     known = [alignment for alignment in alignments if alignment is not None]
     log_probability = sum(part.translation.log_probability for part in parts)
     return Translation(
-        text="".join(f"{part.sentence.gap}{part.sentence.dash}{part.translation.text}" for part in parts).strip(),
-        score=log_probability / sum(part.length for part in parts),
+        text="".join(f"{part.sentence.gap}{part.sentence.mark}{part.translation.text}" for part in parts).strip(),
+        score=log_probability / max(1, sum(part.length for part in parts)),
         log_probability=log_probability,
         source_words=tuple(word for part in parts for word in part.source_words),
         words=tuple(word for part in parts for word in part.words),
@@ -137,10 +143,10 @@ def _whole(parts: Sequence[Part]) -> Translation:
     )
 
 
-def _after(dash: str, words: tuple[str, ...]) -> tuple[str, ...]:
-    if not dash or dash != dash.rstrip() or not words:
-        return (dash.rstrip(), *words) if dash else words
-    return (dash + words[0], *words[1:])
+def _after(mark: str, words: tuple[str, ...]) -> tuple[str, ...]:
+    if words and mark == mark.rstrip():
+        return (mark + words[0], *words[1:])
+    return (*mark.split(), *words)
 
 
 def _diagonal(blocks: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:

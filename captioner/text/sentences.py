@@ -11,8 +11,8 @@ from dataclasses import dataclass
 _WHOLE = 0.9  # share of whole sentences in what was learnt from; 0.95 in Multi30k
 _QUOTES = "\"'”’»)\\]"
 _END = re.compile(rf"[.!?…。！？][{_QUOTES}]*$")
-_GAP = re.compile(rf"(?:(?<=[.!?…])|(?<=[.!?…][{_QUOTES}]))\s+|\s*\n\s*(?=[-–—‐‑])")
-_DASH = re.compile(r"[-–—‐‑]\s*")
+_MARK = r"(?:[-–—‐‑•*]\s*|\d{1,3}[.)]\s+)"
+_GAP = re.compile(rf"(?:(?<=[.!?…])|(?<=[.!?…][{_QUOTES}]))\s+|\s*\n\s*(?={_MARK})")
 _SHORT = re.compile(
     r"(?:^|\W)(?:\w|Mrs?|Ms|Dr|St|Jr|Sr|Mt|Lt|Sgt|Capt|Gen|Col|Prof|Rev|vs|Inc|Ltd|Co|Corp|Ave)\.$", re.IGNORECASE
 )
@@ -25,12 +25,12 @@ class Sentence:
 
     Attributes:
         gap: what parts it from the one before: a space, a line's end, or nothing before the first.
-        dash: with which another speaker begins.
+        mark: the dash with which another speaker begins, the number or bullet of a list, or all that has no letter.
         text: what follows, as it stands.
     """
 
     gap: str
-    dash: str
+    mark: str
     text: str
 
     @property
@@ -49,7 +49,7 @@ class Sentence:
 
 
 def sentences_of(text: str) -> list[Sentence]:
-    """The sentences in a text, one at least; a line that begins with a dash begins one."""
+    """The sentences in a text, one at least; a line that begins with a dash, a bullet or a number begins one."""
     text = text.strip()
     parts, gap, start = [], "", 0
     lower = text == text.lower()  # else a sentence begins with a capital, or what has none
@@ -72,6 +72,8 @@ def are_whole(lines: Iterable[str]) -> bool:
 
 
 def _sentence(gap: str, text: str) -> Sentence:
-    dash = _DASH.match(text)
-    end = dash.end() if dash else 0
+    mark = re.match(_MARK, text)
+    end = mark.end() if mark else 0
+    if not any(map(str.isalpha, text)):
+        end = len(text)
     return Sentence(gap, text[:end], text[end:])

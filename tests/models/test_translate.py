@@ -156,6 +156,20 @@ def test_several_translations_of_several_sentences_come_best_first(of_sentences)
     assert len(both) == 3
 
 
+@pytest.mark.parametrize("text", ["12:30 - 35", "...", "-", "🦊 🦊"])
+def test_what_has_no_letter_is_copied(of_sentences, text):
+    found = of_sentences.translate([text, "A man."], alignment=True)[0]
+    assert (found.text, found.score) == (text, 0)
+    assert found.words == found.source_words == tuple(text.split())
+    np.testing.assert_array_equal(found.alignment, np.eye(len(found.words)))
+
+
+def test_numbers_and_bullets_of_lists_stay(of_sentences):
+    one, other = (each.text for each in of_sentences.translate(["A man.", "A woman."]))
+    assert of_sentences.translate(["1. A man."])[0].text == f"1. {one}"
+    assert of_sentences.translate(["• A man.\n• A woman."])[0].text == f"• {one}\n• {other}"
+
+
 def test_sentences_beyond_the_limit_are_cut_with_a_warning(of_sentences):
     found = of_sentences.translate(["A man rides a bicycle. " * 100])[0]
     assert "cut there" in found.warning
