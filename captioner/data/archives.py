@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from captioner.data.names import inner_name
 from captioner.data.parquet import is_parquet, stored_photos
 from captioner.data.tar import DAMAGE, LARGEST, CutShort, ForwardFile, RawForward, read_exactly, tar_files, unpacked
 from captioner.errors import DataError
@@ -57,7 +58,8 @@ def read_members(
     """The files in an archive, in its order; what kind of archive it is, its first bytes tell.
 
     Links, folders and devices in it are passed over. Memory holds one member at a time, of a Parquet file one row
-    group. A Parquet file gives the photos of its image column (bytes, or Hugging Face's structure of bytes and path).
+    group. A Parquet file gives the photos of its image column (bytes, or Hugging Face's structure of bytes and path),
+    whatever they are called.
 
     Args:
         source: a path, or an open binary file, which for a tar file need not be seekable and is left open.
@@ -85,8 +87,10 @@ def read_members(
                 if not file.seekable():
                     raise DataError(f"{name}: zip and Parquet files are read from their end; give a file, no stream.")
                 file.seek(0)
-                reader = zip_members if head.startswith(b"PK") else stored_members
-                yield from reader(file, name, suffixes, largest)
+                if head.startswith(b"PK"):
+                    yield from zip_members(file, name, suffixes, largest)
+                else:
+                    yield from stored_members(file, name, largest)
             else:
                 yield from _tar_members(ForwardFile(file, head), head, name, suffixes, largest)
         except OSError as error:
@@ -108,15 +112,6 @@ def group_samples(members: Iterable[Member]) -> Iterator[Sample]:
         sample.files[suffix] = member
     if sample is not None:
         yield sample
-
-
-def inner_name(name: str) -> str | None:
-    """A member's name with plain slashes; None if it leads out of the archive (`..`, `/etc`, `C:`) or is empty."""
-    plain = name.replace("\\", "/")
-    parts = [part for part in plain.split("/") if part not in ("", ".")]
-    if not parts or plain.startswith("/") or ".." in parts or ":" in parts[0] or "\0" in plain:
-        return None
-    return "/".join(parts)
 
 
 def zip_members(file: BinaryIO, name: str, suffixes: Collection[str], largest: int) -> Iterator[Member]:
@@ -148,15 +143,11 @@ def unzipped(archive: zipfile.ZipFile, info: zipfile.ZipInfo, largest: int = LAR
         return Member(name, error="locked by a password" if locked else f"damaged in the zip file ({error})")
 
 
-def stored_members(file: BinaryIO, name: str, suffixes: Collection[str], largest: int) -> Iterator[Member]:
+def stored_members(file: BinaryIO, name: str, largest: int) -> Iterator[Member]:
     """The photos in a Parquet file; see `read_members`."""
-    for row_name, data in stored_photos(file, name):
-        row = inner_name(row_name)
-        if row is None:
-            yield Member(row_name, error="its name leads out of the archive")
-        elif not os.path.splitext(row)[1] or _wanted(row, suffixes):  # without a suffix it is a photo, too
-            small = len(data) <= largest
-            yield Member(row, data) if small else Member(row, error=too_large(len(data), largest))
+    for row, data in stored_photos(file, name):
+        small = len(data) <= largest
+        yield Member(row, data) if small else Member(row, error=too_large(len(data), largest))
 
 
 def _tar_members(

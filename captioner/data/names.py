@@ -69,3 +69,12 @@ def first_few(names: Sequence[str], count: int = 3) -> str:
     if len(names) <= count + 1:
         return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]])) if names else ""
     return f"{', '.join(names[:count])} and {len(names) - count:,} more"
+
+
+def inner_name(name: str) -> str | None:
+    """A member's name with plain slashes; None if it leads out of the archive (`..`, `/etc`, `C:`) or is empty."""
+    plain = name.replace("\\", "/")
+    parts = [part for part in plain.split("/") if part not in ("", ".")]
+    if not parts or plain.startswith("/") or ".." in parts or ":" in parts[0] or "\0" in plain:
+        return None
+    return "/".join(parts)

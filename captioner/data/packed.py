@@ -20,7 +20,8 @@ from functools import lru_cache
 from typing import Any, BinaryIO
 
 from captioner.data.addresses import without_query
-from captioner.data.archives import inner_name, too_large, unzipped
+from captioner.data.archives import too_large, unzipped
+from captioner.data.names import inner_name
 from captioner.data.parquet import group_photos, is_parquet, open_parquet, photo_column, row_names
 from captioner.data.tar import LARGEST, CutShort, ForwardFile, tar_files, unpacked
 from captioner.errors import DataError, ImageError
@@ -42,7 +43,7 @@ class PackedFiles(ABC):
 
     Attributes:
         names: of its files, in order, each once; of two with one name the later counts.
-        only_photos: whether its files are photos, also those without a suffix.
+        only_photos: whether its files are photos, whatever they are called.
         problem: what is wrong with the archive, a sentence, or None.
     """
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from captioner.data.names import inner_name
 from captioner.errors import DataError
 
 PHOTO_COLUMNS = ("path", "image", "file_name", "filename", "image_path", "file_path", "filepath", "file", "img", "jpg")
@@ -68,6 +69,8 @@ def path_column(file: Any) -> str | None:
 def row_names(file: Any, column: str) -> list[str]:
     """What the photos of a Parquet file are called: their paths, or `row-17`, counted from 0, where these do not tell.
 
+    A path that is no plain name, such as that of a file of another machine, tells nothing either.
+
     Args:
         file: as `open_parquet` gives it.
         column: of the photos.
@@ -83,8 +86,9 @@ def row_names(file: Any, column: str) -> list[str]:
             paths += [value.get("path") if isinstance(value, dict) else value for value in values]
     else:
         paths = [None] * file.metadata.num_rows
-    times = Counter(paths)
-    return [path if path and times[path] == 1 else f"row-{row}" for row, path in enumerate(paths)]
+    names = [inner_name(path) if path else None for path in paths]
+    times = Counter(names)
+    return [name if name is not None and times[name] == 1 else f"row-{row}" for row, name in enumerate(names)]
 
 
 def group_photos(file: Any, column: str, group: int) -> list[bytes]:

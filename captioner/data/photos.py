@@ -15,9 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from captioner.data.archives import inner_name
 from captioner.data.files import check_length, read_member, read_part
-from captioner.data.names import LEFT_OUT, first_few
+from captioner.data.names import LEFT_OUT, first_few, inner_name
 from captioner.data.shards import Shards
 from captioner.data.tar import LARGEST, ForwardFile, tar_files, unpacked
 from captioner.errors import DataError, ImageError

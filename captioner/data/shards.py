@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from captioner.data.addresses import expand_braces, file_system, mark_of, open_address, patiently, read_span
-from captioner.data.archives import inner_name
 from captioner.data.listing import listed
-from captioner.data.names import first_few
+from captioner.data.names import first_few, inner_name
 from captioner.data.shard_copies import Copies, Shard
 from captioner.data.tar import CutShort, ForwardFile, tar_files, unpacked
 from captioner.errors import DataError

@@ -102,7 +102,7 @@ def packed_paths(
             continue
         if is_left_out(below, exclude):
             passed = True
-        elif suffix in suffixes or (packed.only_photos and not suffix):
+        elif suffix in suffixes or packed.only_photos:
             yield f"{archive}/{name}"
         else:
             others[suffix] += 1

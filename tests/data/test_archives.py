@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captioner.data.archives import Member, group_samples, inner_name, read_members
+from captioner.data.archives import Member, group_samples, read_members
+from captioner.data.names import inner_name
 from captioner.errors import DataError
 
 FILES = {"a/1.jpg": b"one" * 300, "a/1.json": b"{}", "b.txt": b"", "a/2.jpg": b"two" * 4000}
@@ -206,6 +207,9 @@ def test_a_parquet_file_gives_its_photos_by_their_paths_or_their_rows():
     assert [(member.name, member.data) for member in members] == [("row-0", b"1"), ("row-1", b"2"), ("c.jpg", b"3")]
     members, _ = read_all(io.BytesIO(parquet_of(image=[b"1", b"2"], path=["x/1.jpg", "x/2.jpg"])))
     assert [(member.name, member.data) for member in members] == [("x/1.jpg", b"1"), ("x/2.jpg", b"2")]
+    photos = [{"bytes": b"%d" % row, "path": path} for row, path in enumerate(["/data/a.jpg", "../b.jpg", "./c", "c"])]
+    members, _ = read_all(io.BytesIO(parquet_of(image=[*photos, {"bytes": b"4", "path": "d.1"}])), suffixes={".jpg"})
+    assert [member.name for member in members] == ["row-0", "row-1", "row-2", "row-3", "d.1"]
     assert "no column holds photos" in read_all(io.BytesIO(parquet_of(path=["a.jpg"])))[1]
 
 

@@ -87,11 +87,12 @@ def test_a_link_to_no_archive_does_not_stop_the_rest(run, rows_in, photos, tmp_p
     assert "photos/gone.tar: cannot be read (no such file or directory)" in err
 
 
-@pytest.mark.parametrize("photo", [lambda data: data, lambda data: {"bytes": data, "path": None}])
-def test_photos_in_parquet_need_no_names(same, photos, tmp_path, photo):
+@pytest.mark.parametrize("path", ["no column", None, "/data/x.jpg", "x.jpg"])
+def test_photos_in_parquet_need_no_names(same, photos, tmp_path, path):
     pyarrow = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
-    parquet.write_table(pyarrow.table({"image": [photo(data) for data in [*photos, b""]]}), tmp_path / "x.parquet")
+    images = [data if path == "no column" else {"bytes": data, "path": path} for data in [*photos, b""]]
+    parquet.write_table(pyarrow.table({"image": images}), tmp_path / "x.parquet")
     rows = same("x.parquet")
     assert [row["path"] for row in rows] == [f"x.parquet/row-{number}" for number in range(4)]
     assert [row.get("error") for row in rows] == [None, None, None, "empty file"]
