@@ -180,6 +180,8 @@ class Container:
         of_all = not claimed
         if of_all:
             claimed = (self._container.duration or 0) / av.time_base
+            if "matroska" in self._container.format.name:  # whose header counts from zero, wherever the file begins
+                claimed -= self._origin
         enough = claimed * 0.98 - _MISSING
         if end < enough and of_all:  # the longest stream may be the sound
             self._read_all(True)

@@ -7,7 +7,8 @@ from typing import Any
 
 from PIL import Image
 
-from captioner.vision.images import Pixels, read_image
+from captioner.vision.decoders import turn
+from captioner.vision.images import Pixels, orientation_of, read_image
 from captioner.vision.rgb import to_pixels
 
 
@@ -21,7 +22,7 @@ def pixels_of(image: Any, at_least: tuple[int, int] | None = None) -> Pixels:
     """RGB pixels (height, width, 3) of one image.
 
     Args:
-        image: a path, an array or a Pillow image.
+        image: a path, an array or a Pillow image, which is turned as its EXIF orientation says.
         at_least: height and width below which a file need not be decoded; see `read_image`.
 
     Raises:
@@ -29,4 +30,5 @@ def pixels_of(image: Any, at_least: tuple[int, int] | None = None) -> Pixels:
     """
     if isinstance(image, str | PathLike):
         return read_image(Path(image), at_least=at_least)
-    return to_pixels(image)
+    pixels = to_pixels(image)  # which turns TIFF, and takes its orientation away
+    return turn(pixels, orientation_of(image)) if isinstance(image, Image.Image) else pixels

@@ -230,7 +230,7 @@ def decode(data: bytes, name: str, *, at_least: tuple[int, int] | None = None, m
     try:
         image = reader(io.BytesIO(data), "")
         width, height = image.size
-        orientation = 1 if isinstance(image, TiffImageFile) else _orientation(image)  # TIFF is turned when loaded
+        orientation = 1 if isinstance(image, TiffImageFile) else orientation_of(image)  # TIFF is turned when loaded
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name}: too large ({error})") from None
     except Exception as error:  # on damaged files Pillow's plugins raise nearly anything
@@ -265,7 +265,8 @@ def _reader(start: bytes, name: str) -> type[ImageFile.ImageFile]:
     raise ImageError(f"{name}: not an image")
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8, by which an image from a file is still to be turned."""
     try:
         orientation = image.getexif().get(_ORIENTATION, 1)
     except Exception:  # damaged EXIF data, in many ways; the picture itself may be sound

@@ -14,7 +14,7 @@ from captioner.data.addresses import explained, file_system, is_remote, joined, 
 from captioner.errors import DataError, UsageError
 from captioner.pipelines.cluster.inputs import Found
 from captioner.pipelines.cluster.results import ABOUT, OURS, read_rows
-from captioner.pipelines.folder.inputs import shown
+from captioner.pipelines.folder.inputs import as_text, shown
 from captioner.pipelines.folder.made import check_made_by
 from captioner.pipelines.folder.outputs import to_json
 
@@ -175,8 +175,9 @@ class ResultFolder:
             return [shard for shard in shards if shard.name + self.suffix not in there]
         folder = self.before.get("in", "")
         # names in bytes that are no UTF-8 stand in Parquet as people see them
-        done = {shown(location(folder, row["path"])) for name in there for row in read_rows(joined(self.address, name))}
-        left = [name for name in files if shown(location(os.getcwd(), name)) not in done]
+        rows = (row for name in there for row in read_rows(joined(self.address, name)))
+        done = {as_text(location(folder, row["path"])) for row in rows}
+        left = [name for name in files if as_text(location(os.getcwd(), name)) not in done]
         following = 1 + max(int(match["number"]) for name, match in self._ours() if match["number"])
         plan.before += len(there)
         return list(_file_shards(left, size, following))

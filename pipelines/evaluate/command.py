@@ -79,7 +79,12 @@ def _retrieval(options: EvaluateOptions, references: Annotations, photos: Mappin
 
 def _check(options: EvaluateOptions) -> None:
     if options.retrieval:
-        others = {"--results": options.results, "--html": options.html, "--compare": options.compare}
+        others = {
+            "--results": options.results,
+            "--output": options.output,
+            "--html": options.html,
+            "--compare": options.compare,
+        }
         given = [name for name, value in others.items() if value is not None]
         if given or options.images is None:
             what = f"leave {given[0]} out" if given else "give their folder with --images"
@@ -88,6 +93,9 @@ def _check(options: EvaluateOptions) -> None:
         raise UsageError("give --results FILE to score captions, or --images FOLDER to caption the photos first.")
     if options.results is not None and options.output is not None:
         raise UsageError("--output keeps the captions of --images; with --results there are none to keep.")
+    named = None if options.output is None else options.output.name.lower()
+    if named is not None and (not named.endswith(".jsonl") or named == "metadata.jsonl"):
+        raise UsageError(f"{options.output}: --output keeps rows; call it captions.jsonl or the like.")
     if options.tokens not in (None, *TOKENIZATIONS):
         raise UsageError(f"--tokens {options.tokens}: choose {', '.join(TOKENIZATIONS)}.")
     read = [options.annotations, options.results, options.compare, options.training, options.output]

@@ -24,6 +24,7 @@ _OWN = frozenset({".jsonl", ".json", ".csv", ".html", ".txt", ".srt", ".vtt", ".
 """What folder commands write: it needs no mention where it lies beside the photos."""
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _FRAMES = re.compile(r"%0?\d*d\.[^.]+$")  # a pattern of numbered frames; whether there are any, its own row says
 
 
@@ -126,9 +127,14 @@ def identity(path: str) -> str:
     return path if is_remote(path) else os.path.abspath(path)
 
 
-def shown(path: str) -> str:
-    """A path fit for any terminal, whatever bytes its name is made of."""
+def as_text(path: str) -> str:
+    """A path as Unicode text, whatever bytes its name is made of."""
     return os.fsencode(path).decode("utf-8", "replace")
+
+
+def shown(path: str) -> str:
+    """A path fit for any terminal, in one line and without what a terminal would take for commands."""
+    return _CONTROL.sub("\ufffd", as_text(path))
 
 
 def names_in(data: bytes) -> list[str]:

@@ -10,8 +10,8 @@ from typing import Any
 
 from captioner.data.parquet import open_parquet
 from captioner.errors import DataError, UsageError
-from captioner.pipelines.folder.inputs import shown
-from captioner.pipelines.folder.records import to_json
+from captioner.pipelines.folder.inputs import as_text, shown
+from captioner.pipelines.folder.records import Record, to_json
 from captioner.pipelines.folder.row_file import WriteError, reason, replace_file
 from captioner.pipelines.folder.rows import JsonRows
 
@@ -44,6 +44,11 @@ class ParquetRows(JsonRows):
             except OSError as error:
                 raise UsageError(f"{shown(rows)}: cannot be written ({reason(error)}).") from error
         super().__init__(rows, overwrite=overwrite, output=path, **options)
+
+    def row(self, record: Record) -> Mapping[str, Any]:
+        """What to write of a record: its path as the Parquet file will have it, so that it is known there again."""
+        row = record.as_json()
+        return {**row, "path": _plain(row["path"])}
 
     def close(self) -> None:
         """Write the Parquet file whole, and let the file of rows go.
@@ -111,4 +116,4 @@ def _fields(columns: Mapping[str, Any]) -> Iterator[Any]:
 
 def _plain(value: Any) -> Any:
     """Names in bytes that are no UTF-8, as people see them: Parquet has no others."""
-    return shown(value) if isinstance(value, str) else value
+    return as_text(value) if isinstance(value, str) else value

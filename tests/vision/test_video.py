@@ -190,6 +190,14 @@ def test_a_file_that_ends_too_soon_gives_what_is_there_and_a_warning(tmp_path):
 
 
 @needs_ffmpeg
+def test_a_clip_that_begins_late_is_whole(tmp_path):
+    clip = sample_frames(moving(tmp_path / "a.mkv", "-vf", "setpts=PTS+100/TB", "-c:v", "mjpeg"), count=3)
+    assert clip.duration == pytest.approx(2.0, abs=0.01)
+    assert clip.times == pytest.approx([1 / 3, 1, 5 / 3], abs=0.05)
+    assert clip.warning is None
+
+
+@needs_ffmpeg
 def test_damaged_parts_are_said(tmp_path):
     data = bytearray(moving(tmp_path / "a.ts", "-c:v", "libx264").read_bytes())
     for place in range(len(data) // 4, len(data) // 2, 500):

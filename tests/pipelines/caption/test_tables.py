@@ -42,6 +42,19 @@ def test_a_parquet_file_holds_the_rows_when_the_run_has_ended_and_is_continued(c
     assert rows_of(tmp_path / "a.parquet") == again
 
 
+def test_a_photo_whose_name_is_no_utf8_is_known_in_a_parquet_file_again(caption, make_photos, tmp_path):
+    photos = make_photos(1)
+    photos.joinpath("photo0000.jpg").rename(photos / "bad\udcff.jpg")
+    path = tmp_path / "a.parquet"
+    assert caption(photos, "-o", path)[0] == 0
+    before = rows_of(path)
+    assert [row["path"].rpartition("/")[2] for row in before] == ["bad\ufffd.jpg"]
+    status, _, err = caption(photos, "-o", path)
+    assert status == 0
+    assert "nothing to do" in err or "1 were done before" in err or "1 was done before" in err
+    assert rows_of(path) == before
+
+
 COLUMNS = {"path": str, "captions": {"caption": str, "score": float}}
 
 

@@ -154,6 +154,8 @@ def test_training_captions_may_be_given_apart(run: Run) -> None:
         (["-r", "nothing.json"], "nothing.json: cannot be read"),
         (["-r", "annotations.json"], "annotations, not results"),
         (["-r", "results.json", "-o", "x.jsonl"], "--output keeps the captions of --images"),
+        (["--images", ".", "-o", "x.csv"], "x.csv: --output keeps rows; call it captions.jsonl"),
+        (["--images", ".", "-o", "metadata.jsonl"], "metadata.jsonl: --output keeps rows"),
         (["-r", "results.json", "--metrics", "bleu,ciderr"], "unknown metric 'ciderr'"),
         (["-r", "results.json", "--html", "none/report.html"], "there is no folder none to write to"),
         (["-r", "results.json", "--images", "none"], "none: there is no such folder of images"),

@@ -80,10 +80,22 @@ def test_a_photo_that_cannot_be_read_is_named_and_the_others_are_ranked(run, tmp
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [([], "give their folder with --images"), (["--images", "photos", "--results", "r.json"], "leave --results out")],
+    [
+        ([], "give their folder with --images"),
+        (["--images", "photos", "--results", "r.json"], "leave --results out"),
+        (["--images", "photos", "--output", "rows.jsonl"], "leave --output out"),
+    ],
 )
 def test_what_retrieval_has_no_use_for_is_refused(run, arguments, message):
     status, _, err = run(*arguments)
     assert status == 2
     assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_report_that_cannot_be_written_is_one_sentence(run, tmp_path):
+    (tmp_path / "folder.json").mkdir()
+    status, _, err = run("--images", "photos", "--json", "folder.json", "--quiet")
+    assert status == 2
+    assert "folder.json: cannot be written" in err
     assert err.count("\n") == 1

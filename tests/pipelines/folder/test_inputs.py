@@ -155,3 +155,7 @@ def test_a_folder_that_cannot_be_listed_is_a_problem_of_its_own(tree):
 
 def test_spellings_of_one_path_are_one_input(tree):
     assert identity("deep/../a.jpg") == identity("./a.jpg") == identity(str(tree / "a.jpg"))
+
+
+def test_a_name_cannot_command_the_terminal_that_shows_it():
+    assert shown("a\x1b[31m\n\x9b\udcffé\u200f.jpg") == "a\ufffd[31m\ufffd\ufffd\ufffdé\u200f.jpg"
