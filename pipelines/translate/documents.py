@@ -12,8 +12,10 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
+from captioner.data.files import read_unpacked
 from captioner.data.tables import lines_of, text_of
 from captioner.errors import DataError
 from captioner.pipelines.folder.inputs import shown
@@ -21,7 +23,14 @@ from captioner.pipelines.translate.cues import read_cues
 
 Kind = Literal["text", "json", "csv", "srt", "vtt"]
 
-SUFFIXES: dict[str, Kind] = {".txt": "text", ".jsonl": "json", ".csv": "csv", ".srt": "srt", ".vtt": "vtt"}
+SUFFIXES: dict[str, Kind] = {
+    ".txt": "text",
+    ".jsonl": "json",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".srt": "srt",
+    ".vtt": "vtt",
+}
 STANDARD_INPUT = "-"
 _STARTS: list[tuple[str, Kind]] = [
     (r"\{", "json"),
@@ -110,7 +119,7 @@ class Document:
 
 
 def read_document(path: str) -> Document:
-    """Read an input; its suffix says what it is, and anything else is text, a sentence a line.
+    """Read an input, unpacked if it ends in `.gz`; its suffix says what it is, and anything else is text, line by line.
 
     Standard input is JSON Lines or subtitles if it begins as these do, otherwise text.
 
@@ -121,7 +130,7 @@ def read_document(path: str) -> Document:
     if path == STANDARD_INPUT:
         kind: Kind = next((kind for start, kind in _STARTS if re.match(start, text.lstrip())), "text")
     else:
-        kind = SUFFIXES.get(os.path.splitext(path)[1].lower(), "text")
+        kind = SUFFIXES.get(os.path.splitext(path.removesuffix(".gz"))[1].lower(), "text")
     name = "standard input" if path == STANDARD_INPUT else path
     if kind == "csv":
         return _read_csv(path, name, text)
@@ -140,8 +149,9 @@ def _read(path: str) -> bytes:
     if path == STANDARD_INPUT:
         return sys.stdin.buffer.read()
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        return read_unpacked(Path(path))
+    except DataError as error:
+        raise DataError(str(error).removeprefix(f"{Path(path)}: ").removesuffix(".")) from None
     except OSError as error:
         raise DataError(f"cannot be read ({os.strerror(error.errno or 0).lower()})") from error
 

@@ -1,6 +1,7 @@
 """Inputs as they are found: of other systems, hurriedly written, or translated once before."""
 
 import csv
+import gzip
 import json
 import os
 
@@ -27,6 +28,14 @@ def test_line_ends_and_marks_of_any_system_give_the_same_lines(run, tmp_path, ex
     assert run("a.txt", outputs=["b.txt"]) == 0
     man, dog = expected("A man.", "A dog.")
     assert (tmp_path / "b.txt").read_text() == f"{man}\n\n{dog}\n"
+
+
+def test_gzipped_files_are_read(run, tmp_path, expected):
+    (tmp_path / "a.txt.gz").write_bytes(gzip.compress(b"A man.\n"))
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b'{"caption": "A dog."}\n'))
+    (tmp_path / "b.txt.gz").write_bytes(b"no gzip")
+    assert run("a.txt.gz", "a.jsonl.gz", "b.txt.gz", outputs=["b.txt"]) == 1
+    assert (tmp_path / "b.txt").read_text().splitlines() == expected("A man.", "A dog.")
 
 
 def test_a_single_line_with_nothing_to_say_stays_a_line(run, tmp_path):
@@ -112,10 +121,10 @@ def test_several_translations_of_several_captions_are_kept_apart(run, tmp_path, 
     assert [row[key][0]["translation"] for key in ("translations", "translations_2")] == expected("A dog.", "A man.")
 
 
-@pytest.mark.parametrize("mark", [";", "\t"])
-def test_a_table_may_be_separated_as_spreadsheets_do(run, tmp_path, expected, mark):
-    (tmp_path / "a.csv").write_text(f'path{mark}caption\na{mark}"A dog."\n')
-    run("a.csv", outputs=["b.csv"])
+@pytest.mark.parametrize(("name", "mark"), [("a.csv", ";"), ("a.csv", "\t"), ("a.tsv", "\t")])
+def test_a_table_may_be_separated_as_spreadsheets_do(run, tmp_path, expected, name, mark):
+    (tmp_path / name).write_text(f'path{mark}caption\na{mark}"A dog."\n')
+    run(name, outputs=["b.csv"])
     assert table(tmp_path / "b.csv")[0]["translation"] == expected("A dog.")[0]
 
 
