@@ -123,9 +123,10 @@ def _work(
         summary.merge(made.summary)
         if made.error:
             lost[shard.shown or shard.name] = made.error
-        elif shard.replaces is not None:
+        elif shard.replaces:
             summary.changed += 1
-            folder.remove(shard.replaces)
+            for name in shard.replaces:
+                folder.remove(name)
         if not (made.error or made.summary.written or made.summary.failures):
             empty.append(shard.shown)
         meter.advance(1, int(bool(made.error)))
@@ -145,6 +146,8 @@ def _output(options: ClusterOptions) -> str:
             f"{shown(address)}: with --cluster the output is a folder, for a file a shard; --shard-format says of "
             "what form."
         )
+    if address.startswith("memory://"):
+        raise UsageError(f"{shown(address)}: would be lost with the processes that write it; name a folder on a disk.")
     if "-" in options.inputs:
         raise UsageError("-: with --cluster a list of inputs is a file that ends in .txt.")
     return address

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +33,7 @@ class Shard:
         exclude: patterns of names in the archive to be passed over.
         files: names as rows call them.
         folder: in which the command was given, for names that are relative paths.
-        replaces: the file of an older shard of the same archive, which has changed since.
+        replaces: the files of older shards of the same archive, which has changed since.
     """
 
     name: str
@@ -41,7 +42,7 @@ class Shard:
     exclude: Sequence[str] = ()
     files: Sequence[str] = ()
     folder: str = ""
-    replaces: str | None = None
+    replaces: Sequence[str] = ()
 
 
 @dataclass
@@ -137,12 +138,16 @@ class ResultFolder:
                     self._old.append(name)
                     self.names.discard(name)
                     plan.failed += 1
-        older = {(found_name["stem"], found_name["source"]): name for name, found_name in self._ours()}
+        held: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        for each, match in self._ours():
+            held[match["stem"], match["source"]].append(each)
         for address, archive in found.archives.items():
             stem, source = _stem(address), _digest(address, 6)
             name = f"{stem}.{source}-{_digest(chr(0).join([archive.mark, *exclude]), 6)}"
+            older = [each for each in held.get((stem, source), ()) if each != name + self.suffix]
             if name + self.suffix in self.names:
                 plan.before += 1
+                self._old += older  # of a driver that was killed before it could remove them
             else:
                 plan.todo.append(
                     Shard(
@@ -151,7 +156,7 @@ class ResultFolder:
                         archive.name,
                         exclude,
                         folder=os.getcwd(),
-                        replaces=older.get((stem, source)),
+                        replaces=older,
                     )
                 )
         plan.todo += self._plan_files(found.files, size, plan)

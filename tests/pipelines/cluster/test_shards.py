@@ -137,6 +137,18 @@ def test_a_shard_that_has_changed_replaces_its_results(run, photos, rows_in, mak
     assert [row["path"][-5] for row in rows_in(tmp_path / "out")] == list("01234")
 
 
+def test_a_driver_killed_before_it_could_remove_old_results_leaves_none_twice(run, photos, rows_in, make_tar, tmp_path):
+    data = (photos / "photo0000.jpg").read_bytes()
+    run(make_tar(tmp_path / "part.tar", [("a.jpg", data)]), "-o", tmp_path / "out", *HERE)
+    old = next((tmp_path / "out").glob("*.jsonl"))
+    content = old.read_bytes()
+    make_tar(tmp_path / "part.tar", [("a.jpg", data), ("b.jpg", data)])
+    run(tmp_path / "part.tar", "-o", tmp_path / "out", *HERE)
+    old.write_bytes(content)
+    run(tmp_path / "part.tar", "-o", tmp_path / "out", *HERE)
+    assert [row["path"][-5:] for row in rows_in(tmp_path / "out")] == ["a.jpg", "b.jpg"]
+
+
 def test_shards_of_equal_names_are_told_apart(run, photos, rows_in, make_tar, tmp_path):
     for number, name in enumerate(("a", "b")):
         (tmp_path / name).mkdir()
@@ -199,6 +211,7 @@ def test_inputs_that_cannot_be_found_are_one_sentence(run, tmp_path, arguments, 
 def test_an_output_that_is_a_file_or_holds_something_else_is_refused(run, photos, tmp_path):
     assert "with --cluster the output is a folder" in run(photos, "-o", tmp_path / "out.jsonl", *HERE)[2]
     assert "name it with -o" in run(photos, *HERE)[2]
+    assert "would be lost" in run(photos, "-o", "memory://out", *HERE)[2]
     status, _, err = run(photos, "-o", photos, *HERE)
     assert status == 2
     assert "holds other files" in err
