@@ -78,6 +78,11 @@ def create_app(worker: Worker, options: ServeOptions, *, loopback: bool, workers
             endpoint(job, worker, metrics, options)
         )
     _add_pages(app, worker, metrics)
+    if options.token is not None:
+        described = app.openapi()
+        described["components"] = {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}}
+        described["security"] = [{"token": []}]
+        described["paths"]["/healthz"]["get"]["security"] = []
     rules = Rules(
         public=[*PAGES, "/healthz", "/openapi.json"],
         known=[*PAGES, *TELLING, *(f"/v1/{job.name}" for job in jobs)],

@@ -54,6 +54,10 @@ def test_pages_of_a_site_that_is_named_can_read_every_answer_errors_too(make_cli
 
 def test_the_scheme_of_a_token_has_no_case_and_the_token_has(make_client):
     client = make_client(token="correct-horse", loopback=False)
+    described = client.get("/openapi.json").json()
+    assert described["components"]["securitySchemes"]["token"] == {"type": "http", "scheme": "bearer"}
+    assert described["security"] == [{"token": []}]
+    assert described["paths"]["/healthz"]["get"]["security"] == []
     for given, status in (
         ("bearer correct-horse", 200),
         ("BEARER  correct-horse", 200),
