@@ -7,6 +7,7 @@ import fnmatch
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +25,7 @@ from captioner.data.addresses import (
 from captioner.data.listing import listed
 from captioner.data.names import LEFT_OUT, first_few
 from captioner.data.packed import SUFFIXES, is_archive
-from captioner.errors import UsageError
+from captioner.errors import DataError, UsageError
 from captioner.pipelines.cluster.results import ABOUT, OURS
 from captioner.pipelines.folder.inputs import Inputs, identity, names_in, shown
 
@@ -218,8 +219,11 @@ def _leave_out_results(found: Found, named: Sequence[str]) -> None:
         folder, _, name = address.rpartition("/")
         if OURS.fullmatch(os.path.splitext(name)[0]) and not any(each.startswith(f"{folder}/") for each in kept):
             if folder not in results:
-                system, path = file_system(f"{folder}/{ABOUT}")
-                results[folder] = system.exists(path)
+                about = f"{folder}/{ABOUT}"
+                system, path = file_system(about)
+                results[folder] = False
+                with suppress(DataError), explained(about):
+                    results[folder] = system.exists(path)
             if results[folder]:
                 del found.archives[address]
     folders = [shown(folder) for folder, ours in results.items() if ours]

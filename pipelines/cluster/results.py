@@ -120,7 +120,8 @@ class TarResults(Results):
         self.count += 1
         data = None if content is None else _bytes_of(content)
         if data is not None:
-            self._put(key + (Path(without_query(record.path)).suffix.lower() or ".bin"), data)
+            suffix = Path(without_query(record.path)).suffix.lower()
+            self._put(key + (".bin" if suffix in ("", ".txt", ".json") else suffix), data)
         if record.error is None:
             lines = [str(each[self.text]) for each in record.fields.get("captions", [record.fields])]
             self._put(f"{key}.txt", "".join(f"{line}\n" for line in lines).encode())

@@ -185,13 +185,20 @@ def test_what_was_left_out_of_an_archive_is_done_when_it_is_wanted(run, photos, 
 
 def test_tar_results_hold_photos_of_archives_and_none_that_cannot_be_read(run, photos, make_tar, tmp_path):
     make_tar(tmp_path / "part.tar", [("a.jpg", photos[0])])
-    (tmp_path / "list.txt").write_text("part.tar/a.jpg\nphotos/gone.jpg\n/proc/self/mem\n")
+    (tmp_path / "notes.json").write_bytes(b"[]")
+    (tmp_path / "list.txt").write_text("part.tar/a.jpg\nphotos/gone.jpg\n/proc/self/mem\nnotes.json\n")
     run("list.txt", "-o", "out", *HERE, "--shard-format", "tar")
     with tarfile.open(next((tmp_path / "out").glob("*.tar"))) as tar:
         held = {info.name: tar.extractfile(info).read() for info in tar}
     assert held["000000.jpg"] == photos[0]
     assert "000000.txt" in held
-    assert sorted(name for name in held if not name.startswith("000000")) == ["000001.json", "000002.json"]
+    assert sorted(name for name in held if name > "000001") == [
+        "000001.json",
+        "000002.json",
+        "000003.bin",
+        "000003.json",
+    ]
+    assert json.loads(held["000003.json"]) == {"path": "notes.json", "error": "not an image"}
 
 
 def test_a_disk_that_is_full_is_told_and_the_shard_tried_again(run, photos, rows_in, tmp_path, monkeypatch):
