@@ -86,6 +86,10 @@ class CaptionSet:
         """One set of several, in their order; `DataError` where two hold the same file name."""
         return cls((image for each in sets for image in each), ", ".join(each.source for each in sets))
 
+    def material(self) -> list[tuple[str, str, tuple[tuple[str, ...], ...]]]:
+        """Each photo's name, split and tokens: all that a training learns of it besides the photo."""
+        return [(image.file_name, image.split, image.tokens) for image in self.images]
+
     def __len__(self) -> int:
         return len(self.images)
 

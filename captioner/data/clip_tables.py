@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
+from unicodedata import normalize
 
 from captioner.data.names import Names, parts_of
 from captioner.data.splits import SPLITS, Split, split_in
@@ -96,7 +97,7 @@ def _clip(root: Path, table: Path, line: int, row: Mapping[str, str], group: str
         raise DataError(f"{table}: line {line} has split {split!r}; known are train, val, test.")
     path = root.joinpath(*parts_of(row["path"]))
     part = None if split is None else SPLITS[split.lower()]
-    return LabelledClip(path, row["label"], row.get(group) or str(path), row.get("fold"), part)
+    return LabelledClip(path, normalize("NFC", row["label"]), row.get(group) or str(path), row.get("fold"), part)
 
 
 def clip_rows(table: Path, group: str = "group") -> Iterator[tuple[int, dict[str, str]]]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
+from unicodedata import normalize
 
 from captioner.data.clip_tables import SIDES, LabelledClip, find_lists, read_table
 from captioner.data.splits import SPLITS, Split
@@ -110,6 +111,11 @@ class ClipSet:
             DataError: there are too few clips for so many folds.
         """
         fold_of = {clip.path: clip.fold for clip in self.clips}
+        if any(clip.split == "test" for clip in self.clips):
+            raise DataError(
+                f"{self.source}: clips of the test split would be learnt from in a cross-validation; leave data.folds "
+                "out, or the clips."
+            )
         if not any(fold_of.values()):
             spread = _spread_groups(self.clips, count, random.Random(seed))
             fold_of = {clip.path: str(spread[clip.group]) for clip in self.clips}
@@ -141,6 +147,13 @@ class ClipSet:
                 groups[clip.label].add(clip.group)
         given = any(clip.split for clip in self.clips)
         problems = []
+        alike = defaultdict[str, list[str]](list)
+        for label in self.labels:
+            alike[" ".join(label.casefold().split())].append(label)
+        for labels in alike.values():
+            told = f"{self.source}: {' and '.join(labels)} are taken for different classes."
+            if len(labels) > 1 and told not in self.problems:
+                problems.append(told)
         for label, count in sorted(Counter(clip.label for clip in self.clips).items()):
             if not groups[label]:
                 problems.append(f"{self.source}: class {label} has no clip in the train split; it is left out.")
@@ -198,7 +211,7 @@ def _read_classes(root: Path, split: Split | None, problems: list[str]) -> Itera
         if not clips:
             problems.append(f"{folder}: no clip in this class folder; it is left out.")
         for path in clips:
-            yield LabelledClip(path, folder.name, group=str(path), split=split)
+            yield LabelledClip(path, normalize("NFC", folder.name), group=str(path), split=split)
 
 
 def _files_of(clip: Path) -> list[Path]:

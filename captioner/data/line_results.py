@@ -1,6 +1,7 @@
 """What was read in lines, matched with what they say: the rows of `captioner read`, or a table of paths and texts."""
 
 import csv
+import io
 import json
 import os
 from collections import Counter
@@ -46,12 +47,17 @@ def read_line_results(path: Path) -> dict[str, str | None]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".csv":
-            rows: list[Any] = list(csv.DictReader(text.splitlines()))
+            rows: list[Any] = list(csv.DictReader(io.StringIO(text, newline="")))
         elif path.suffix.lower() == ".json":
             rows = json.loads(text)
         else:
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-        return {row["path"]: None if row.get("error") else row["text"] for row in rows}
+            rows = [json.loads(line) for line in text.split("\n") if line.strip()]
+        found: dict[str, str | None] = {}
+        for row in rows:
+            text = None if row.get("error") else row["text"]
+            if found.setdefault(row["path"], text) != text:
+                raise DataError(f"{path}: has {row['path']} twice, with different texts; keep one row.")
+        return found
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
     except (ValueError, KeyError, TypeError, AttributeError, csv.Error, RecursionError) as error:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from captioner.data.copies import digest_of_file, find_copies
 from captioner.errors import DataError, ImageError
 from captioner.text.alphabet import Alphabet, normalise
 from captioner.vision.images import SUFFIXES, read
@@ -113,6 +114,26 @@ class LineSet:
         problem = f"{self.source}: {changed} lines have characters outside the alphabet ({found}); they {done}."
         return replace(self, lines=tuple(lines), problems=(*self.problems, problem))._checked()
 
+    def without_copies_of(self, held_out: "LineSet") -> "LineSet":
+        """The lines whose pictures are none of those that are held out, under whatever name.
+
+        Raises:
+            DataError: none is left.
+        """
+        copies = set(
+            find_copies(
+                [str(line.path) for line in self.lines],
+                [str(line.path) for line in held_out.lines],
+                lambda name: Path(name).stat().st_size,
+                lambda name: digest_of_file(Path(name)),
+            )
+        )
+        if not copies:
+            return self
+        kept = tuple(line for line in self.lines if str(line.path) not in copies)
+        problem = f"{self.source}: {len(copies)} lines to learn from are held-out ones, or copies; they are left out."
+        return replace(self, lines=kept, problems=(*self.problems, problem))._checked()
+
     def hold_out(self, share: float, separator: str | None, seed: int = 0) -> tuple["LineSet", "LineSet"]:
         """Lines to learn from, and about `share` of them to validate on.
 
@@ -175,10 +196,10 @@ def _read_folder(folder: Path, problems: list[str]) -> Iterator[Line]:
 def _read_table(table: Path, root: Path | None, problems: list[str]) -> Iterator[Line]:
     first: dict[Path, int] = {}
     for number, fields in _rows(table):
-        name, texts = fields[0].strip(), fields[1:]
-        if len(texts) > 1 and table.suffix.lower() != ".csv":
+        name, texts, commas = fields[0].strip(), fields[1:], table.suffix.lower() == ".csv"
+        if len(texts) > 1 and not commas:
             problems.append(f"{table}: line {number}: the text has a tab in it, which is read as a space.")
-        text, path = normalise(" ".join(texts)), (root or table.parent) / name
+        text, path = normalise(("," if commas else " ").join(texts)), (root or table.parent) / name
         if not name or not text:
             what = "path" if not name else "text"
             problems.append(f"{table}: line {number} has no {what}, separated by a tab or comma; it is left out.")
@@ -197,20 +218,27 @@ def _rows(table: Path) -> Iterator[tuple[int, list[str]]]:
             split = (line.rstrip("\r\n").split("\t") for line in file)
             reader: Iterator[Sequence[str]] = csv.reader(file, strict=True) if commas else split
             order: tuple[int, int] | None = None
+            width = 0
             for number, fields in enumerate(reader, start=1):
                 names = [field.strip().lower() for field in fields]
                 if number == 1 and {"path", "text"} <= set(names):
                     order = names.index("path"), names.index("text")
+                    width = len(names)
                 elif any(names):
-                    yield number, _chosen(fields, order)
+                    yield number, _chosen(fields, order, width)
     except OSError as error:
         raise DataError(f"{table}: cannot be read ({error.strerror}).") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{table}: not a table in UTF-8 ({error}).") from error
 
 
-def _chosen(fields: Sequence[str], order: tuple[int, int] | None) -> list[str]:
-    """Path and text of a row; without named columns the path comes first and all the rest is text."""
+def _chosen(fields: Sequence[str], order: tuple[int, int] | None, width: int) -> list[str]:
+    """Path and text of a row; without named columns the path comes first and all the rest is text.
+
+    So is all the rest where the text's column is the last of `width`.
+    """
     if order is None:
         return list(fields)
+    if order[1] == width - 1 and len(fields) > width:
+        return [fields[order[0]], *fields[order[1] :]]
     return [fields[place] if place < len(fields) else "" for place in order]

@@ -15,11 +15,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from captioner.applications import APPLICATIONS, resolve
 from captioner.errors import ConfigError, UsageError
+from captioner.training.yaml_values import parse_yaml
 from captioner.vision.encoder import Precision
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]  # what NumPy's takes, with room for stages and processes
 
 
 def _here(path: Path) -> Path:
@@ -78,7 +80,7 @@ class TrainingConfig(Strict):
     kind: str
     purpose: str
     notes: str = ""
-    seed: int = 0
+    seed: Seed = 0
     precision: Precision = "bfloat16"
     checkpoint_steps: Count = 200
     workers: int = Field(2, ge=0)
@@ -118,7 +120,7 @@ class EncoderOptions(Strict):
 
     weights: Path | None = None
     pretrained: bool = True
-    size: Count | None = None
+    size: Annotated[int, Field(ge=32, le=4096)] | None = None
     crop: Literal["squash", "center"] = "squash"
     precision: Precision = "float32"
 
@@ -157,7 +159,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Any:
         UsageError: an override has no `=`.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = parse_yaml(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -170,12 +172,14 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Any:
         if not sign or not key:
             raise UsageError(f"{_short(override)} is no override; write dotted.key=value, such as data.root=photos.")
         try:
-            _set(values, key.split("."), yaml.safe_load(value), path)
+            _set(values, key.split("."), parse_yaml(value), path)
         except (yaml.YAMLError, ValueError, RecursionError):
             raise UsageError(f"{_short(override)}: {_short(value)} is not a YAML value; quote it.") from None
     schema = _schema(values.get("kind", "caption"), path)
     try:
-        return schema.model_validate(values)
+        config = schema.model_validate(values)
+        _check_flags(values, config.model_dump(), path)
+        return config
     except ValidationError as error:
         raise ConfigError(_explain(error, schema, path)) from None
     except UsageError as error:  # from Search, which command-line options make too
@@ -187,6 +191,15 @@ def _schema(kind: Any, path: Path) -> type[TrainingConfig]:
     if not isinstance(kind, str) or kind not in APPLICATIONS:
         raise ConfigError(f"{path}: kind is {_short(kind)}; choose from {', '.join(APPLICATIONS)}.")
     return resolve(APPLICATIONS[kind].config)
+
+
+def _check_flags(given: Any, meant: Any, path: Path, key: str = "") -> None:
+    """Refuse true and false where a number is wanted, which would be 1 and 0."""
+    if isinstance(given, bool) and not isinstance(meant, bool):
+        raise ConfigError(f"{path}: {key} is {given}; give a number.")
+    if isinstance(given, dict) and isinstance(meant, dict):
+        for name, value in given.items():
+            _check_flags(value, meant.get(name), path, f"{key}.{name}".lstrip("."))
 
 
 def _set(values: dict[str, Any], keys: list[str], value: Any, path: Path) -> None:
@@ -212,6 +225,8 @@ def _explain(error: ValidationError, schema: type[TrainingConfig], path: Path) -
         return f"{path}: unknown key {key}; choose from {', '.join(choices)}.{hint}"
     if first["type"] == "missing":
         return f"{path}: the key {key} is missing."
+    if first["type"] == "value_error":  # one of ours, which says what it is about
+        return f"{path}: {key + ': ' if key else ''}{first['msg'].removeprefix('Value error, ')}."
     return f"{path}: {key or 'the configuration'} is {_short(first['input'])}: {first['msg']}."
 
 

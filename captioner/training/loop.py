@@ -1,52 +1,27 @@
 """The training loop: one stage at a time, validated, averaged, checkpointed, and continued exactly where it stopped."""
 
-import json
 import math
-import os
 import shutil
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs, skip_first_batches
 from accelerate.utils import set_seed
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from captioner.errors import CaptionerError, ConfigError, DataError
 from captioner.training import processes
+from captioner.training.checkpoints import TrainingState, last_checkpoint, read_progress, seal
 from captioner.training.config import Stage, TrainingConfig
 from captioner.training.ema import Ema
 from captioner.training.record import Bar, MetricsLogger
-from captioner.weights import write_atomically
 
 Scores = dict[str, dict[str, float]]
-
-
-@dataclass
-class TrainingState:
-    """How far a run has come.
-
-    Attributes:
-        stages_done: stages that have ended.
-        epoch: of the current stage, from 0.
-        batch: batches of this epoch that are done.
-        step: steps of the whole run.
-        stage_step: steps of this stage.
-        best: the best validation score of this stage.
-        waiting: validations since then.
-    """
-
-    stages_done: int = 0
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-    stage_step: int = 0
-    best: float = -math.inf
-    waiting: int = 0
 
 
 class Run:
@@ -59,6 +34,11 @@ class Run:
         resume: continue from the folder's last checkpoint; without one, begin.
         metric: the validation score that `curves.png` shows.
         unit: what a step reads, in the plural; each objective gives its number under this name.
+        data: a digest of what is learnt from and validated on, which must be the same in a run that is continued.
+
+    Raises:
+        DataError: the checkpoint is damaged.
+        ConfigError: it was made with other data.
     """
 
     def __init__(
@@ -70,6 +50,7 @@ class Run:
         resume: bool = False,
         metric: str = "CIDEr",
         unit: str = "words",
+        data: str = "",
     ) -> None:
         self.folder = folder
         self.seed = config.seed
@@ -77,9 +58,13 @@ class Run:
         self.checkpoint_steps = config.checkpoint_steps
         mixed_precision = "bf16" if config.precision == "bfloat16" else "no"
         self.accelerator = Accelerator(cpu=processes.join(device).type == "cpu", mixed_precision=mixed_precision)
-        checkpoint = _last_checkpoint(folder) if resume else None
-        self.progress = TrainingState() if checkpoint is None else TrainingState(**_read_progress(checkpoint))
-        self.checkpoint = checkpoint
+        self.checkpoint = last_checkpoint(folder) if resume else None
+        self.progress = TrainingState(data=data) if self.checkpoint is None else read_progress(self.checkpoint)
+        if self.progress.data not in ("", data):
+            raise ConfigError(
+                f"{folder}: this run began with other data (their texts, names or splits have changed since); begin "
+                "again with another -o."
+            )
         folder.mkdir(parents=True, exist_ok=True)
         self.record = MetricsLogger(folder, self.progress.step, metric, self.accelerator.is_main_process)
 
@@ -151,13 +136,13 @@ class Run:
                     except DataError as error:  # weights that are no numbers are met before the loss is
                         raise DataError(
                             f"{self.folder}: step {progress.step}: {error} A lower stages.{name}.learning_rate may "
-                            "help; start again with --resume."
+                            "help; begin again with another -o."
                         ) from error
                     loss, value, numbers = self._of_all(loss, numbers)
                     if not math.isfinite(value):
                         raise DataError(
                             f"{self.folder}: the loss of step {progress.step} is {value}; lower "
-                            f"stages.{name}.learning_rate and start again with --resume."
+                            f"stages.{name}.learning_rate and begin again with another -o."
                         )
                     self.accelerator.backward(loss)
                     norm = self.accelerator.clip_grad_norm_(model.parameters(), stage.clip_norm)
@@ -235,17 +220,18 @@ class Run:
         return int(values[0]), float(values[1])
 
     def _save(self, average: Ema | None) -> None:
-        """Write a checkpoint, which counts once its last file, `progress.json`, is there; then the old one goes."""
-        target = self.folder / "checkpoints" / f"{self.progress.step:08d}-{self.progress.stages_done}"
+        """Write a checkpoint; once it counts, the old one goes."""
+        progress = self.progress
+        # the epoch too, because its last step and its end may both be saved, and neither in place of the other
+        name = f"{progress.step:08d}-{progress.stages_done}-{progress.epoch:06d}"
+        target = self.folder / "checkpoints" / name
         # not as safetensors: those of accelerate leave out weights that lie in one block of memory, as cuDNN's do
         self.accelerator.save_state(str(target), safe_serialization=False)
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             if average is not None:
                 average.save(target / "average.safetensors")
-            for file in target.iterdir():
-                _to_disk(file)
-            write_atomically(target / "progress.json", json.dumps(asdict(self.progress)))
+            seal(target, progress)
             for other in target.parent.iterdir():
                 if other != target and other.is_dir():
                     shutil.rmtree(other)
@@ -254,9 +240,15 @@ class Run:
     def _restore(self, average: Ema) -> None:
         if self.checkpoint is None:
             return
-        if (self.checkpoint / "average.safetensors").exists():
-            self.accelerator.load_state(str(self.checkpoint))
-            average.load(self.checkpoint / "average.safetensors")
+        if self.progress.stage_step:  # else it was made between two stages
+            try:
+                self.accelerator.load_state(str(self.checkpoint))
+                average.load(self.checkpoint / "average.safetensors")
+            except (OSError, RuntimeError, ValueError, KeyError, EOFError, SafetensorError) as error:
+                raise DataError(
+                    f"{self.checkpoint}: does not fit this training, as where the model of init is another one now; "
+                    "begin again with another -o."
+                ) from error
         self.checkpoint = None
 
 
@@ -281,18 +273,3 @@ def _rate(step: int, total: int, warmup: float) -> float:
     if step < rising:
         return (step + 1) / (rising + 1)
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(total - rising, 1)))
-
-
-def _to_disk(path: Path) -> None:
-    """See to it that a file outlives a power cut."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
-def _last_checkpoint(folder: Path) -> Path | None:
-    complete = sorted(folder.glob("checkpoints/*/progress.json"))
-    return complete[-1].parent if complete else None
-
-
-def _read_progress(checkpoint: Path) -> dict[str, Any]:
-    return dict(json.loads((checkpoint / "progress.json").read_text(encoding="utf-8")))

@@ -1,7 +1,7 @@
 """The course of a training, for every kind of model: its stages in order, its runs, and the mean of their models."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from captioner.models.base import load
 from captioner.training.card import ModelCard
+from captioner.training.checkpoints import digest_of
 from captioner.training.config import Stage, StagedConfig
 from captioner.training.loop import Run, Scores
 from captioner.training.plan import Step, plan
@@ -104,6 +105,10 @@ class Training(ABC, Generic[Config, Model]):
             scores: what the model scored.
         """
 
+    @abstractmethod
+    def material(self) -> Iterable[object]:
+        """What is learnt from and validated on, as JSON can say it; a run that is continued must have the same."""
+
     def begin(self, step: Step) -> None:
         """Change `self.model` before a stage that has not begun; by default nothing is to do."""
 
@@ -111,7 +116,13 @@ class Training(ABC, Generic[Config, Model]):
     def run(self) -> Run:
         """The run folder's machinery; its device is the training's."""
         return Run(
-            self.folder, self.config, device=self._device, resume=self._resume, metric=self.metric, unit=self.unit
+            self.folder,
+            self.config,
+            device=self._device,
+            resume=self._resume,
+            metric=self.metric,
+            unit=self.unit,
+            data=digest_of(self.material()),
         )
 
     @property

@@ -1,6 +1,6 @@
 """`captioner train` of a photo captioner: from captioned photos to a model folder, stage by stage."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -29,7 +29,7 @@ from captioner.training.caption.config import (
     SelfCriticalStage,
 )
 from captioner.training.caption.content import CrossEntropyOfText, regress_content
-from captioner.training.caption.data import open_photos, read_set
+from captioner.training.caption.data import leave_out_copies, open_photos, read_set
 from captioner.training.caption.objective import CrossEntropy, SelfCritical
 from captioner.training.caption.photo_parts import PhotoParts
 from captioner.training.caption.start import begin_with, photo_captioner
@@ -69,7 +69,7 @@ class CaptionTraining(Training[CaptionTrainingConfig, Captioner]):
         self.tokenization = config.data.tokenization(before)
         self.held_out: set[str] = set()  # photos, also those that are not there
         self.sets = {name: self._read_set(name) for name in files}
-        everything = CaptionSet.join(list(self.sets.values()))
+        everything = leave_out_copies(CaptionSet.join(list(self.sets.values())), self.photos)
         self.train_images = everything.split("train")
         self.validation = {
             name: part
@@ -81,6 +81,12 @@ class CaptionTraining(Training[CaptionTrainingConfig, Captioner]):
         self.text = self._read_text()
         self.parts = PhotoParts(self.photos, everything)
         self.unreadable: set[str] | None = None  # photos, once they have been tried
+
+    def material(self) -> Iterable[object]:
+        """The photos of each set with their captions, and the text."""
+        for name, captions in self.sets.items():
+            yield name, captions.material()
+        yield self.text
 
     def begin(self, step: Step) -> None:
         """Teach a decoder that has seen no photo what their content vectors are."""

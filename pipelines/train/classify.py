@@ -19,6 +19,7 @@ from captioner.models.classify_network import ClassifierNetwork
 from captioner.models.shared_encoder import FrameEncoder, SharedEncoder
 from captioner.training import processes
 from captioner.training.batches import make_loader
+from captioner.training.checkpoints import digest_of
 from captioner.training.classify.card import classifier_card, confusion_table
 from captioner.training.classify.config import ClassifyTrainingConfig
 from captioner.training.classify.fine_tuning import ClipItems, EndToEnd
@@ -95,7 +96,13 @@ class ClassifierTraining:
         stage, kept = self.config.stages.fine_tune, self.folder / "fine_tune"
         assert stage is not None
         run = Run(
-            self.folder, self.config, device=str(self.device), resume=self.resume, metric="accuracy", unit="clips"
+            self.folder,
+            self.config,
+            device=str(self.device),
+            resume=self.resume,
+            metric="accuracy",
+            unit="clips",
+            data=digest_of((clip.path.name, clip.label) for clips in (part.train, part.test) for clip in clips),
         )
         encoder = self.encoder.encoder
         encoder.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

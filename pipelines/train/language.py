@@ -1,5 +1,6 @@
 """`captioner train` of a language model: from text to a model folder."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -48,6 +49,10 @@ class LanguageTraining(Training[LanguageTrainingConfig, LanguageModel]):
             self.vocabulary = with_words(known, split, data.min_count, known.tokenization)
         self.lines = [[*self.vocabulary.encode(words), self.vocabulary.end] for words in split]
         self.words = sum(map(len, self.lines))
+
+    def material(self) -> Iterable[object]:
+        """The text."""
+        return self.vocabulary.tokens, self.lines, self.texts
 
     def new_model(self) -> LanguageModel:
         """The language model to go on from, or an untrained one."""

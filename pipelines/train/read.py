@@ -1,6 +1,7 @@
 """`captioner train` of a reader: from pictures of lines with their texts, or from fonts and words, to a model."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -39,6 +40,12 @@ class ReaderTraining(Training[ReadTrainingConfig, Reader]):
         self.sources = Sources.read(config, say, self.start.alphabet if self.start else None)
         self.truths, self.lines = self.sources.validation()
         self.answers = Answers([], [])
+
+    def material(self) -> Iterable[object]:
+        """The alphabet, and the lines with their texts."""
+        yield self.sources.alphabet.characters
+        for lines in (self.sources.learnt, self.sources.held_out):
+            yield [(line.path.name, line.text) for line in lines]
 
     def new_model(self) -> Reader:
         """A reader that has learnt nothing, or the one to start with."""

@@ -10,13 +10,14 @@ from torch import Tensor
 from captioner.data.captions import CaptionedImage, CaptionSet
 from captioner.data.shard_copies import Copies
 from captioner.errors import ConfigError
-from captioner.models.base import find, kind_of, read_weights
+from captioner.models.base import find, kind_of, read_weights, tokenization_of
 from captioner.models.caption import Captioner
 from captioner.models.search import Finder, SearchNetwork, write_search
 from captioner.models.search_config import SearchConfig, captioner_digest
 from captioner.training.batches import make_loader
-from captioner.training.caption.data import open_photos, read_set
+from captioner.training.caption.data import leave_out_copies, open_photos, read_set
 from captioner.training.caption.photo_parts import PhotoParts
+from captioner.training.checkpoints import digest_of
 from captioner.training.loop import Run, Scores
 from captioner.training.record import counting, say
 from captioner.training.search.card import with_search
@@ -56,10 +57,21 @@ class SearchTraining:
         self.photos = open_photos(data.sets, data.root, folder / "shards", copies)
         self.sets = {}
         for name, file in data.sets.items():
-            captions = CaptionSet.of(read_set(file, data.root, self.photos), file.split)
-            captions = captions.hold_out(file.hold_out) if file.hold_out else captions
+            found = read_set(file, data.root, self.photos)
+            captions = CaptionSet.of(found, file.split, tokenization_of(str(self.origin)))
+            if file.hold_out and not any(image.split == "val" for image in captions):
+                captions = captions.hold_out(file.hold_out)
             self.sets[name] = captions.with_photos(self.photos)
-        self.run = Run(folder, config, device=device, resume=resume, metric="photos R@10", unit="captions")
+        material = [(name, captions.material()) for name, captions in self.sets.items()]
+        self.run = Run(
+            folder,
+            config,
+            device=device,
+            resume=resume,
+            metric="photos R@10",
+            unit="captions",
+            data=digest_of([captioner_digest(self.origin), material]),
+        )
         self.captioner = Captioner.load(self.origin, self.run.accelerator.device, config.init)
 
     def run_all(self) -> Path:
@@ -78,7 +90,8 @@ class SearchTraining:
         }
         if not validation:
             raise ConfigError("data.sets: no photo in a val split; set hold_out to keep some of a COCO file's photos.")
-        images = CaptionSet.join(list(self.sets.values())).split("train").without(cache.unreadable)
+        everything = leave_out_copies(CaptionSet.join(list(self.sets.values())), self.photos)
+        images = everything.split("train").without(cache.unreadable)
         pooled = _pooled(cache, images, self.captioner.grid_shape())
         finder = self._new_finder(pooled)
         assert finder.network is not None

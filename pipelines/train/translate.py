@@ -1,6 +1,6 @@
 """`captioner train` of a translator: from pairs of sentences to a model folder."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -52,6 +52,10 @@ class TranslatorTraining(Training[TranslateTrainingConfig, Translator]):
         else:
             self.subwords = _translator(config.init).subwords
             self.pairs = _known_pairs(self.pairs, self.subwords, config.init)
+
+    def material(self) -> Iterable[object]:
+        """The pairs."""
+        return self.pairs, self.valid
 
     def new_model(self) -> Translator:
         """The translator to go on from, or one that has learnt nothing yet."""

@@ -2,13 +2,15 @@
 
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from captioner.data.captions import CaptionedImage, CaptionSet
+from captioner.data.copies import digest_of_file, find_copies
+from captioner.data.names import first_few
 from captioner.data.video_captions import read_video_captions
 from captioner.errors import ConfigError, DataError
 from captioner.models.shared_encoder import FrameEncoder, SharedEncoder
@@ -23,7 +25,7 @@ from captioner.training.card import ModelCard
 from captioner.training.config import Stage
 from captioner.training.encoder import frame_encoder
 from captioner.training.loop import Scores
-from captioner.training.record import counting
+from captioner.training.record import counting, say
 from captioner.training.tokens import check_scripts
 from captioner.training.training import Training, Work
 from captioner.training.video.card import video_card
@@ -55,7 +57,8 @@ class VideoTraining(Training[VideoTrainingConfig, VideoCaptioner]):
         )
         check_scripts(self.tokenization, (text for clip in captions for text in clip.captions), captions.source)
         parted = any(clip.split == "val" for clip in captions)
-        self.captions = captions.hold_out(data.hold_out) if data.hold_out and not parted else captions
+        captions = captions.hold_out(data.hold_out) if data.hold_out and not parted else captions
+        self.captions = self._without_copies(captions)
         torch.manual_seed(config.seed)  # so that a CNN without weights is the same one in every process
         self.encoder, shared = self._find_encoder(processes.join(device))
         self.model_config = self._model_config(shared)
@@ -64,6 +67,10 @@ class VideoTraining(Training[VideoTrainingConfig, VideoCaptioner]):
         if not self.validation:
             raise ConfigError("data.captions: no clip in a val split; set data.hold_out to keep some training clips.")
         self.train_clips = self.captions.split("train")
+
+    def material(self) -> Iterable[object]:
+        """The clips with their captions."""
+        return self.captions.material()
 
     def new_model(self) -> VideoCaptioner:
         """A captioner that knows what `init` does, or one of which the CNN alone has learnt something."""
@@ -97,6 +104,19 @@ class VideoTraining(Training[VideoTrainingConfig, VideoCaptioner]):
         """The model card."""
         notes, begun_with, clips = self.config.notes, self.config.init, (len(self.train_clips), len(self.validation))
         return video_card(self.model_config, notes, begun_with, self.command, origin, scores, *clips)
+
+    def _without_copies(self, captions: CaptionSet) -> CaptionSet:
+        """Those to learn from that are copies of held-out clips are left out; how many is said."""
+        files = [clip for clip in captions if (self.clips / clip.file_name).is_file()]
+        copies = find_copies(
+            (clip.file_name for clip in files if clip.split == "train"),
+            (clip.file_name for clip in files if clip.split != "train"),
+            lambda name: (self.clips / name).stat().st_size,
+            lambda name: digest_of_file(self.clips / name),
+        )
+        if copies:
+            say(f"{len(copies)} clips to learn from ({first_few(copies)}) are copies of held-out ones; left out.")
+        return captions.without(set(copies))
 
     def _find_encoder(self, device: torch.device) -> tuple[FrameEncoder, str | None]:
         """The CNN, and the model in the package that it is shared with, if it is."""

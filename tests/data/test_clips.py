@@ -245,3 +245,18 @@ def test_folders_that_are_classes_stay_so_and_a_list_beside_them_is_named(folder
     assert clips.problems == (f"{root}: the folders are the classes; data.table takes those of found.csv instead.",)
     (root / "found.csv.made").write_text("{}")
     assert ClipSet.read(root).problems == ()
+
+
+def test_a_cross_validation_does_not_learn_from_a_test_split(folder):
+    root = folder(*(f"{split}/{label}/{n}.mp4" for split in ("train", "test") for label in "ab" for n in range(3)))
+    with pytest.raises(DataError, match="test split would be learnt from"):
+        ClipSet.read(root).folds(2)
+
+
+def test_one_label_in_two_unicode_forms_is_one_class_and_labels_that_look_alike_are_named(folder):
+    root = folder(*(f"{n}.mp4" for n in range(8)))
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    labels = [composed, decomposed, composed, "tea", "Tea", "tea", "Tea", "tea"]
+    clips = table(root, "path label", *(f"{n}.mp4 {label}" for n, label in enumerate(labels)))
+    assert clips.labels == ["Tea", composed, "tea"]
+    assert [problem for problem in clips.problems if "Tea and tea are taken for different classes" in problem]

@@ -114,3 +114,15 @@ def test_lines_of_one_group_cannot_be_parted(folder):
     lines = LineSet.read(table(folder, "a_1.png\tx\na_2.png\ty\n"))
     with pytest.raises(DataError, match=r"data\.val"):
         lines.hold_out(0.5, "_")
+
+
+def test_the_rest_of_a_row_is_text_where_the_columns_are_named_too(folder):
+    lines = LineSet.read(table(folder, "path\ttext\na_1.png\teins\tzwei\n"))
+    assert texts(lines) == {"a_1.png": "eins zwei"}
+    assert "line 2: the text has a tab" in lines.problems[0]
+
+
+def test_commas_that_nobody_quoted_stay_in_the_text(folder):
+    assert texts(LineSet.read(table(folder, "path,text\na_1.png,eins, zwei\n", "lines.csv"))) == {
+        "a_1.png": "eins, zwei"
+    }

@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -279,6 +280,64 @@ def test_a_checkpoint_holds_all_weights_that_lie_in_one_block_of_memory(tmp_path
     resumed = trained("killed", 7.0, resume=True)
     assert torch.equal(resumed.first, whole.first)
     assert torch.equal(resumed.second, whole.second)
+
+
+def interrupted(config, folder):
+    """A run that ends after its first checkpoint; returns that."""
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("captioner.training.loop.Run._end_epoch", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run(config, folder)
+    (checkpoint,) = (folder / "checkpoints").iterdir()
+    return checkpoint
+
+
+LANGUAGE = {"language": {"epochs": 2, "batch_size": 16, "learning_rate": 0.01}}
+
+
+def test_a_damaged_checkpoint_is_not_gone_on_from(write_config, tmp_path):
+    config = write_config(stages=LANGUAGE)
+    checkpoint = interrupted(config, tmp_path / "run")
+    files = {path: path.read_bytes() for path in checkpoint.iterdir()}
+    assert len(files) == 5
+    for path, content in files.items():
+        for damaged in (content[: len(content) // 2], b"", bytes(len(content)), None):
+            path.unlink() if damaged is None else path.write_bytes(damaged)
+            if path.name == "progress.json" and damaged is None:
+                continue  # without its last file a folder is no checkpoint
+            with pytest.raises(DataError, match=f"{path.name}: damaged or missing"):
+                run(config, tmp_path / "run", resume=True)
+        path.write_bytes(content)
+    run(config, tmp_path / "run", resume=True)
+
+
+def test_a_run_whose_data_have_changed_is_not_continued(write_config, tmp_path, squares):
+    shutil.copytree(squares, tmp_path / "data")
+    config = write_config(stages=LANGUAGE, data__root=str(tmp_path / "data"))
+    interrupted(config, tmp_path / "run")
+    captions = tmp_path / "data" / "train.json"
+    before = captions.read_text()
+    captions.write_text(before.replace("square", "circle"))  # as many words as before
+    with pytest.raises(ConfigError, match="began with other data"):
+        run(config, tmp_path / "run", resume=True)
+    captions.write_text(before)
+    shutil.move(tmp_path / "data", tmp_path / "moved")
+    run(config, tmp_path / "run", f"data.root={tmp_path / 'moved'}", resume=True)
+
+
+def test_copies_of_held_out_photos_are_not_learnt_from(write_config, tmp_path, squares, capsys):
+    shutil.copytree(squares, tmp_path / "data")
+    photos = tmp_path / "data" / "photos"
+    held_out = sorted(photos.glob("val-*"))
+    for learnt in sorted(photos.glob("train-*"))[:2]:
+        shutil.copy(held_out[0], learnt)
+    folder = run(write_config(stages=LANGUAGE, data__root=str(tmp_path / "data")), tmp_path / "run")
+    assert "2 photos to learn from (train-" in capsys.readouterr().err
+    assert "34 photos" in (folder / "README.md").read_text()
 
 
 def test_an_empty_training_split_is_said(write_config, tmp_path):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from captioner.data.caption_forms.entries import Entry
@@ -10,6 +11,7 @@ from captioner.data.names import parts_of
 from captioner.data.parquet import PHOTO_COLUMNS
 from captioner.data.splits import SPLITS, Split
 from captioner.data.tables import Table
+from captioner.errors import DataError
 from captioner.vision.images import SUFFIXES
 from captioner.vision.video import VIDEO_SUFFIXES
 
@@ -72,27 +74,36 @@ def _numbered(plain: Mapping[str, str]) -> str | None:
     return next((column for column, each in plain.items() if re.fullmatch(rf"(?:{names})_?\d+", each)), None)
 
 
-def entries_of(table: Table, columns: Columns, folder: str = "") -> list[Entry]:
+def entries_of(table: Table, columns: Columns, source: Path) -> list[Entry]:
     """The rows of a table, those of one photo together, in the order of its first row.
 
     Args:
         table: with these columns.
         columns: that matter.
-        folder: that the names are relative to, as a prefix of them.
+        source: where it is, for messages.
+
+    Raises:
+        DataError: a photo is in two splits, or some rows name splits and others something else.
     """
     places = {name: place for place, name in enumerate(table.columns)}
     captions: dict[str, list[str]] = {}
     splits: dict[str, Split] = {}
+    strange: dict[str, str] = {}
     for row in table.rows:
         name = file_name(row[places[columns.image]])
         if not name:
             continue
-        name = f"{folder}{name}"
         texts = [text for column in columns.captions for text in texts_in(row[places[column]])]
         captions.setdefault(name, []).extend(texts)
-        split = None if columns.split is None else SPLITS.get(str(row[places[columns.split]]).strip().lower())
-        if split is not None:
-            splits.setdefault(name, split)
+        written = "" if columns.split is None else str(row[places[columns.split]] or "").strip()
+        split = SPLITS.get(written.lower())
+        if split is not None and splits.setdefault(name, split) != split:
+            raise DataError(f"{source}: {name} is in the splits {splits[name]} and {split}; leave it in one.")
+        if written and split is None:
+            strange[name] = written
+    if splits and strange:  # a column of nothing but other words means something else
+        name, written = next(iter(strange.items()))
+        raise DataError(f"{source}: {name} has the {columns.split} {written!r}; known are train, val and test.")
     return [Entry(name, tuple(texts), splits.get(name)) for name, texts in captions.items()]
 
 

@@ -38,7 +38,8 @@ def read_json_captions(path: Path, wanted: Mapping[str, str] | None = None) -> F
         table = table_of(content, path)
         columns = find_columns(table.columns, wanted)
         if columns is not None and columns.image != "image_id":  # which results have
-            return FoundCaptions(path, "a list of photos with captions", entries_of(table, columns), [str(columns)])
+            entries = entries_of(table, columns, path)
+            return FoundCaptions(path, "a list of photos with captions", entries, [str(columns)])
     elif isinstance(content, dict) and content and all(is_media(name) and texts_in(content[name]) for name in content):
         entries = [Entry(file_name(name), tuple(texts_in(texts))) for name, texts in content.items()]
         return FoundCaptions(path, "captions by photos' names", entries)

@@ -54,7 +54,7 @@ def _chosen(names: Sequence[str], path: Path, wanted: Mapping[str, str] | None) 
 
 
 def _found(path: Path, form: str, table: Table, columns: Columns, *, named: bool = True) -> FoundCaptions:
-    entries = entries_of(table, columns)
+    entries = entries_of(table, columns, path)
     if not entries:
         raise DataError(f"{path}: {form} in which no row names a photo; its {columns}.")
     problems = []

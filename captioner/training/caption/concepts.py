@@ -30,7 +30,7 @@ def fit_concepts(count: int, summaries: Tensor, images: Images, vocabulary: Voca
     tellable = is_content(vocabulary) & torch.tensor([word not in _OF_NO_THING for word in vocabulary.tokens])
     often = (named.sum(0) * tellable).sort(descending=True, stable=True)
     ids = often.indices[: min(count, int((often.values > 0).sum()))]
-    mean, deviation = summaries.mean(0), summaries.std(0) + 1e-6
+    mean, deviation = summaries.mean(0), summaries.std(0, correction=int(len(summaries) > 1)) + 1e-6
     weight, bias = _regress((summaries - mean) / deviation, named[:, ids])
     found = ConceptWords(summaries.shape[1], len(ids))
     with torch.no_grad():

@@ -88,7 +88,7 @@ def regress_content(
         for tokens in image.tokens:
             bags[row, list({index for index in vocabulary.encode(tokens) if kept[index]})] += 1 / len(image.tokens)
     wanted = GAIN * KEPT * MEAN_WEIGHT * bags @ decoder.embedding.weight.cpu().float()
-    mean, deviation, center = pooled.mean(0), pooled.std(0) + 1e-6, wanted.mean(0)
+    mean, deviation, center = pooled.mean(0), pooled.std(0, correction=int(len(pooled) > 1)) + 1e-6, wanted.mean(0)
     inputs = (pooled - mean) / deviation
     gram = inputs.T @ inputs + RIDGE * len(inputs) * torch.eye(inputs.shape[1])
     weight = torch.linalg.solve(gram, inputs.T @ (wanted - center)) / deviation[:, None]

@@ -1,19 +1,24 @@
 """The captioned photos that a configuration names: on this machine, or in WebDataset shards at any address."""
 
+import hashlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from captioner.data.addresses import expand_braces, fetch_address, is_remote, local_path
 from captioner.data.caption_forms import FoundCaptions, find_captions
 from captioner.data.caption_forms.beside import read_captions_beside
+from captioner.data.captions import CaptionSet
+from captioner.data.copies import find_copies
+from captioner.data.names import first_few
 from captioner.data.photos import ImageStore
 from captioner.data.shard_copies import Copies
 from captioner.data.shards import Shards
-from captioner.errors import DataError
+from captioner.errors import DataError, ImageError
 from captioner.training import processes
 from captioner.training.caption.config import CaptionFile
+from captioner.training.record import say
 
 
 def open_photos(sets: Mapping[str, CaptionFile], root: Path, lists: Path, copies: Copies) -> ImageStore:
@@ -67,6 +72,34 @@ def read_set(file: CaptionFile, root: Path, photos: ImageStore) -> FoundCaptions
             fetch_address(file.captions, path)
             return replace(find_captions(path, columns), source=file.captions)
     return find_captions(root / local_path(file.captions or "."), columns)
+
+
+def leave_out_copies(captions: CaptionSet, photos: ImageStore) -> CaptionSet:
+    """The photos without those to learn from that are copies of one to validate or test on; how many is said.
+
+    Shards at other addresses are not looked at, because each photo would have to be fetched.
+
+    Args:
+        captions: of all sets.
+        photos: of all sets.
+    """
+    def digest(name: str) -> Hashable:
+        try:
+            return hashlib.sha256(photos.read(name).tobytes()).digest()
+        except ImageError:  # which is said when its features are computed
+            return name
+
+    here = [image for image in captions if photos.shard(image.file_name) is None]
+    copies = find_copies(
+        (image.file_name for image in here if image.split == "train"),
+        (image.file_name for image in here if image.split != "train"),
+        lambda name: photos.fingerprint(name).partition("-")[0],  # its size
+        digest,
+    )
+    if not copies:
+        return captions
+    say(f"{len(copies)} photos to learn from ({first_few(copies)}) are copies of held-out ones; they are left out.")
+    return captions.without(set(copies))
 
 
 def _paths(root: Path, name: str) -> list[Path]:

@@ -109,8 +109,17 @@ def _read_lines(config: ReadTrainingConfig, say: Say) -> tuple[LineSet | None, L
     if data.synthetic is None or data.train is not None:
         learnt = _measured(data.root / (data.train or Path()), config, say)
     if data.val is not None:
-        return learnt, _measured(data.root / data.val, config, say)
-    return (None, None) if learnt is None else learnt.hold_out(data.hold_out, data.group, config.seed)
+        held_out = _measured(data.root / data.val, config, say)
+    elif learnt is not None:
+        learnt, held_out = learnt.hold_out(data.hold_out, data.group, config.seed)
+    else:
+        return None, None
+    if learnt is not None:
+        known = len(learnt.problems)
+        learnt = learnt.without_copies_of(held_out)
+        for problem in learnt.problems[known:]:
+            say(problem)
+    return learnt, held_out
 
 
 def _measured(place: Path, config: ReadTrainingConfig, say: Say) -> LineSet:

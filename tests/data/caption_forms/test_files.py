@@ -196,3 +196,23 @@ def test_any_content_is_captions_or_one_sentence(tmp_path_factory, suffix, conte
     path.write_bytes(content)
     with contextlib.suppress(DataError):
         CaptionSet.read(path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a.jpg,A dog.,train\na.jpg,A dog.,val\n", r"a\.csv: a\.jpg is in the splits train and val"),
+        ("a.jpg,A dog.,train\nb.jpg,A cat.,eval\n", r"a\.csv: b\.jpg has the split 'eval'; known are train"),
+    ],
+)
+def test_a_photo_in_two_splits_or_in_an_unknown_one_is_refused(tmp_path, rows, message):
+    (tmp_path / "a.csv").write_text(f"image,caption,split\n{rows}")
+    with pytest.raises(DataError, match=message):
+        find_captions(tmp_path / "a.csv")
+
+
+def test_a_column_that_names_no_split_and_rows_without_one_are_no_error(tmp_path):
+    (tmp_path / "a.csv").write_text("image,caption,part\na.jpg,A dog.,front\nb.jpg,A cat.,back\n")
+    (tmp_path / "b.csv").write_text("image,caption,split\na.jpg,A dog.,\nb.jpg,A cat., Val \n")
+    assert [entry.split for entry in find_captions(tmp_path / "a.csv").entries] == [None, None]
+    assert [entry.split for entry in find_captions(tmp_path / "b.csv").entries] == [None, "val"]

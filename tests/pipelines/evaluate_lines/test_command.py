@@ -88,3 +88,21 @@ def test_wrong_files_are_one_sentence(run, files, monkeypatch, arguments, messag
     status, _, err = run(*arguments)
     assert status == 2
     assert message in err
+
+
+def test_a_report_does_not_take_the_place_of_the_truth(run, files):
+    before = (files / "truth.tsv").read_text()
+    status, _, err = run(files / "truth.tsv", files / "good.jsonl", "--html", files / "truth.tsv")
+    assert status == 2
+    assert "is read" in err
+    assert (files / "truth.tsv").read_text() == before
+
+
+def test_two_texts_of_one_line_are_refused_and_the_same_one_twice_is_not(run, files):
+    rows = (files / "good.jsonl").read_text().splitlines(keepends=True)
+    (files / "twice.jsonl").write_text("".join([*rows, rows[0]]))
+    assert run(files / "truth.tsv", files / "twice.jsonl", "--quiet")[0] == 0
+    (files / "twice.jsonl").write_text("".join([*rows, rows[0].replace("Hauf", "Hund")]))
+    status, _, err = run(files / "truth.tsv", files / "twice.jsonl")
+    assert status == 2
+    assert "0.png twice" in err

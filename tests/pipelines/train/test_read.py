@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import matplotlib
@@ -108,3 +109,12 @@ def test_a_training_may_begin_with_another_reader(config, tmp_path):
     assert all(torch.allclose(before[name], after[name], atol=1e-3) for name in trained)
     with pytest.raises(ConfigError, match=r"start: .* was trained with network"):
         run(config, tmp_path / "other", f"start={first}", "network.hidden_size=9")
+
+
+def test_lines_to_validate_on_are_not_learnt_from_under_any_name(config, tmp_path, capfd):
+    rows = (tmp_path / "lines.tsv").read_text().splitlines(keepends=True)
+    shutil.copy(tmp_path / "book0_0.png", tmp_path / "copy.png")
+    (tmp_path / "val.tsv").write_text("".join([*rows[1:3], "copy.png\tab\n"]))
+    folder = run(config, tmp_path / "run", "data.val=val.tsv", "stages.read.epochs=1")
+    assert "3 lines to learn from are held-out ones, or copies" in capfd.readouterr().err
+    assert "9 pictures of lines" in (folder / "README.md").read_text()

@@ -23,6 +23,7 @@ def root(tmp_path):
     for place in range(4):
         pixels = np.full((16, 64), 255, np.uint8)
         pixels[4:12, 6:-6:4] = 0
+        pixels[0, place] = 254  # no copies of one another
         Image.fromarray(pixels).save(tmp_path / f"{place}.png")
     (tmp_path / "lines.tsv").write_text("".join(f"{place}.png\tab\n" for place in range(4)))
     return tmp_path
