@@ -127,6 +127,9 @@ def clip_rows(table: Path, group: str = "group") -> Iterator[tuple[int, dict[str
             f"{table}: no column {missing[0]}; its first line names {', '.join(columns) or 'nothing'}, separated by "
             "tabs or commas."
         )
+    twice = [name for name in ("path", "label", group, *SIDES) if columns.count(name) > 1]
+    if twice:
+        raise DataError(f"{table}: has the column {twice[0]} twice; leave one out.")
     for line, cells in rows:
         yield line, dict(zip(columns, [*cells, *[""] * len(columns)], strict=False))
 

@@ -62,6 +62,7 @@ class ClassifierTraining:
         self.known = None if config.init is None else known_classifier(config.init)
         clips = ClipSet.read(config.data.root, config.data.table, config.data.group)
         self._say_problems(clips)
+        torch.manual_seed(config.seed)  # so that a CNN without weights is the same one each time
         self.encoder, self.shared, self.frames = self._find_encoder()
         self.clips, self.cache = self._read_features(clips)
         self.labels = self.clips.labels

@@ -260,3 +260,9 @@ def test_one_label_in_two_unicode_forms_is_one_class_and_labels_that_look_alike_
     clips = table(root, "path label", *(f"{n}.mp4 {label}" for n, label in enumerate(labels)))
     assert clips.labels == ["Tea", composed, "tea"]
     assert [problem for problem in clips.problems if "Tea and tea are taken for different classes" in problem]
+
+
+def test_a_column_that_is_there_twice_is_refused(folder):
+    folder("1.mp4", "2.mp4")
+    with pytest.raises(DataError, match="column label twice"):
+        table(folder(), "path label label", "1.mp4 a b", "2.mp4 b a")

@@ -38,9 +38,13 @@ class Columns:
     captions: tuple[str, ...]
     split: str | None = None
 
+    @property
+    def names(self) -> list[str]:
+        """Of all of them."""
+        return [self.image, *self.captions, *([self.split] if self.split else [])]
+
     def __str__(self) -> str:
-        names = [self.image, *self.captions, *([self.split] if self.split else [])]
-        return f"columns {', '.join(names[:-1])} and {names[-1]}"
+        return f"columns {', '.join(self.names[:-1])} and {self.names[-1]}"
 
 
 def find_columns(columns: Sequence[str], wanted: Mapping[str, str] | None = None) -> Columns | None:

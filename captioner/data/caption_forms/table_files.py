@@ -50,7 +50,7 @@ def _columns(names: Sequence[str], path: Path, wanted: Mapping[str, str] | None)
 
 def _chosen(names: Sequence[str], path: Path, wanted: Mapping[str, str] | None) -> list[str]:
     columns = _columns(names, path, wanted)
-    return [columns.image, *columns.captions, *([columns.split] if columns.split else [])]
+    return columns.names
 
 
 def _found(path: Path, form: str, table: Table, columns: Columns, *, named: bool = True) -> FoundCaptions:
@@ -78,6 +78,9 @@ def _read_texts(path: Path, wanted: Mapping[str, str] | None) -> FoundCaptions:
         names = [cell.strip() for cell in first[0]]
         columns = find_columns(names, wanted)
         if columns is not None:
+            twice = [name for name in columns.names if names.count(name) > 1]
+            if twice:
+                raise DataError(f"{path}: has the column {twice[0]} twice; call them {twice[0]}_1 and {twice[0]}_2.")
             rows = split_rows(text, delimiter, path)
             return _found(path, form, even(rows[1:], names, names.index(columns.captions[-1]), delimiter), columns)
         columns = without_names(first)

@@ -216,3 +216,9 @@ def test_a_column_that_names_no_split_and_rows_without_one_are_no_error(tmp_path
     (tmp_path / "b.csv").write_text("image,caption,split\na.jpg,A dog.,\nb.jpg,A cat., Val \n")
     assert [entry.split for entry in find_captions(tmp_path / "a.csv").entries] == [None, None]
     assert [entry.split for entry in find_captions(tmp_path / "b.csv").entries] == [None, "val"]
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("image,caption,caption\na.jpg,A dog.,A dog runs.\n")
+    with pytest.raises(DataError, match="column caption twice; call them caption_1 and caption_2"):
+        find_captions(tmp_path / "a.csv")
