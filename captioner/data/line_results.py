@@ -54,8 +54,8 @@ def read_line_results(path: Path) -> dict[str, str | None]:
             rows = [json.loads(line) for line in text.split("\n") if line.strip()]
         found: dict[str, str | None] = {}
         for row in rows:
-            text = None if row.get("error") else row["text"]
-            if found.setdefault(row["path"], text) != text:
+            read = None if row.get("error") else row["text"]
+            if found.setdefault(row["path"], read) != read:
                 raise DataError(f"{path}: has {row['path']} twice, with different texts; keep one row.")
         return found
     except OSError as error:

@@ -5,14 +5,12 @@ of two equal keys it takes the last one without a word.
 """
 
 import re
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
 
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}  # none of version 1.1
-
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
@@ -39,6 +37,7 @@ _PLAIN = {
 }
 """Kinds of plain values: how they may begin, and how they look as a whole."""
 
+_Loader.yaml_implicit_resolvers = {}  # none of version 1.1
 for _kind, (_first, _whole) in _PLAIN.items():
     _begins = [*_first, ""] if _kind == "null" else list(_first)
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"(?:{_whole})$"), _begins)
