@@ -20,6 +20,7 @@ TASKS = {
     "video": "video-text-to-text",
 }
 """What the hub calls what models of each kind do (`pipeline_tag`)."""
+_BOUNDS = ("low", "high")  # of an accuracy: no metrics of their own
 _NAME = re.compile(r"(?!.*(--|\.\.|\.git$))(?=.{3,96}$)\w([\w.-]*\w)?/\w([\w.-]*\w)?", re.ASCII)
 
 
@@ -80,6 +81,7 @@ def card(folder: Path, options: PushOptions) -> str:
         )
         for data, scores in config.get("scores", {}).items()
         for metric, value in scores.items()
+        if metric not in _BOUNDS
     ]
     data = ModelCardData(
         license=options.license,

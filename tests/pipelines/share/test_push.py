@@ -257,6 +257,9 @@ def test_a_dry_run_shows_the_card_s_metadata_with_its_scores_and_asks_nobody(run
     assert "name: flickr8k val" in text
     assert "type: cider" in text
     assert "No licence is said" in text
+    text = run("fight", "me/fight", "--dry-run")[1]
+    assert "type: accuracy" in text
+    assert "type: low" not in text
 
 
 def test_names_and_folders_that_are_none_are_sentences(run, model_folder, tmp_path):
