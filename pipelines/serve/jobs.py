@@ -73,7 +73,12 @@ class Worker:
         todo = [item for item in items if not self._refused(item)]
         if todo:
             model = self.models.get(key.model)
-            JOBS[key.job].run([item.payload for item in todo], model, key.options, Outputs([Answers(todo)]), self)
+            search = getattr(model.config, "search", None)
+            seeded = search is not None and search.method == "sample" and search.seed is not None
+            # what is drawn depends on the place in a batch, and answers are not to depend on who else asks
+            for batch in [[item] for item in todo] if seeded else [todo]:
+                outputs = Outputs([Answers(batch)])
+                JOBS[key.job].run([item.payload for item in batch], model, key.options, outputs, self)
 
     def key(self, job: Job, options: BaseModel) -> Key:
         """What a request's items have in common with others that can be done with them.

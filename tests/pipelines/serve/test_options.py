@@ -212,3 +212,21 @@ def test_words_are_pointed_at_where_they_stand_behind_a_prefix(client):
         caption = row["captions"][0]
         words = [caption["caption"][start:end].lower() for start, end in caption["spans"]]
         assert " ".join(words) == row["caption"].removeprefix(options.get("prefix", "")).rstrip(".").lower()
+
+
+def test_what_is_drawn_with_a_seed_does_not_depend_on_who_else_asks(run, make_client, folders, tmp_path):
+    import shutil
+
+    from captioner.pipelines.serve.jobs import Worker
+    from captioner.pipelines.serve.models import Models
+    from captioner.pipelines.serve.options import ServeOptions
+
+    folder = shutil.copytree(folders["tiny"], tmp_path / "drawing")
+    config = json.loads((folder / "config.json").read_text())
+    config["search"] |= {"method": "sample", "seed": 5, "min_length": 0, "length_penalty": 0.0, "no_repeat_ngram": 0}
+    (folder / "config.json").write_text(json.dumps(config))
+    (tmp_path / "a.png").write_bytes(png())
+    row = run("caption", tmp_path / "a.png", "--model", folder)[0]
+    client = make_client(Worker(Models([str(folder)], "cpu"), ServeOptions()))
+    rows = client.post("/v1/caption", files=[("file", ("a.png", png()))] * 6).json()["rows"]
+    assert rows == [{**row, "path": "a.png"}] * 6
