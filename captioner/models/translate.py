@@ -20,7 +20,7 @@ from captioner.models.caption_network import DecoderConfig, SearchDecoder
 from captioner.models.translate_network import SourceConfig, TranslationNetwork
 from captioner.models.translation import Part, Reading, Translation, put_together
 from captioner.processor import multiplies_bfloat16, one_thread_each
-from captioner.text.bpe import Subwords
+from captioner.text.bpe import Subwords, whole_characters
 from captioner.text.sentences import Sentence, sentences_of
 from captioner.text.vocabulary import Vocabulary
 from captioner.vision.encoder import Precision
@@ -272,7 +272,7 @@ def _texts(sentences: str | Iterable[str]) -> list[str]:
     for number, text in enumerate(texts, 1):
         if not isinstance(text, str):
             raise UsageError(f"sentence {number} to translate is {type(text).__name__}, not text.")
-    return texts
+    return list(map(whole_characters, texts))  # parts of a text may be copied into its translation
 
 
 def _each_once(translations: Sequence[Translation]) -> list[Translation]:

@@ -72,11 +72,11 @@ class Subwords:
 
     def normalise(self, text: str) -> str:
         """The text as it is read: NFC, plain quotation marks, single spaces."""
-        return str(self._tokenizer.normalizer.normalize_str(_whole(text)))
+        return str(self._tokenizer.normalizer.normalize_str(whole_characters(text)))
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
         """The ids of each line's pieces; neither start nor end is added."""
-        encodings = self._tokenizer.encode_batch([_whole(line) for line in lines], add_special_tokens=False)
+        encodings = self._tokenizer.encode_batch([whole_characters(line) for line in lines], add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -118,7 +118,7 @@ class Subwords:
             raise ModelError(f"{path}: not a vocabulary of pieces ({error}); copy the whole model folder.") from error
 
 
-def _whole(text: str) -> str:
+def whole_characters(text: str) -> str:
     """Text whose halves of characters, which JSON may hold and the library refuses, are replaced."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 

@@ -25,6 +25,7 @@ def run_folder_command(
     verb: str,
     quiet: bool,
     retry: str | None = "--retry",
+    warning: str = "damaged",
 ) -> int:
     """Do what the outputs lack yet; returns the exit status.
 
@@ -38,6 +39,7 @@ def run_folder_command(
         verb: what is done to them, as in `captioning images`.
         quiet: no progress and no summary.
         retry: the command's option that does failed inputs again, if it has one.
+        warning: what a warning says of inputs in short.
     """
     before = {path: outputs.done(path) for path in found.paths}
     todo = [path for path, state in before.items() if state is None]
@@ -45,6 +47,7 @@ def run_folder_command(
         before=(len(before) - len(todo), sum(state is True for state in before.values())),
         changed=outputs.changed,
         retry=retry,
+        warning=warning,
     )
     problems = [Record(path, error=error) for path, error in found.problems if outputs.done(path) is None]
     status = 0

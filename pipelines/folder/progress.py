@@ -28,13 +28,14 @@ class Summary:
 
     Attributes:
         written: how many were done.
-        warned: how many of those were damaged.
+        warned: how many of those got a warning.
         failures: how many could not be read, by reason.
         examples: the first few that could not be read, with their reasons.
         before: how many the outputs held already, and how many of those had failed.
         changed: how many were done again because their files had changed.
         seconds: how long it took.
         retry: the command's option that does failed ones again, if it has one.
+        warning: what a warning says of them in short.
     """
 
     written: int = 0
@@ -45,6 +46,7 @@ class Summary:
     changed: int = 0
     seconds: float = 0.0
     retry: str | None = "--retry"
+    warning: str = "damaged"
 
     def add(self, records: Sequence[Record]) -> int:
         """Count records; returns how many of them failed."""
@@ -68,7 +70,8 @@ class Summary:
     def lines(self, kind: str) -> list[str]:
         """The summary for people."""
         speed = f" in {duration(self.seconds)} ({self.written / self.seconds:.1f} a second)" if self.written else ""
-        lines = [f"{self.written} {kind} done{speed}" + (f", {self.warned} of them damaged" if self.warned else "")]
+        warned = f", {self.warned} of them {self.warning}" if self.warned else ""
+        lines = [f"{self.written} {kind} done{speed}{warned}"]
         if self.failures:
             reasons = ", ".join(f"{count} {reason}" for reason, count in self.failures.most_common())
             lines.append(f"{self.failures.total()} failed: {reasons}")

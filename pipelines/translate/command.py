@@ -58,7 +58,15 @@ def translate(options: TranslateOptions) -> int:
         translate_rows([rows[name] for name in todo], translator, outputs, search, meter, summary, alignment=pages)
 
     return run_folder_command(
-        found, outputs, work, console, kind="rows", verb="translating", quiet=options.quiet, retry=None
+        found,
+        outputs,
+        work,
+        console,
+        kind="rows",
+        verb="translating",
+        quiet=options.quiet,
+        retry=None,
+        warning="with a warning",
     )
 
 

@@ -156,12 +156,16 @@ def test_several_translations_of_several_sentences_come_best_first(of_sentences)
     assert len(both) == 3
 
 
-@pytest.mark.parametrize("text", ["12:30 - 35", "...", "-", "🦊 🦊"])
+@pytest.mark.parametrize("text", ["12:30 - 35", "...", "-", "🦊 🦊", "\ufffd"])
 def test_what_has_no_letter_is_copied(of_sentences, text):
     found = of_sentences.translate([text, "A man."], alignment=True)[0]
     assert (found.text, found.score) == (text, 0)
     assert found.words == found.source_words == tuple(text.split())
     np.testing.assert_array_equal(found.alignment, np.eye(len(found.words)))
+
+
+def test_half_a_character_is_never_written(of_sentences):
+    assert [each.text for each in of_sentences.translate(["\ud800", "\ud83e\udd8a"])] == ["\ufffd", "🦊"]
 
 
 def test_numbers_and_bullets_of_lists_stay(of_sentences):

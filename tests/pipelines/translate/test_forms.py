@@ -98,11 +98,13 @@ def test_translations_of_before_are_replaced_and_it_is_said(model, tmp_path, exp
 
 def test_rows_that_failed_before_have_no_retry(model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "a.jsonl").write_text("{}\n")
+    (tmp_path / "a.jsonl").write_text('{}\n{"caption": "一"}\n')
     for _ in range(2):
         result = CliRunner().invoke(app, ["translate", "a.jsonl", "--model", model, "-o", "b.jsonl"])
         assert result.exit_code == 1
-    assert "1 were done before, 1 of which had failed\n" in result.output
+        if "done before" not in result.output:
+            assert ", 1 of them with a warning\n" in result.output
+    assert "2 were done before, 1 of which had failed\n" in result.output
 
 
 def test_a_table_has_a_translation_of_every_caption(run, tmp_path, expected):
