@@ -41,15 +41,16 @@ def run_folder_command(
         retry: the command's option that does failed inputs again, if it has one.
         warning: what a warning says of inputs in short.
     """
-    before = {path: outputs.done(path) for path in found.paths}
-    todo = [path for path, state in before.items() if state is None]
+    before = {path: outputs.done(path) for path in [*found.paths, *(path for path, _ in found.problems)]}
+    todo = [path for path in found.paths if before[path] is None]
+    states = [state for state in before.values() if state is not None]
     summary = Summary(
-        before=(len(before) - len(todo), sum(state is True for state in before.values())),
+        before=(len(states), sum(states)),
         changed=outputs.changed,
         retry=retry,
         warning=warning,
     )
-    problems = [Record(path, error=error) for path, error in found.problems if outputs.done(path) is None]
+    problems = [Record(path, error=error) for path, error in found.problems if before[path] is None]
     status = 0
     try:
         with _silent_codecs(), Meter(len(todo), kind, console, verb=verb, quiet=quiet) as meter:
