@@ -47,6 +47,8 @@ def caption(options: CaptionOptions) -> int:
         raise UsageError("--lm-weight is how much a language model has to say; name one with --lm, such as captions.")
     if options.append and not options.sidecar:
         raise UsageError("--append adds to the texts beside images, which --sidecar writes; give both.")
+    if any(end in options.prefix + options.suffix for end in "\r\n"):
+        raise UsageError("--prefix and --suffix stand in one line with the caption; leave line breaks out.")
     check_every(options.every)
     if options.language != "en":
         from captioner.models.base import translator_to

@@ -1,5 +1,6 @@
 """Subtitles of one clip, as SubRip (.srt) or WebVTT (.vtt) files."""
 
+import html
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -102,7 +103,9 @@ def subtitles_of(record: Record, *, vtt: bool) -> str:
     blocks = []
     for number, segment in enumerate(record.fields["segments"], 1):
         start, end = (timestamp(segment[key], "." if vtt else ",") for key in ("start", "end"))
-        blocks.append(f"{number}\n{start} --> {end}\n{segment['caption']}\n")
+        # WebVTT has marks and references as HTML has them, SubRip has not
+        text = html.escape(segment["caption"], quote=False) if vtt else segment["caption"]
+        blocks.append(f"{number}\n{start} --> {end}\n{text}\n")
     return (_HEADER if vtt else "") + "\n".join(blocks)
 
 

@@ -271,6 +271,7 @@ def test_the_command_writes_each_form_and_in_the_wording_asked_for(caption, make
         assert read_description(photo.with_suffix(".xmp").read_bytes(), "x")["en"] == text.strip()
     assert "2 were done before" in caption("--sidecar", photos)[2]
     assert "--append adds to the texts beside images" in " ".join(caption(photos, "--append")[2].split())
+    assert "leave line breaks out" in caption(photos, "--suffix", "\nsecond", "--sidecar", "+.x")[2]
 
 
 def test_rows_in_other_words_are_not_mixed(caption, make_photos, tmp_path):

@@ -32,6 +32,14 @@ def test_webvtt(tmp_path):
     assert text.startswith("WEBVTT\n\n1\n00:00:00.000 --> 00:00:05.000\nA dog runs.\n\n2\n")
 
 
+def test_captions_are_no_marks_in_webvtt(tmp_path):
+    segments = [{**SEGMENTS[0], "caption": "R&B <3 --> A dog."}]
+    for name, expected in (("a.vtt", "R&amp;B &lt;3 --&gt; A dog."), ("a.srt", "R&B <3 --> A dog.")):
+        path = tmp_path / name
+        Subtitles(str(path), ["holiday.mp4"], overwrite=False).write([Record("holiday.mp4", {"segments": segments})])
+        assert path.read_text().splitlines()[-1] == expected
+
+
 def test_a_file_that_is_there_is_done_unless_it_is_to_be_overwritten(tmp_path):
     path = str(tmp_path / "a.srt")
     Subtitles(path, ["holiday.mp4"], overwrite=False).write([record()])
