@@ -105,21 +105,18 @@ def _read_on_cluster(options: ReadOptions) -> int:
 def _beam(options: ReadOptions, model: "Reader") -> "Beam | None":
     """How to search; None where each column's likeliest character is taken."""
     from captioner.data.text import read_text
-    from captioner.decoding.ctc import Beam, WordList
+    from captioner.decoding.ctc import Beam
     from captioner.models.base import load
     from captioner.models.spelling import Speller
-    from captioner.text.alphabet import normalise
+    from captioner.pipelines.read.words import word_list
 
     if options.beam_size == 1:
         return None
     beam = Beam(options.beam_size)
     if options.words is not None:
-        words = {word for line in read_text(options.words) for word in normalise(line).split()}
-        known = [model.alphabet.encode(word) for word in sorted(words) if all(each in model.alphabet for each in word)]
-        if not known:
+        beam.words = word_list(read_text(options.words), model)
+        if beam.words is None:
             raise UsageError(f"{options.words}: no word there has only the characters that {options.model} knows.")
-        space = model.alphabet.encode(" ")
-        beam.words = WordList(known, space[0] if space else None)
     if options.lm is not None:
         beam.language = Speller(load(options.lm, options.device, kinds=("language",)), model.alphabet)
         beam.weight = beam.weight if options.lm_weight is None else options.lm_weight

@@ -6,18 +6,17 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from captioner.decoding.ctc import Beam
 from captioner.errors import UsageError, VideoError
 from captioner.pipelines.classify.options import ClassifyOptions
 from captioner.pipelines.classify.work import classify_clips
 from captioner.pipelines.folder.outputs import Outputs, Record, Writer
 from captioner.pipelines.folder.progress import Summary
 from captioner.pipelines.media import is_clip, may_be_clip
-from captioner.pipelines.read.options import ReadOptions
 from captioner.pipelines.read.work import read_folder
 from captioner.pipelines.serve.batching import Item, silent_meter
 from captioner.pipelines.serve.captions import CAPTION, caption_files, check_captions, clip_options
 from captioner.pipelines.serve.labels import LABELS, labels_of, tell_labels
+from captioner.pipelines.serve.lines import READ, beam_of
 from captioner.pipelines.serve.models import Models
 from captioner.pipelines.serve.options import ServeOptions
 from captioner.pipelines.serve.parameters import EVERY, LIMITS, MODEL, given, parameters
@@ -95,6 +94,8 @@ class Worker:
             model = self.models.named(chosen.model, job.kinds, job.name)
         if job.name == "caption":
             check_captions(chosen, self.models, model)
+        if job.name == "read":
+            beam_of(chosen, self.models, model)  # what contradicts itself is told now
         search = getattr(self.models.get(model).config, "search", None)
         if search is not None:
             try:
@@ -194,7 +195,7 @@ def _classify(paths: Sequence[str], model: Any, options: Any, outputs: Outputs, 
 
 
 def _read(paths: Sequence[str], model: Any, options: Any, outputs: Outputs, server: Worker) -> None:
-    beam = None if options.beam_size == 1 else Beam(options.beam_size)
+    beam = beam_of(options, server.models, server.models.named(options.model, ("read",), "read"))
     most = server.options.max_pixels
     read_folder(paths, model, outputs, silent_meter(), Summary(), beam=beam, workers=1, max_pixels=most)
 
@@ -237,7 +238,7 @@ JOBS: Mapping[str, Job] = {
             "read",
             "Read pictures of text lines",
             ("read",),
-            parameters("ReadOptions", ReadOptions, ("beam_size",), {"beam_size": (1, 64)}, model=MODEL),
+            READ,
             _read,
         ),
         Job(

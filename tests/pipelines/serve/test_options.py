@@ -230,3 +230,23 @@ def test_what_is_drawn_with_a_seed_does_not_depend_on_who_else_asks(run, make_cl
     client = make_client(Worker(Models([str(folder)], "cpu"), ServeOptions()))
     rows = client.post("/v1/caption", files=[("file", ("a.png", png()))] * 6).json()["rows"]
     assert rows == [{**row, "path": "a.png"}] * 6
+
+
+def test_lines_are_read_with_the_words_that_there_are_as_by_the_command_line(client, run, folders, tmp_path):
+    picture = np.full((20, 80, 3), 255, np.uint8)
+    picture[5:15, 10:70] = np.random.default_rng(0).integers(0, 2, (10, 60, 1), np.uint8) * 255
+    cv2.imwrite(str(tmp_path / "a.png"), picture)
+    (tmp_path / "words.txt").write_text("ab\ncab c\n")
+    line = [("file", ("a.png", (tmp_path / "a.png").read_bytes()))]
+    asked = ("--beam-size", "4", "--words", tmp_path / "words.txt")
+    row = run("read", tmp_path / "a.png", "--model", folders["lines"], *asked)[0]
+    answer = client.post("/v1/read", files=line, data={"beam_size": "4", "words": "ab\ncab c"}).json()
+    assert answer["rows"] == [{**row, "path": "a.png"}]
+    assert set(row["text"].split()) <= {"ab", "cab", "c"}
+    for options, sentence in (
+        ({"words": "ab"}, "words and lm are for a search only; give beam_size, such as 8."),
+        ({"beam_size": "4", "words": "xyz"}, "words: none of them has only the characters that lines knows."),
+        ({"beam_size": "4", "lm": "tiny"}, "lm: no model called 'tiny' to read with; this server has none"),
+        ({"beam_size": "4", "lm_weight": "1"}, "lm_weight: is how much a language model has to say"),
+    ):
+        assert told(client.post("/v1/read", files=line, data=options)).startswith(sentence)
