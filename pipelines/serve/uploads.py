@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -128,7 +129,8 @@ async def _multipart(request: Request, spool: Spool, most: int) -> Uploads:
     except HTTPException as error:
         if error.detail.startswith("Too many files"):
             raise Problem(413, f"more than {most} files; send them in several requests.", CLOSE) from None
-        raise Problem(400, f"not a whole multipart form ({error.detail.rstrip('.')}).", CLOSE) from None
+        detail = f"the multipart form is cut, or a file's name is too long ({error.detail.rstrip('.')})."
+        raise Problem(400, detail, CLOSE) from None
     try:
         values: dict[str, Any] = {}
         files: list[UploadFile] = []
@@ -157,11 +159,21 @@ async def _json(request: Request) -> dict[str, Any]:
         raise Problem(415, "Content-Type: send multipart/form-data or application/json.", CLOSE)
     body = await request.body()
     try:
-        values = await run_in_threadpool(json.loads, body)
+        values = await run_in_threadpool(partial(json.loads, object_pairs_hook=_once), body)
     except (ValueError, RecursionError):
         raise Problem(400, "the body is not JSON.") from None
     if not isinstance(values, dict):
         raise Problem(422, "the body is JSON, but no object.")
+    return values
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, of whose keys none is there twice: nobody could say which counts."""
+    values: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in values:
+            raise Problem(422, f"{key[:_NAME]}: is given twice; give it once.")
+        values[key] = value
     return values
 
 

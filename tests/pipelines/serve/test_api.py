@@ -122,6 +122,7 @@ def test_a_wrong_option_is_named(client, options, sentence):
         (b"[]", {"content-type": "application/json"}, 422),
         (b"{}", {"content-type": "application/json"}, 422),
         (b'{"files": []}', {"content-type": "application/json"}, 422),
+        (b'{"files": [], "every": 1, "every": 2}', {"content-type": "application/json"}, 422),
         (b'{"files": [{"name": 3, "data": ""}]}', {"content-type": "application/json"}, 422),
         (b'{"files": [{"data": "%%%"}]}', {"content-type": "application/json"}, 422),
         (b'{"files": [{"name": "\\ud800", "data": "AAAA"}]}', {"content-type": "application/json"}, 422),

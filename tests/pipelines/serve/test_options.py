@@ -177,6 +177,10 @@ def test_what_a_file_is_counts_and_a_long_name_does_not_hide_it(client, draw_cli
     for name in ("n" * 300 + ".avi", "clip.jpg", "clip"):
         assert client.post("/v1/classify", files=[("file", (name, clip))]).status_code == 200
     assert client.post("/v1/caption", files=[("file", ("n" * 300 + ".avi", clip))]).status_code == 200
+    assert "a file's name is too long" in told(client.post("/v1/caption", files=[("file", ("n" * 9999, clip))]), 400)
+    twice = b'{"files": [{"data": "AAAA"}], "num_captions": 2, "num_captions": 3}'
+    answer = client.post("/v1/caption", content=twice, headers={"content-type": "application/json"})
+    assert told(answer) == "num_captions: is given twice; give it once."
 
 
 def test_captions_are_worded_and_fused_as_by_the_command_line(run, make_client, folders, tmp_path):
