@@ -5,6 +5,8 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 
+from captioner.errors import DataError
+
 
 def find_copies(
     learnt: Iterable[str], held_out: Iterable[str], size: Callable[[str], Hashable], digest: Callable[[str], Hashable]
@@ -30,6 +32,20 @@ def find_copies(
             if digest(name) in digests[same]:
                 found.append(name)
     return found
+
+
+def check_apart(learnt: Iterable[Path], held_out: Iterable[Path]) -> None:
+    """See that no file of text to learn from is validated on too, as itself or as a copy.
+
+    Raises:
+        DataError: one is.
+    """
+    learnt, held_out = list(learnt), list(held_out)
+    files = ([str(path) for path in paths if path.is_file()] for paths in (learnt, held_out))
+    copies = find_copies(*files, lambda name: Path(name).stat().st_size, lambda name: digest_of_file(Path(name)))
+    both = [*copies, *(str(path) for path in learnt if path in held_out)]  # also members of archives
+    if both:
+        raise DataError(f"{both[0]}: is learnt from and validated on; name another text for one of both.")
 
 
 def digest_of_file(path: Path) -> bytes:

@@ -30,20 +30,22 @@ def about_unknown(unknown: Sequence[str], vocabulary: Vocabulary) -> str:
 
 
 def known_labels(labels: Sequence[str], vocabulary: Vocabulary) -> tuple[list[str], list[str]]:
-    """The labels of which a model knows enough.
+    """The labels of which a model knows enough, each that is the same to it once: `cat`, `Cat` and `a cat`.
 
     Returns:
-        the labels, and a sentence about each that has unknown words.
+        the labels, and a sentence about each that has unknown words or is left out.
     """
-    known, notes = [], []
+    known, notes = dict[tuple[int, ...], str](), []
     for label in labels:
         tokens = vocabulary.tokenization.tokenize(label)
         unknown, kept = unknown_words(tokens, vocabulary), bool(tokens) and says_something(tokens, vocabulary)
-        if kept:
-            known.append(label)
+        bare = tokens[1:] if tokens[:1] in (["a"], ["an"]) else tokens
+        first = known.setdefault(tuple(vocabulary.encode(bare)), label) if kept else label
         if unknown:
             end = "" if kept else "; the label is left out"
             notes.append(f"label {label!r}: {about_unknown(unknown, vocabulary)}{end}")
         elif not kept:
             notes.append(f"label {label!r}: has no word; the label is left out")
-    return known, notes
+        if first != label:
+            notes.append(f"label {label!r}: the same as {first!r} to this model; the label is left out")
+    return list(known.values()), notes

@@ -50,7 +50,8 @@ def parse_query(text: str, vocabulary: Vocabulary, translator: str | None = None
         UsageError: there is no word in it, the model knows none of them, or it is in another language.
         ModelError: the translator cannot be used.
     """
-    tokens = tuple(vocabulary.tokenization.tokenize(text)[:LONGEST])
+    words = [token for token in vocabulary.tokenization.tokenize(text) if token in vocabulary or _is_word(token)]
+    tokens = tuple(words[:LONGEST])
     if not tokens:
         raise UsageError("the query is empty; say what a photo shows, such as 'a dog on the beach'.")
     unknown = unknown_words(tokens, vocabulary)
@@ -63,7 +64,13 @@ def parse_query(text: str, vocabulary: Vocabulary, translator: str | None = None
     if not says_something(tokens, vocabulary):
         raise UsageError(f"{text!r}: {about_unknown(unknown, vocabulary)}; say it in other, plain English words.")
     notes = [f"{text!r}: {about_unknown(unknown, vocabulary)}"] if unknown else []
+    if len(words) > LONGEST:
+        notes.append(f"the query has {len(words)} words, of which the first {LONGEST} are searched for")
     return Query(text, tokens, tuple(vocabulary.encode(tokens)), tuple(notes))
+
+
+def _is_word(token: str) -> bool:
+    return any(character.isalnum() for character in token)
 
 
 def _language(tokens: tuple[str, ...], unknown: int) -> str | None:

@@ -72,6 +72,10 @@ def bring_up_to_date(
             return Index(path, made_by), status
     finally:
         lock.release()
+    failed = [path for path, state in zip(found.paths, states, strict=True) if state]
+    if failed and not options.quiet:
+        note = f"{len(failed)} could not be read before, such as {shown(failed[0])}; --retry tries again"
+        console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)
     for note in () if options.quiet else index.notes():
         console.print(note, highlight=False, markup=False, soft_wrap=True)
     return index, int(any(states))

@@ -1,11 +1,12 @@
 """`captioner train` of a language model: from text to a model folder."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
 
 from captioner.data.captions import CaptionSet
+from captioner.data.copies import check_apart
 from captioner.data.corpora import held_out_photos, read_caption_text
 from captioner.data.text import read_text
 from captioner.errors import ConfigError
@@ -112,8 +113,23 @@ def _language_model(name: str, data: TextData) -> LanguageModel:
 
 
 def _read_text(data: TextData) -> tuple[list[str], Texts]:
+    check_apart([data.root / path for path in data.train], [data.root / path for path in data.valid])
     lines = [line for path in data.train for line in read_text(data.root / path)]
-    return lines, {path.name.partition(".txt")[0]: read_text(data.root / path) for path in data.valid}
+    return lines, {name: read_text(data.root / path) for name, path in _named(data.valid, ".txt").items()}
+
+
+def _named(paths: Sequence[Path], end: str) -> dict[str, Path]:
+    """Files by the names under which scores are reported, which go up to `end`.
+
+    Raises:
+        ConfigError: two have the same one.
+    """
+    named: dict[str, Path] = {}
+    for path in paths:
+        other = named.setdefault(path.name.partition(end)[0], path)
+        if other != path:
+            raise ConfigError(f"data.valid: the scores of {other} and {path} would have one name; rename one of them.")
+    return named
 
 
 def _read_captions(data: TextData) -> tuple[list[str], Texts]:
@@ -121,7 +137,7 @@ def _read_captions(data: TextData) -> tuple[list[str], Texts]:
     files = {path: CaptionSet.read(data.root / path) for path in data.valid}
     held_out = {photo for captions in files.values() for photo in held_out_photos(captions)}
     texts = {
-        path.name.partition(".")[0]: [text for image in captions.split("val") for text in image.captions]
-        for path, captions in files.items()
+        name: [text for image in files[path].split("val") for text in image.captions]
+        for name, path in _named(data.valid, ".").items()
     }
     return [text for _, text in read_caption_text([data.root / path for path in data.train], held_out)], texts

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from captioner.data.copies import check_apart
 from captioner.data.parallel import Pair, filter_lengths, read_pairs, read_table
 from captioner.errors import ConfigError, DataError
 from captioner.models.base import find, kind_of
@@ -37,6 +38,10 @@ class TranslatorTraining(Training[TranslateTrainingConfig, Translator]):
     ) -> None:
         super().__init__(config, folder, command, device=device, resume=resume)
         data = config.data
+        learnt, tried = (
+            [data.root / str(each.source or each.table) for each in part] for part in (data.train, data.valid.values())
+        )
+        check_apart(learnt, tried)
         read = [pair for files in data.train for pair in _read(files, data.root)]
         self.pairs = filter_lengths(read, data.max_words, data.max_ratio)
         self.left_out = len(read) - len(self.pairs)

@@ -103,3 +103,12 @@ def test_without_labels_a_classifier_is_needed(run, make_photos):
     status, _, err = run("photos", model=None)
     assert status == 2
     assert "give --model yoga, or --labels" in err
+
+
+def test_labels_that_are_one_to_the_model_are_one_label(run, make_photos):
+    make_photos(1)
+    status, rows, err = run("photos", "--labels", "dog, Dog, a dog, cat")
+    assert status == 0
+    assert {each["label"] for each in rows[0]["top"]} == {"dog", "cat"}
+    assert "label 'Dog': the same as 'dog' to this model; the label is left out" in err
+    assert "label 'a dog': the same as 'dog'" in err

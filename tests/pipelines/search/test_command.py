@@ -75,7 +75,7 @@ def test_a_bad_photo_fails_alone_and_is_tried_again_only_when_asked(run, make_ph
     assert names(rows) == {"photo0000.jpg", "photo0002.jpg"}
     assert "1 failed" in err
     status, rows, err = run("a cat", "photos")
-    assert (status, err) == (1, "")
+    assert (status, "1 could not be read before" in err) == (1, True)
     assert "1 failed" in run("a cat", "photos", "--retry")[2]
 
 
@@ -236,3 +236,21 @@ def test_an_index_that_is_up_to_date_is_searched_without_pytorch(run, make_photo
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     assert done.stdout.count(b"\n") == 2
+
+
+def test_signs_and_words_beyond_the_longest_sentence_are_told_or_passed_over(run, make_photos):
+    make_photos(2)
+    _, plain, _ = run("a dog", "photos")
+    _, loud, err = run("a dog !!!!", "photos")
+    assert [row["score"] for row in loud] == [row["score"] for row in plain]
+    assert err == ""
+    _, _, err = run("a dog on the grass " * 20, "photos")
+    assert "has 100 words, of which the first 60 are searched for" in err
+
+
+def test_a_file_that_failed_before_is_named_again_where_nothing_is_new(run, make_photos):
+    (make_photos(2) / "photo0001.jpg").write_bytes(b"no photo")
+    assert run("a dog", "photos")[0] == 1
+    status, rows, err = run("a dog", "photos")
+    assert (status, len(rows)) == (1, 1)
+    assert "1 could not be read before, such as photos/photo0001.jpg; --retry tries again" in err

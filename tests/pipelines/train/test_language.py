@@ -117,3 +117,14 @@ def test_a_training_goes_on_from_a_language_model_with_its_words_and_new_ones(co
         run(config, tmp_path / "third", "init=captions")
     with pytest.raises(ConfigError, match="leave network out"):
         run(config, tmp_path / "third", "network={hidden_size: 8}")
+
+
+def test_a_text_is_not_learnt_from_and_validated_on(config, tmp_path):
+    (tmp_path / "copy.txt").write_text((tmp_path / "train.txt").read_text())
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "valid.txt").write_text("a man walks\n")
+    for valid in ("train.txt", "copy.txt", "more/../train.txt"):
+        with pytest.raises(DataError, match="is learnt from and validated on"):
+            run(config, tmp_path / "run", f"data.valid=[valid.txt, {valid}]")
+    with pytest.raises(ConfigError, match="would have one name"):
+        run(config, tmp_path / "run", "data.valid=[valid.txt, more/valid.txt]")

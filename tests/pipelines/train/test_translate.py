@@ -150,3 +150,8 @@ def test_a_training_goes_on_from_a_translator_with_its_words_and_languages(confi
 def test_a_translator_begins_in_one_way(config, tmp_path, overrides, sentence):
     with pytest.raises(ConfigError, match=sentence):
         run(config, tmp_path / "run", *overrides)
+
+
+def test_a_text_is_not_learnt_from_and_validated_on(config, tmp_path):
+    with pytest.raises(DataError, match=r"train\.en\.gz: is learnt from and validated on"):
+        run(config, tmp_path / "run", "data.valid={small: {source: train.en.gz, target: train.de.gz}}")

@@ -8,6 +8,8 @@ from captioner.errors import ConfigError, ModelError
 from captioner.models.base import find, load
 from captioner.models.search import Finder
 from captioner.pipelines.train.command import train
+from captioner.pipelines.train.search import SearchTraining
+from captioner.training.config import load_config
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +104,14 @@ def test_a_resumed_training_ends_with_the_same_search(write, tmp_path):
 def test_only_a_photo_captioner_gets_a_search(write, tmp_path):
     with pytest.raises(ConfigError, match="captions is no photo captioner"):
         train(write(init="captions"), [], tmp_path / "run", resume=False, device="cpu")
+
+
+def test_captions_become_the_tokens_of_their_captioner(write, tmp_path, captioner_folder):
+    folder = tmp_path / "cased"
+    shutil.copytree(captioner_folder, folder)
+    about = json.loads((folder / "vocabulary.json").read_text())
+    about["tokenization"] = {"scheme": "unicode", "lower": False}
+    (folder / "vocabulary.json").write_text(json.dumps(about))
+    config = load_config(write(init=folder))
+    training = SearchTraining(config, tmp_path / "run", "", device="cpu", resume=False)
+    assert training.sets["squares"][0].tokens[0][0] == "A"  # as written
