@@ -41,8 +41,8 @@ def check_apart(learnt: Iterable[Path], held_out: Iterable[Path]) -> None:
         DataError: one is.
     """
     learnt, held_out = list(learnt), list(held_out)
-    files = ([str(path) for path in paths if path.is_file()] for paths in (learnt, held_out))
-    copies = find_copies(*files, lambda name: Path(name).stat().st_size, lambda name: digest_of_file(Path(name)))
+    first, second = ([str(path) for path in paths if path.is_file()] for paths in (learnt, held_out))
+    copies = find_copies(first, second, lambda name: Path(name).stat().st_size, lambda name: digest_of_file(Path(name)))
     both = [*copies, *(str(path) for path in learnt if path in held_out)]  # also members of archives
     if both:
         raise DataError(f"{both[0]}: is learnt from and validated on; name another text for one of both.")
