@@ -12,7 +12,7 @@ _WHOLE = 0.9  # share of whole sentences in what was learnt from; 0.95 in Multi3
 _QUOTES = "\"'”’»)\\]"
 _END = re.compile(rf"[.!?…。！？][{_QUOTES}]*$")
 _MARK = r"(?:[-–—‐‑•*]\s*|\d{1,3}[.)]\s+)"
-_GAP = re.compile(rf"(?:(?<=[.!?…])|(?<=[.!?…][{_QUOTES}]))\s+|\s*\n\s*(?={_MARK})")
+_GAP = re.compile(rf"(?:(?<=[.!?…])|(?<=[.!?…][{_QUOTES}]))[ \n]|\n(?={_MARK})")
 _SHORT = re.compile(
     r"(?:^|\W)(?:\w|Mrs?|Ms|Dr|St|Jr|Sr|Mt|Lt|Sgt|Capt|Gen|Col|Prof|Rev|vs|Inc|Ltd|Co|Corp|Ave)\.$", re.IGNORECASE
 )
@@ -50,7 +50,8 @@ class Sentence:
 
 def sentences_of(text: str) -> list[Sentence]:
     """The sentences in a text, one at least; a line that begins with a dash, a bullet or a number begins one."""
-    text = text.strip()
+    lines = (" ".join(line.split()) for line in text.split("\n"))
+    text = "\n".join(line for line in lines if line)
     parts, gap, start = [], "", 0
     lower = text == text.lower()  # else a sentence begins with a capital, or what has none
     for match in _GAP.finditer(text):
@@ -61,7 +62,7 @@ def sentences_of(text: str) -> list[Sentence]:
         if goes_on and "\n" not in match[0]:
             continue
         parts.append(_sentence(gap, text[start : match.start()]))
-        gap, start = "\n" if "\n" in match[0] else " ", match.end()
+        gap, start = match[0], match.end()
     return [*parts, _sentence(gap, text[start:])]
 
 

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,6 +47,13 @@ def test_nothing_but_white_space_is_lost_between_sentences(text):
     parts = sentences_of(text)
     assert "".join(f"{each.gap}{each.mark}{each.text}" for each in parts).split() == text.split()
     assert all(each.text == each.text.strip() for each in parts)
+
+
+@pytest.mark.parametrize("character", [*" \n.\"-1a", "- ", ". ", "\n-"])
+def test_endless_repetitions_take_no_time(character):
+    started = time.process_time()
+    sentences_of(f"x{character * 50_000}y")
+    assert time.process_time() - started < 5
 
 
 def test_lines_are_whole_sentences_but_for_a_few():

@@ -1,0 +1,23 @@
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from captioner.pipelines.translate.cues import cue_text, read_cues
+
+_LINES = ["1", "42", "00:00:01,000 --> 00:00:02,000", "00:01.000 --> 00:02.000 align:start", "A man.", "<i>", "</i>"]
+_LINES += ["- Hi", "", " \t", "WEBVTT", "NOTE x", "♪", "{\\an8}", "&amp;", "-->"]
+
+
+def times(text):
+    return [line.strip() for line in re.split(r"[\r\n]", text) if re.match(r"\s*\d[\d:.,]*\s*-->", line)]
+
+
+@given(st.lists(st.sampled_from(_LINES), max_size=14), st.sampled_from(["\n", "\r\n", "\r"]), st.booleans())
+def test_no_times_and_no_words_are_lost_whatever_the_file_looks_like(lines, end, vtt):
+    text = end.join(lines)
+    rows = list(read_cues(text, vtt=vtt))
+    written = "\n\n".join(cue_text(row, row.get("caption", ""), vtt=vtt) for row in rows)
+    assert times(written) == times(text)
+    assert written.count("A man.") == text.count("A man.")
+    assert len([row for row in read_cues(written, vtt=vtt) if "cue" in row]) == len(times(text))
