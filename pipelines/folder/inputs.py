@@ -112,6 +112,7 @@ def find_inputs(
                 if key not in seen_files:
                     seen_files.add(key)
                     found.paths.append(file)
+    found.problems = list(dict(found.problems).items())  # an archive of which several photos are named has one
     if missing:
         names = first_few([shown(name) for name in missing], 9)
         raise UsageError(f"{names}: no such file or folder; nothing has been done.")

@@ -128,12 +128,14 @@ def test_a_damaged_archive_is_a_row_and_the_others_are_read(caption, photos, tmp
 
 def test_an_archive_that_has_a_fault_fails_each_run_and_has_one_row(caption, photos, tmp_path):
     _, files = photos
-    write_zip(tmp_path / "good.zip", {"../up.jpg": b"x", "good.jpg": next(iter(files.values()))})
-    for before in ("1 failed", "2 were done before, 1 of which had failed"):
-        status, _, err = caption(tmp_path / "good.zip", "-o", tmp_path / "rows.jsonl")
+    photo = next(iter(files.values()))
+    write_zip(tmp_path / "good.zip", {"../up.jpg": b"x", "a.jpg": photo, "b.jpg": photo})
+    named = [tmp_path / "good.zip" / name for name in ("a.jpg", "b.jpg")]
+    for before in ("1 failed", "3 were done before, 1 of which had failed"):
+        status, _, err = caption(*named, "-o", tmp_path / "rows.jsonl")
         assert status == 1
         assert before in err
-        assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 2
+        assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 3
 
 
 def test_archives_in_folders_are_counted_and_texts_are_not_written_into_archives(caption, photos, tmp_path):
