@@ -70,8 +70,13 @@ def check_fit(found: Weights, expected: Weights, path: Path) -> None:
 
 
 def write_tensors(path: Path, weights: Weights) -> None:
-    """Write a safetensors file, floating-point numbers as float16; it appears whole or not at all."""
+    """Write a safetensors file, floating-point numbers as float16; it appears whole or not at all.
+
+    Raises:
+        ModelError: it cannot be written; what stood there stays.
+    """
     import torch
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     half = {
@@ -79,7 +84,11 @@ def write_tensors(path: Path, weights: Weights) -> None:
         for name, value in weights.items()
     }
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    save_file(half, temporary, metadata={"format": "pt"})
+    try:
+        save_file(half, temporary, metadata={"format": "pt"})
+    except SafetensorError as error:  # as where a disk is full
+        temporary.unlink(missing_ok=True)
+        raise ModelError(f"{path}: cannot be written ({error}); make room and run the same again.") from error
     temporary.chmod(0o644)  # safetensors makes it unreadable to others, as a package's files must not be
     os.replace(temporary, path)
 

@@ -220,17 +220,25 @@ class Run:
         return int(values[0]), float(values[1])
 
     def _save(self, average: Ema | None) -> None:
-        """Write a checkpoint; once it counts, the old one goes."""
+        """Write a checkpoint; once it counts, the old one goes.
+
+        Raises:
+            DataError: it cannot be written; the old one stays.
+        """
         progress = self.progress
         # the epoch too, because its last step and its end may both be saved, and neither in place of the other
         name = f"{progress.step:08d}-{progress.stages_done}-{progress.epoch:06d}"
         target = self.folder / "checkpoints" / name
         # not as safetensors: those of accelerate leave out weights that lie in one block of memory, as cuDNN's do
-        self.accelerator.save_state(str(target), safe_serialization=False)
+        try:
+            self.accelerator.save_state(str(target), safe_serialization=False)
+            if self.accelerator.is_main_process and average is not None:
+                average.save(target / "average.safetensors")
+        except (OSError, RuntimeError, SafetensorError) as error:  # each of them where a disk is full
+            reason = str(error).partition("\n")[0]
+            raise DataError(f"{target}: cannot be written ({reason}); make room and continue with --resume.") from error
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            if average is not None:
-                average.save(target / "average.safetensors")
             seal(target, progress)
             for other in target.parent.iterdir():
                 if other != target and other.is_dir():

@@ -1,6 +1,7 @@
 import json
 import math
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -313,6 +314,21 @@ def test_a_damaged_checkpoint_is_not_gone_on_from(write_config, tmp_path):
                 run(config, tmp_path / "run", resume=True)
         path.write_bytes(content)
     run(config, tmp_path / "run", resume=True)
+
+
+def test_a_full_disk_is_one_sentence_and_the_run_goes_on_when_there_is_room(write_config, tmp_path):
+    config = write_config(stages=LANGUAGE)
+    run(config, tmp_path / "whole")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for room in (20_000, 150_000, 400_000):  # for no checkpoint, no average of weights, no model
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+            with pytest.raises((DataError, ModelError), match=r"cannot be written \(.*make room"):
+                run(config, tmp_path / "run", resume=True)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    run(config, tmp_path / "run", resume=True)
+    assert losses(tmp_path / "run") == losses(tmp_path / "whole")
 
 
 def test_a_run_whose_data_have_changed_is_not_continued(write_config, tmp_path, squares):
