@@ -7,6 +7,7 @@ never read; stop while it is filled and the next run goes on where it stopped.
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -94,7 +95,7 @@ class FeatureCache:
             progress: called with (photos done, photos in all) after every batch, as far as this process knows.
 
         Raises:
-            DataError: a photo is not there, or the cache's files do not fit their own description.
+            DataError: a photo is not there, the cache's files do not fit their own description, or the disk has no room.
         """
         names = list(dict.fromkeys(names))
         encoder = engine.encoder
@@ -118,6 +119,7 @@ class FeatureCache:
             grids = _open(folder / "grids.npy", np.float16, shape)
             done = _open(folder / "done.npy", np.bool_, (len(names),))
             _check_key(folder / "key.json", text)
+            _check_room(folder, int((~done).sum()) * grids[0].nbytes if names else 0)
         place = {name: row for row, name in enumerate(names)}
         todo = (row for row in map(place.__getitem__, names if mine is None else mine) if not done[row])
         finished = int(done.sum())
@@ -162,6 +164,16 @@ def _open(path: Path, dtype: Any, shape: tuple[int, ...]) -> Any:
     np.lib.format.open_memmap(part, mode="w+", dtype=dtype, shape=shape).flush()
     part.replace(path)
     return np.load(path, mmap_mode="r+")
+
+
+def _check_room(folder: Path, lacking: int) -> None:
+    """See that a disk takes the bytes that are not written yet: where it does not, writing mapped memory is fatal."""
+    free = shutil.disk_usage(folder).free
+    if lacking > free:
+        raise DataError(
+            f"{folder}: features need {lacking / 1e9:.3g} GB more, and {free / 1e9:.3g} GB are free; make room, or "
+            "name another folder as data.cache."
+        )
 
 
 def _check_key(path: Path, text: str) -> None:

@@ -1,3 +1,4 @@
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -196,3 +197,13 @@ def test_a_digest_tells_weights_apart():
     with torch.no_grad():
         network.bias += 1
     assert digest_of_weights(network) != before
+
+
+def test_a_disk_without_room_for_all_features_is_said_before_any_is_computed(tmp_path, photos, monkeypatch):
+    each = 2 * 2 * 3 * 2
+    fill(tmp_path, photos, names=photos.names[:9])
+    room = shutil.disk_usage(tmp_path)._replace(free=len(photos.names) * each - 1)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: room)
+    with pytest.raises(DataError, match=r"need .* GB more, and .* GB are free; make room"):
+        fill(tmp_path, photos)
+    fill(tmp_path, photos, names=photos.names[:9])  # there is nothing to write
