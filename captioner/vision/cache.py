@@ -95,7 +95,7 @@ class FeatureCache:
             progress: called with (photos done, photos in all) after every batch, as far as this process knows.
 
         Raises:
-            DataError: a photo is not there, the cache's files do not fit their own description, or the disk has no room.
+            DataError: a photo is not there, the cache's files do not fit their description, or the disk has no room.
         """
         names = list(dict.fromkeys(names))
         encoder = engine.encoder
