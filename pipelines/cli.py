@@ -116,8 +116,9 @@ def main() -> None:
             raise
         typer.echo("captioner: what was given holds lists in lists, too deep to be read.", err=True)
         sys.exit(2)
-    except MemoryError:
-        if "--debug" in sys.argv:
+    except (MemoryError, RuntimeError) as error:
+        short = isinstance(error, MemoryError) or "allocate memory" in str(error) or "out of memory" in str(error)
+        if "--debug" in sys.argv or not short:  # PyTorch's own error is a RuntimeError
             raise
         typer.echo("captioner: this needs more memory than there is; take smaller sizes or fewer at a time.", err=True)
         sys.exit(2)

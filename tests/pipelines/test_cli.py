@@ -104,3 +104,26 @@ def test_a_file_without_end_is_refused_before_it_fills_the_memory(monkeypatch, c
         cli.main()
     assert left.value.code == 2
     assert capsys.readouterr().err.endswith(": has no end, so it cannot be read; name a file.\n")
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 5 TB")])
+def test_too_little_memory_is_one_sentence(monkeypatch, capsys, error):
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr(sys, "argv", ["captioner", "models"])
+    with pytest.raises(SystemExit) as exit:
+        cli.main()
+    assert exit.value.code == 2
+    assert "more memory than there is" in capsys.readouterr().err
+
+
+def test_other_errors_of_a_library_keep_their_traceback(monkeypatch):
+    def fail(_):
+        raise RuntimeError("shapes differ")
+
+    monkeypatch.setattr(cli, "app", fail)
+    monkeypatch.setattr(sys, "argv", ["captioner", "models"])
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        cli.main()
