@@ -50,7 +50,7 @@ class ContrastiveStage(Stage):
         temperature: that cosines are divided by at first; it is learnt.
     """
 
-    batch_size: Count = 256
+    batch_size: int = Field(256, ge=2)  # the others of a batch are the wrong answers
     learning_rate: float = Field(0.0015, gt=0)
     weight_decay: float = Field(0.05, ge=0)
     clip_norm: float = Field(2.0, gt=0)

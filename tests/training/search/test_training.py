@@ -115,3 +115,8 @@ def test_captions_become_the_tokens_of_their_captioner(write, tmp_path, captione
     config = load_config(write(init=folder))
     training = SearchTraining(config, tmp_path / "run", "", device="cpu", resume=False)
     assert training.sets["squares"][0].tokens[0][0] == "A"  # as written
+
+
+def test_a_batch_of_one_has_no_wrong_answers(write):
+    with pytest.raises(ConfigError, match="batch_size is 1"):
+        load_config(write(batch_size=1))
