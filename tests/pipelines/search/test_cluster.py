@@ -58,7 +58,8 @@ def test_the_index_is_that_of_one_machine(run, searched, make_photos, make_tar, 
     assert "7 images or clips done" in together[2]
     assert "1 failed: 1 not an image" in together[2]
     assert not list(tmp_path.glob("seen*"))
-    assert searched("photos", "more.tar", "--index", "together.index")[2] == ""  # nothing was new
+    again = searched("photos", "more.tar", "--index", "together.index")[2]  # nothing was new
+    assert again == "1 could not be read before, such as photos/broken.jpg; --retry tries again\n"
     assert run("a dog", "photos", "more.tar", "--index", "together.index")[1] == together[1]
 
 
