@@ -2,12 +2,39 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
 
 import torch
 from torch import nn
 
+from captioner.errors import ConfigError
+from captioner.models.base import find, kind_of
 from captioner.text.tokenization import Tokenization
 from captioner.text.vocabulary import Vocabulary
+
+_KINDS = {
+    "caption": ("photo captioner", "photos"),
+    "language": ("language model", "captions"),
+    "translate": ("translator", "en-de"),
+}
+
+
+def find_init(name: str, kind: str) -> Path:
+    """The folder of a model to go on from.
+
+    Args:
+        name: of a model in the package, a folder, or `hf-hub:owner/name`.
+        kind: `caption`, `language` or `translate`.
+
+    Raises:
+        ConfigError: it is of another kind.
+        ModelError: there is no such model.
+    """
+    folder = find(name)
+    if kind_of(folder) != kind:
+        called, example = _KINDS[kind]
+        raise ConfigError(f"init: {name} is no {called}; name one, such as {example}.")
+    return folder
 
 
 def with_words(

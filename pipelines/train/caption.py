@@ -32,7 +32,7 @@ from captioner.training.caption.content import CrossEntropyOfText, regress_conte
 from captioner.training.caption.data import leave_out_copies, open_photos, read_set
 from captioner.training.caption.objective import CrossEntropy, SelfCritical
 from captioner.training.caption.photo_parts import PhotoParts
-from captioner.training.caption.start import begin_with, photo_captioner
+from captioner.training.caption.start import begin_with
 from captioner.training.caption.validation import BATCH, caption_scores, language_scores
 from captioner.training.card import ModelCard
 from captioner.training.config import Stage
@@ -40,6 +40,7 @@ from captioner.training.encoder import new_encoder
 from captioner.training.loop import Scores
 from captioner.training.plan import Step
 from captioner.training.record import counting, say
+from captioner.training.start import find_init
 from captioner.training.tokens import check_scripts
 from captioner.training.training import Training, Work
 from captioner.vision.cache import FeatureCache, digest_of_weights, find_unreadable
@@ -65,7 +66,7 @@ class CaptionTraining(Training[CaptionTrainingConfig, Captioner]):
         cache = config.data.cache or folder / "features"
         copies = Copies(cache / "shards", int(config.data.copies * 1e9), processes.local_count())
         self.photos = open_photos(files, self.root, folder / "shards", copies)
-        before = None if config.init is None else tokenization_of(str(photo_captioner(config.init)))
+        before = None if config.init is None else tokenization_of(str(find_init(config.init, "caption")))
         self.tokenization = config.data.tokenization(before)
         self.held_out: set[str] = set()  # photos, also those that are not there
         self.sets = {name: self._read_set(name) for name in files}

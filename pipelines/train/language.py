@@ -10,7 +10,6 @@ from captioner.data.copies import check_apart
 from captioner.data.corpora import held_out_photos, read_caption_text
 from captioner.data.text import read_text
 from captioner.errors import ConfigError
-from captioner.models.base import find, kind_of
 from captioner.models.language import LanguageConfig, LanguageModel, split_words
 from captioner.text.vocabulary import Vocabulary
 from captioner.training.card import ModelCard
@@ -19,7 +18,7 @@ from captioner.training.language.card import language_card
 from captioner.training.language.config import LanguageStage, LanguageTrainingConfig, TextData
 from captioner.training.language.objective import NextWord, line_loader, validate, window_loader
 from captioner.training.loop import Scores
-from captioner.training.start import take_over, with_words
+from captioner.training.start import find_init, take_over, with_words
 from captioner.training.training import Training, Work
 
 Texts = dict[str, list[str]]
@@ -102,10 +101,7 @@ def _language_model(name: str, data: TextData) -> LanguageModel:
         ConfigError: it is no language model, or one of other tokens.
         ModelError: there is no such model, or it cannot be read.
     """
-    folder = find(name)
-    if kind_of(folder) != "language":
-        raise ConfigError(f"init: {name} is no language model; name one, such as captions.")
-    model = LanguageModel.load(folder, "cpu", name)
+    model = LanguageModel.load(find_init(name, "language"), "cpu", name)
     if model.config.tokens != data.tokens:
         tokens = model.config.tokens
         raise ConfigError(f"init: the tokens of {name} are {tokens}; set data.tokens={tokens}.")

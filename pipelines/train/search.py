@@ -10,7 +10,7 @@ from torch import Tensor
 from captioner.data.captions import CaptionedImage, CaptionSet
 from captioner.data.shard_copies import Copies
 from captioner.errors import ConfigError
-from captioner.models.base import find, kind_of, read_weights, tokenization_of
+from captioner.models.base import read_weights, tokenization_of
 from captioner.models.caption import Captioner
 from captioner.models.search import Finder, SearchNetwork, write_search
 from captioner.models.search_config import SearchConfig, captioner_digest
@@ -23,6 +23,7 @@ from captioner.training.record import counting, say
 from captioner.training.search.card import with_search
 from captioner.training.search.config import SearchTrainingConfig
 from captioner.training.search.objective import Contrastive, SearchItems, search_scores
+from captioner.training.start import find_init
 from captioner.vision.cache import FeatureCache, digest_of_weights
 from captioner.vision.encoder import Engine
 from captioner.weights import write_atomically
@@ -49,9 +50,7 @@ class SearchTraining:
         self, config: SearchTrainingConfig, folder: Path, command: str, *, device: str, resume: bool
     ) -> None:
         self.config, self.folder, self.command = config, folder, command
-        self.origin = find(config.init)
-        if kind_of(self.origin) != "caption":
-            raise ConfigError(f"init: {config.init} is no photo captioner; name one, such as photos.")
+        self.origin = find_init(config.init, "caption")
         data = config.data
         copies = Copies((data.cache or folder / "features") / "shards", int(data.copies * 1e9))
         self.photos = open_photos(data.sets, data.root, folder / "shards", copies)

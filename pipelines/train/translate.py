@@ -7,8 +7,7 @@ import torch
 
 from captioner.data.copies import check_apart
 from captioner.data.parallel import Pair, filter_lengths, read_pairs, read_table
-from captioner.errors import ConfigError, DataError
-from captioner.models.base import find, kind_of
+from captioner.errors import DataError
 from captioner.models.translate import TranslateConfig, Translator
 from captioner.text.bpe import Subwords
 from captioner.text.sentences import are_whole
@@ -18,6 +17,7 @@ from captioner.training.card import ModelCard
 from captioner.training.config import Stage
 from captioner.training.loop import Scores
 from captioner.training.record import say
+from captioner.training.start import find_init
 from captioner.training.training import Training, Work
 from captioner.training.translate.card import translator_card
 from captioner.training.translate.config import PairFiles, TranslateStage, TranslateTrainingConfig
@@ -55,7 +55,7 @@ class TranslatorTraining(Training[TranslateTrainingConfig, Translator]):
         if config.init is None:
             self.subwords = Subwords.build((side for pair in self.pairs for side in pair), data.pieces)
         else:
-            self.subwords = _translator(config.init).subwords
+            self.subwords = Translator.load(find_init(config.init, "translate"), "cpu", config.init).subwords
             self.pairs = _known_pairs(self.pairs, self.subwords, config.init)
 
     def material(self) -> Iterable[object]:
@@ -67,7 +67,7 @@ class TranslatorTraining(Training[TranslateTrainingConfig, Translator]):
         config = self.config
         torch.manual_seed(config.seed)
         if config.init is not None:
-            before = _translator(config.init)
+            before = Translator.load(find_init(config.init, "translate"), "cpu", config.init)
             update: dict[str, object] = {"scores": {}, "whole_sentences": self.whole_sentences}
             given = config.model_fields_set & {"purpose", "search"}
             update.update((key, getattr(config, key)) for key in given)
@@ -118,19 +118,6 @@ def _read(files: PairFiles, root: Path) -> list[Pair]:
     assert files.source is not None
     assert files.target is not None
     return read_pairs(root / files.source, root / files.target)
-
-
-def _translator(name: str) -> Translator:
-    """The translator to go on from.
-
-    Raises:
-        ConfigError: the model is of another kind.
-        ModelError: there is no such model.
-    """
-    folder = find(name)
-    if kind_of(folder) != "translate":
-        raise ConfigError(f"init: {name} is no translator; name one, such as en-de.")
-    return Translator.load(folder, "cpu", name)
 
 
 def _known_pairs(pairs: Sequence[Pair], subwords: Subwords, name: str) -> list[Pair]:
