@@ -225,9 +225,10 @@ def _explain(error: ValidationError, schema: type[TrainingConfig], path: Path) -
         return f"{path}: unknown key {key}; choose from {', '.join(choices)}.{hint}"
     if first["type"] == "missing":
         return f"{path}: the key {key} is missing."
-    if first["type"] == "value_error":  # one of ours, which says what it is about
-        return f"{path}: {key + ': ' if key else ''}{first['msg'].removeprefix('Value error, ')}."
-    return f"{path}: {key or 'the configuration'} is {_short(first['input'])}: {first['msg']}."
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "value_error" and isinstance(first["input"], dict):  # one of ours, about several keys
+        return f"{path}: {key + ': ' if key else ''}{message}."
+    return f"{path}: {key or 'the configuration'} is {_short(first['input'])}: {message}."
 
 
 def _short(value: Any) -> str:
