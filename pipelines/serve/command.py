@@ -101,6 +101,8 @@ def _listen(options: ServeOptions) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(address)
         listening.listen(2048)
+    except (socket.gaierror, UnicodeError) as error:
+        raise UsageError(f"--host {options.host}: no such host; give a name or an address of this machine.") from error
     except OSError as error:
         raise UsageError(
             f"--host {options.host} --port {options.port}: cannot be listened on ({error.strerror or error}); choose "

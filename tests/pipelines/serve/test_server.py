@@ -145,6 +145,8 @@ def test_an_address_that_is_taken_and_a_model_that_is_none_are_sentences(run, mo
     status, error = run("--port", port, "--model", model_folder)
     assert (status, error.count("\n")) == (2, 1)
     assert "choose another port" in error
+    assert "a..b: no such host; give a name" in run("--host", "a..b", "--no-token")[1]
+    assert "host.invalid: no such host; give a name" in run("--host", "host.invalid", "--no-token")[1]
     assert run("--model", "nothing")[1].startswith("captioner: nothing: no such model.")
     assert "two models are called tiny" in run("--model", model_folder, "--model", model_folder)[1]
 
