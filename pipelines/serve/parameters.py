@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, get_args, get_type_hints
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
-from pydantic_core import PydanticCustomError
 
 from captioner.pipelines.serve.problems import Problem
 
@@ -61,7 +60,7 @@ def given(options: BaseModel, *names: str) -> dict[str, Any]:
 
 def _no_truth(value: Any) -> Any:
     if isinstance(value, bool):
-        raise PydanticCustomError("number", "Input should be a number, not true or false")
+        raise ValueError("input should be a number, not true or false")
     return value
 
 
@@ -79,5 +78,6 @@ def parsed(schema: type[BaseModel], values: Mapping[str, Any]) -> BaseModel:
         if first["type"] == "extra_forbidden":
             detail = f"{key}: no such option; there are {', '.join(schema.model_fields)}."
         else:
-            detail = f"{key}: {first['msg'][:1].lower()}{first['msg'][1:]}."
+            message = first["msg"].removeprefix("Value error, ")
+            detail = f"{key}: {message[:1].lower()}{message[1:]}."
         raise Problem(422, detail) from None
