@@ -1,8 +1,6 @@
 """`captioner serve`: models are loaded, the address is taken, and requests are answered until somebody ends it."""
 
 import asyncio
-import contextlib
-import ctypes
 import ipaddress
 import logging
 import os
@@ -12,10 +10,10 @@ import sys
 from typing import Any
 
 from captioner.errors import UsageError
+from captioner.pipelines.heap import share_arenas
 from captioner.pipelines.serve.options import ServeOptions
 
 GRACE = 30  # seconds that requests have to end once the server is told to
-_ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
 _TURN = 0.0005  # seconds after which a thread in Python makes room for others, not 0.005: arithmetic waits for requests
 
 
@@ -54,7 +52,7 @@ def serve(options: ServeOptions) -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     torch.set_num_threads(1)
     sys.setswitchinterval(_TURN)
-    _share_arenas(cores + 2)
+    share_arenas(cores + 2)
     at_once = models.sources if options.model else models.of("caption")[:1]  # others when they are first asked for
     for name in at_once:
         models.get(name)
@@ -73,15 +71,6 @@ def serve(options: ServeOptions) -> int:
     print(f"captioner: http://{f'[{host}]' if ':' in host else host}:{port}", file=sys.stderr, flush=True)
     asyncio.run(uvicorn.Server(config).serve(sockets=[listening]))
     return 0
-
-
-def _share_arenas(count: int) -> None:
-    """Have all threads share so many heaps of glibc's, if that is the C library.
-
-    By itself nearly each has its own, which keeps the most that its thread ever needed.
-    """
-    with contextlib.suppress(AttributeError, OSError, TypeError):
-        ctypes.CDLL(None).mallopt(_ARENA_MAX, count)
 
 
 def _is_loopback(host: str) -> bool:

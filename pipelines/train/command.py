@@ -10,6 +10,7 @@ from filelock import FileLock, Timeout
 from captioner.applications import APPLICATIONS, resolve
 from captioner.errors import ConfigError
 from captioner.models.base import use
+from captioner.pipelines.heap import keep_freed
 from captioner.pipelines.train.options import TrainOptions
 from captioner.training import processes
 from captioner.training.config import TrainingConfig, load_config
@@ -24,6 +25,7 @@ def train_command(options: TrainOptions) -> None:
     Raises:
         CaptionerError: the configuration, the data or the run folder cannot be used.
     """
+    keep_freed()
     folder = train(
         options.config, options.overrides or [], options.output, resume=options.resume, device=options.device
     )
