@@ -64,6 +64,7 @@ class Caption:
         tokens: the words as the model said them.
         attention: (tokens, rows, columns), where it looked for each word; each word's weights sum to 1. None if not
             asked for, or if the model has no attention.
+        warning: what is wrong with its translation, or "".
     """
 
     text: str
@@ -71,6 +72,7 @@ class Caption:
     log_probability: float
     tokens: tuple[str, ...]
     attention: NDArray[np.float32] | None = None
+    warning: str = ""
 
 
 class Captioner:

@@ -163,7 +163,8 @@ class Translator:
             UsageError: a sentence is no text.
         """
         options = options or self.config.search
-        read = self._read(_texts(sentences))
+        texts = _texts(sentences)
+        read = self._read(texts)
         flat = [reading for readings in read for reading in readings if reading.ids]
         parts: dict[int, list[Part]] = {}
         # pieces may be put together in several ways that say the same
@@ -195,7 +196,10 @@ class Translator:
         ]
         if options.method == "beam":
             whole = list(map(_each_once, whole))
-        return [several[: options.num_captions] for several in whole]
+        return [
+            [each.checked(text, self.config.target) for each in several[: options.num_captions]]
+            for text, several in zip(texts, whole, strict=True)
+        ]
 
     def _read(self, texts: Sequence[str]) -> list[list[Reading]]:
         """The sentences of texts that hold anything, as they are read; those beyond the limit are not."""

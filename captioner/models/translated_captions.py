@@ -32,7 +32,9 @@ def _translated(caption: Caption, translation: Translation) -> Caption:
     attention = None
     if caption.attention is not None and translation.alignment is not None:
         attention = _through(translation.alignment, _by_word(caption))
-    return replace(caption, text=translation.text, tokens=translation.words, attention=attention)
+    return replace(
+        caption, text=translation.text, tokens=translation.words, attention=attention, warning=translation.warning
+    )
 
 
 def _by_word(caption: Caption) -> NDArray[np.float32]:

@@ -1,17 +1,20 @@
 """What a translator says of a sentence, and how that of several sentences becomes one of the text that holds them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from captioner.data.names import first_few
 from captioner.decoding.search import Hypothesis
 from captioner.text.bpe import Subwords
+from captioner.text.details import missing_details
 from captioner.text.sentences import Sentence
 
 _SPACE = "▁"  # with which a piece begins that follows a space
+_LONGEST = 60  # characters of an address that a warning repeats
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class Translation:
         words: the words of `text`, between spaces.
         alignment: (words, source_words), the attention of each word to each that was read; rows sum to 1. None if not
             asked for.
-        warning: what was wrong with the sentence, or "".
+        warning: what was wrong with the sentence, or what of it `text` lacks, or "".
     """
 
     text: str
@@ -36,6 +39,18 @@ class Translation:
     words: tuple[str, ...] = ()
     alignment: NDArray[np.float32] | None = None
     warning: str = ""
+
+    def checked(self, source: str, language: str) -> "Translation":
+        """With a warning of numbers and addresses that it lacks: a translator of few words invents others.
+
+        Args:
+            source: the text that was translated.
+            language: of the translation.
+        """
+        lacking = missing_details(source, self.text, language)
+        missing = [each if len(each) <= _LONGEST else f"{each[:_LONGEST]}..." for each in lacking]
+        warnings = [self.warning, f"the translation lacks {first_few(missing)}" if missing else ""]
+        return replace(self, warning="; ".join(filter(None, warnings)))
 
 
 @dataclass(frozen=True)

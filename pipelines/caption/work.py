@@ -226,6 +226,7 @@ def _record(captioned: Sequence[Captioned], wanted: int, wording: Wording, segme
     rows = [{"caption": wording(caption.text), "score": round(caption.score, 4)} for caption in captions]
     fields: dict[str, Any] = {}
     if first.span is not None and segmented:
+        captions = [each.captions[0] for each in captioned]
         spoken = _segments(captioned, wording)
         fields["segments"] = spoken
         rows = _longest(spoken)[:wanted]
@@ -238,7 +239,9 @@ def _record(captioned: Sequence[Captioned], wanted: int, wording: Wording, segme
         picture = PhotoCard(first.thumbnail, captions)
     elif first.film:
         picture = Film(evenly_spaced([frame for each in captioned for frame in each.part.film]), first.size)
-    return Record(first.path, fields, warning=captioned[-1].part.warning, picture=picture, stamp=first.stamp)
+    warnings = dict.fromkeys([captioned[-1].part.warning, *(caption.warning for caption in captions)])
+    warning = "; ".join(filter(None, warnings)) or None
+    return Record(first.path, fields, warning=warning, picture=picture, stamp=first.stamp)
 
 
 def _likeliest(captioned: Sequence[Captioned]) -> list[dict[str, Any]]:

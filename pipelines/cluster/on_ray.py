@@ -95,8 +95,13 @@ def made(row: Mapping[str, str]) -> Made:
     if row["refusal"]:
         raise ClusterError(row["refusal"])
     values = json.loads(row["summary"])
-    summary = Summary(values["written"], values["warned"], Counter(values["failures"]))
-    summary.examples = [(name, reason) for name, reason in values["examples"]]
+    summary = Summary(
+        written=values["written"],
+        warned=values["warned"],
+        warnings=[(name, warning) for name, warning in values["warnings"]],
+        failures=Counter(values["failures"]),
+        examples=[(name, reason) for name, reason in values["examples"]],
+    )
     return Made(row["name"], summary, row["error"] or None)
 
 

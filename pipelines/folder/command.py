@@ -25,7 +25,6 @@ def run_folder_command(
     verb: str,
     quiet: bool,
     retry: str | None = "--retry",
-    warning: str = "damaged",
 ) -> int:
     """Do what the outputs lack yet; returns the exit status.
 
@@ -39,17 +38,11 @@ def run_folder_command(
         verb: what is done to them, as in `captioning images`.
         quiet: no progress and no summary.
         retry: the command's option that does failed inputs again, if it has one.
-        warning: what a warning says of inputs in short.
     """
     before = {path: outputs.done(path) for path in [*found.paths, *(path for path, _ in found.problems)]}
     todo = [path for path in found.paths if before[path] is None]
     states = [state for state in before.values() if state is not None]
-    summary = Summary(
-        before=(len(states), sum(states)),
-        changed=outputs.changed,
-        retry=retry,
-        warning=warning,
-    )
+    summary = Summary(before=(len(states), sum(states)), changed=outputs.changed, retry=retry)
     problems = [Record(path, error=error) for path, error in found.problems if before[path] is None]
     status = 0
     try:

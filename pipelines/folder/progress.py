@@ -14,6 +14,7 @@ from captioner.pipelines.folder.inputs import shown
 from captioner.pipelines.folder.outputs import Record
 
 PLAIN_SECONDS = 10.0  # between two lines where there is no terminal
+_SHOWN = 5  # inputs of a kind that a summary names
 
 
 class _Speed(ProgressColumn):
@@ -29,49 +30,54 @@ class Summary:
     Attributes:
         written: how many were done.
         warned: how many of those got a warning.
+        warnings: the first few of these.
         failures: how many could not be read, by reason.
         examples: the first few that could not be read, with their reasons.
         before: how many the outputs held already, and how many of those had failed.
         changed: how many were done again because their files had changed.
         seconds: how long it took.
         retry: the command's option that does failed ones again, if it has one.
-        warning: what a warning says of them in short.
     """
 
     written: int = 0
     warned: int = 0
+    warnings: list[tuple[str, str]] = field(default_factory=list)
     failures: Counter[str] = field(default_factory=Counter)
     examples: list[tuple[str, str]] = field(default_factory=list)
     before: tuple[int, int] = (0, 0)
     changed: int = 0
     seconds: float = 0.0
     retry: str | None = "--retry"
-    warning: str = "damaged"
 
     def add(self, records: Sequence[Record]) -> int:
         """Count records; returns how many of them failed."""
         for record in records:
             if record.error is None:
                 self.written += 1
-                self.warned += record.warning is not None
+                if record.warning is not None:
+                    self.warned += 1
+                    self.warnings = [*self.warnings, (record.path, record.warning)][:_SHOWN]
             else:
                 self.failures[record.error.partition(" (")[0]] += 1
-                if len(self.examples) < 5:
-                    self.examples.append((record.path, record.error))
+                self.examples = [*self.examples, (record.path, record.error)][:_SHOWN]
         return sum(record.error is not None for record in records)
 
     def merge(self, other: "Summary") -> None:
         """Add what another summary counted at the same time; the seconds are left to whoever measures them."""
         self.written += other.written
         self.warned += other.warned
+        self.warnings = (self.warnings + other.warnings)[:_SHOWN]
         self.failures.update(other.failures)
-        self.examples = (self.examples + other.examples)[:5]
+        self.examples = (self.examples + other.examples)[:_SHOWN]
 
     def lines(self, kind: str) -> list[str]:
         """The summary for people."""
         speed = f" in {duration(self.seconds)} ({self.written / self.seconds:.1f} a second)" if self.written else ""
-        warned = f", {self.warned} of them {self.warning}" if self.warned else ""
+        warned = f", {self.warned} of them with a warning" if self.warned else ""
         lines = [f"{self.written} {kind} done{speed}{warned}"]
+        lines += [f"  {shown(path)}: {warning}" for path, warning in self.warnings]
+        if self.warned > len(self.warnings):
+            lines.append(f"  and {self.warned - len(self.warnings)} more")
         if self.failures:
             reasons = ", ".join(f"{count} {reason}" for reason, count in self.failures.most_common())
             lines.append(f"{self.failures.total()} failed: {reasons}")

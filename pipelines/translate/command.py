@@ -66,7 +66,6 @@ def translate(options: TranslateOptions) -> int:
         verb="translating",
         quiet=options.quiet,
         retry=None,
-        warning="with a warning",
     )
 
 

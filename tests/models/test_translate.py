@@ -211,3 +211,12 @@ def test_several_threads_give_the_translations_that_each_sentence_has_alone():
         assert torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(threads)
+
+
+def test_lost_numbers_and_addresses_are_a_warning(translator):
+    first, second, third = translator.translate(
+        ["Two dogs run.", f"1234 dogs run, see www.example.com/{'a' * 100}.", "dogs 1234 " * 500]
+    )
+    assert first.warning == ""
+    assert second.warning == f"the translation lacks www.example.com/{'a' * 44}... and 1234"
+    assert third.warning.endswith(f"{LIMIT} pieces of words, and cut there; the translation lacks 1234")

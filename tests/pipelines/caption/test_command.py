@@ -128,7 +128,7 @@ def test_every_bad_input_has_its_own_row_and_the_rest_is_captioned(run, make_pho
     assert rows["vanished.jpg"]["error"] == "cannot be read (no such file or directory)"
     assert "caption" in rows["photo0001.jpg"]
     assert "3 images done" in err
-    assert "1 of them damaged" in err
+    assert "1 of them with a warning" in err
     assert "5 failed: " in err
     assert "1 not an image" in err
 

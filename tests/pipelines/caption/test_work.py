@@ -9,12 +9,13 @@ import torch
 from rich.console import Console
 
 from captioner.models.base import load
+from captioner.models.translation import Translation
 from captioner.pipelines.caption.work import caption_folder
 from captioner.pipelines.folder.outputs import Outputs, Writer
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.folder.row_file import WriteError
 from captioner.pipelines.folder.stages import halve_on_oom
-from captioner.pipelines.media import MediaItem, load_photo
+from captioner.pipelines.media import ClipOptions, MediaItem, load_photo
 from captioner.vision.images import Transform
 
 
@@ -56,6 +57,18 @@ def test_bad_images_keep_their_place_among_the_good(model, make_photos):
     found = [record.fields["caption"] for record in kept.records if record.error is None]
     assert found == [caption.text for caption in expected]
     assert (summary.written, summary.failures.total(), meter.done, meter.failed) == (3, 2, 5, 2)
+
+
+def test_what_is_wrong_with_a_translation_is_told_of_its_photo_or_clip(model, make_photos, squares_clips):
+    class Forgetful:
+        def translate(self, sentences, *, alignment):
+            return [Translation("Hund", -0.1, -0.2, warning="the translation lacks 7") for _ in sentences]
+
+    paths = [str(next(make_photos(1).iterdir())), str(next(squares_clips.rglob("*.avi")))]
+    for clips in (None, ClipOptions(scenes=True)):
+        kept, summary, _ = run(model, paths, num_captions=2, clips=clips, translator=Forgetful())
+        assert [record.warning for record in kept.records] == ["the translation lacks 7"] * 2
+        assert summary.warned == 2
 
 
 def test_a_folder_of_bad_images_only_ends(model, make_photos):

@@ -57,7 +57,8 @@ def test_the_summary_counts_failures_by_reason_and_shows_the_first():
     assert summary.add([Record("a"), Record("b", warning="cut"), Record("c", error="not an image")]) == 1
     summary.add([Record(f"d{number}", error=f"too large ({number} pixels)") for number in range(6)])
     assert summary.lines("images") == [
-        "2 images done in 2.0 s (1.0 a second), 1 of them damaged",
+        "2 images done in 2.0 s (1.0 a second), 1 of them with a warning",
+        "  b: cut",
         "7 failed: 6 too large, 1 not an image",
         "  c: not an image",
         "  d0: too large (0 pixels)",
@@ -67,6 +68,17 @@ def test_the_summary_counts_failures_by_reason_and_shows_the_first():
         "  and 2 more, in the output",
         "5 were done before, 2 of which had failed (--retry tries them again)",
     ]
+
+
+def test_what_was_counted_elsewhere_is_added_with_its_warnings():
+    summary, other = Summary(seconds=2.0), Summary()
+    summary.add([Record("a", warning="cut")])
+    other.add([Record(f"b{number}", warning="dark") for number in range(6)] + [Record("c", error="not an image")])
+    summary.merge(other)
+    lines = summary.lines("images")
+    assert lines[0].endswith("7 of them with a warning")
+    assert lines[1:3] == ["  a: cut", "  b0: dark"]
+    assert lines[5:] == ["  b3: dark", "  and 2 more", "1 failed: 1 not an image", "  c: not an image"]
 
 
 def test_an_empty_summary_is_one_line():

@@ -107,6 +107,21 @@ def test_rows_that_failed_before_have_no_retry(model, tmp_path, monkeypatch):
     assert "2 were done before, 1 of which had failed\n" in result.output
 
 
+def test_lost_numbers_and_addresses_are_told_in_rows_and_at_the_end(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("A man.\nA man 1234.\n" + "See www.example.com.\n" * 6)
+    outputs = [each for name in ("b.jsonl", "b.csv", "b.txt") for each in ("-o", name)]
+    result = CliRunner().invoke(app, ["translate", "a.txt", "--model", model, *outputs])
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert lines[0].endswith(", 7 of them with a warning")
+    assert lines[1] == "  a.txt:2: the translation lacks 1234"
+    assert lines[5:7] == ["  a.txt:6: the translation lacks www.example.com", "  and 2 more"]
+    for found in (rows(tmp_path / "b.jsonl"), table(tmp_path / "b.csv")):
+        assert not found[0].get("warning")
+        assert found[1]["warning"] == "the translation lacks 1234"
+
+
 def test_a_table_has_a_translation_of_every_caption(run, tmp_path, expected):
     (tmp_path / "a.csv").write_text("path,caption,caption_2\na,,A dog.\n\nb,A man.,A woman.\nc\n")
     assert run("a.csv", outputs=["b.csv"]) == 1
