@@ -173,8 +173,7 @@ class _Session:
 
     def similar(self, photo: str) -> Answer:
         """What resembles a photo, which itself is not named."""
-        hits = find_similar(self._vector(photo), self.moments, self.options.top + 1)
-        hits = [hit for hit in hits if identity(hit.path) != identity(photo)][: self.options.top]
+        hits = find_similar(self._vector(photo), self.moments.without(identity(photo)), self.options.top)
         return Answer(None, photo, hits, self._captions(hits))
 
     def converse(self, console: Console, parse: Callable[[str], Query]) -> list[Answer]:

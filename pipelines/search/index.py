@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from captioner.models.packed import PackedShape
 from captioner.pipelines.folder.inputs import identity, shown
 from captioner.pipelines.folder.made import Source, Stamp, stamp_of
 from captioner.pipelines.folder.records import Record, Writer
-from captioner.pipelines.folder.row_file import WriteError
+from captioner.pipelines.folder.row_file import WriteError, reason
 from captioner.pipelines.search.moments import Moments
 
 _FORMAT = 1
@@ -246,18 +245,14 @@ class Index(Writer):
         Raises:
             UsageError: it cannot be written, or is no index.
         """
-        there = Path(self.path).is_file() and os.path.getsize(self.path) > 0
+        check_index(self.path)
         self._database = self._connect()
         try:
             number = self._database.execute("PRAGMA application_id").fetchone()[0]
             made_by = None if number != _ABOUT else json.loads(self._about("made_by") or "{}")
         except (sqlite3.DatabaseError, ValueError):
-            if there and not self._is_sqlite():
-                raise UsageError(f"{shown(self.path)}: is no index of a search; choose another --index.") from None
-            number, made_by = _ABOUT, None
+            made_by = None
             self.rebuilt = "is damaged"
-        if there and number != _ABOUT:
-            raise UsageError(f"{shown(self.path)}: is a database of another program; choose another --index.")
         if made_by is not None and made_by != self._made_by:
             self.rebuilt = "was built with another model or other options"
         if anew or made_by != self._made_by:
@@ -277,6 +272,21 @@ class Index(Writer):
         except sqlite3.OperationalError as error:
             raise UsageError(f"{shown(self.path)}: cannot be written ({error}); choose another --index.") from error
 
-    def _is_sqlite(self) -> bool:
-        with open(self.path, "rb") as file:
-            return file.read(6) == b"SQLite"
+
+def check_index(path: str) -> None:
+    """See that a file, if it is there, is an index or what is left of one, before anything is written beside it.
+
+    Raises:
+        UsageError: it is something else, or cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            head = file.read(72)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UsageError(f"{shown(path)}: cannot be read ({reason(error)}); choose another --index.") from error
+    if head and not head.startswith(b"SQLite"):
+        raise UsageError(f"{shown(path)}: is no index of a search; choose another --index.")
+    if len(head) == 72 and int.from_bytes(head[68:], "big") != _ABOUT:  # SQLite's application id
+        raise UsageError(f"{shown(path)}: is a database of another program; choose another --index.")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from captioner.pipelines.folder.inputs import identity
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -42,3 +44,9 @@ class Moments:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def without(self, file: str) -> "Moments":
+        """Those of other files than the one with this `identity`."""
+        kept = [place for place, path in enumerate(self.paths) if identity(path) != file]
+        paths, spans = ([several[place] for place in kept] for several in (self.paths, self.spans))
+        return Moments(self.ids[kept], paths, spans, self.vectors[kept])

@@ -14,7 +14,7 @@ from captioner.pipelines.folder.inputs import Inputs, shown
 from captioner.pipelines.folder.made import Stamp, name_and_digest
 from captioner.pipelines.folder.outputs import Outputs
 from captioner.pipelines.folder.progress import Meter, Summary
-from captioner.pipelines.search.index import Index
+from captioner.pipelines.search.index import Index, check_index
 from captioner.pipelines.search.options import SearchOptions
 from captioner.pipelines.search.work import FRAMES, KIND, VERB, index_files, load_finder
 from captioner.user_cache import cache_folder
@@ -42,6 +42,7 @@ def bring_up_to_date(
     path = options.index or str(cache_folder() / f"search-{digest}-{options.every:g}.index")
     if options.index is None:
         cache_folder().mkdir(parents=True, exist_ok=True)
+    check_index(path)
     try:
         lock = FileLock(f"{path}.lock")
         try:
@@ -55,9 +56,10 @@ def bring_up_to_date(
         made_by = {"model": digest, "every": options.every, "frames": FRAMES}
         index = Index(path, made_by, retry=options.retry, anew=options.overwrite)
         index.told = told
-        states = [index.holds(each) for each in found.paths]
+        given = [*found.paths, *(path for path, _ in found.problems)]
+        states = [index.holds(each) for each in given]
         index.forget_gone(options.inputs)  # only now, since a file may have moved
-        if None in states or any(index.holds(each) is None for each, _ in found.problems):
+        if None in states:
             if not options.quiet and searcher.config is None:
                 console.print(f"{options.model}: {_SLOW}", highlight=False, soft_wrap=True)
             if options.cluster is None:
@@ -72,7 +74,7 @@ def bring_up_to_date(
             return Index(path, made_by), status
     finally:
         lock.release()
-    failed = [path for path, state in zip(found.paths, states, strict=True) if state]
+    failed = [path for path, state in zip(given, states, strict=True) if state]
     if failed and not options.quiet:
         note = f"{len(failed)} could not be read before, such as {shown(failed[0])}; --retry tries again"
         console.print(note, style="yellow", highlight=False, markup=False, soft_wrap=True)

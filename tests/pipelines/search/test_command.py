@@ -2,10 +2,12 @@ import csv
 import itertools
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 
 import cv2
 import numpy as np
@@ -101,6 +103,23 @@ def test_what_resembles_a_photo_is_found_without_the_photo_itself(run, make_phot
     assert os.path.basename(rows[0]["path"]) == "photo0002.jpg"
 
 
+def test_what_resembles_a_clip_is_found_without_its_own_moments(run, make_photos, tmp_path, monkeypatch):
+    # a network with random weights would take all moments for one
+    monkeypatch.setattr("captioner.pipelines.search.find._FITS", 1.0)
+    make_photos(2)
+    clip = cv2.VideoWriter(str(tmp_path / "photos" / "clip.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10, (96, 64))
+    draw = np.random.default_rng(0)
+    for _ in range(6):
+        picture = draw.integers(0, 256, (64, 96, 3), np.uint8)
+        for _ in range(10):
+            clip.write(picture)
+    clip.release()
+    _, rows, _ = run("photos", "--like", "photos/photo0000.jpg", "--every", "1")
+    assert len(rows) > 3
+    _, rows, _ = run("photos", "--like", "photos/clip.avi", "--every", "1", "--top", "2")
+    assert names(rows) == {"photo0000.jpg", "photo0001.jpg"}
+
+
 def test_several_queries_come_from_a_file_or_one_by_one(run, make_photos, tmp_path):
     make_photos(2)
     (tmp_path / "asked.txt").write_text("a dog\n\na red hat\n")
@@ -162,6 +181,21 @@ def test_a_file_that_is_no_index_is_left_alone(run, make_photos, tmp_path):
     assert (status, err.count("\n")) == (2, 1)
     assert "is no index of a search" in err
     assert (tmp_path / "notes.txt").read_text().startswith("My notes")
+    assert not list(tmp_path.glob("*.lock"))
+
+
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+def test_a_database_of_another_program_and_a_folder_are_left_alone(run, make_photos, tmp_path, overwrite):
+    make_photos(1)
+    with closing(sqlite3.connect(tmp_path / "notes.db")) as notes:
+        notes.execute("CREATE TABLE notes (text)")
+    before = (tmp_path / "notes.db").read_bytes()
+    status, _, err = run("a dog", "photos", "--index", "notes.db", *overwrite)
+    assert (status, err) == (2, "captioner: notes.db: is a database of another program; choose another --index.\n")
+    assert (tmp_path / "notes.db").read_bytes() == before
+    status, _, err = run("a dog", "photos", "--index", "photos", *overwrite)
+    assert (status, err) == (2, "captioner: photos: cannot be read (is a directory); choose another --index.\n")
+    assert not list(tmp_path.glob("*.lock"))
 
 
 def test_a_second_process_waits_for_the_one_that_builds(run, make_photos, tmp_path):
@@ -254,3 +288,12 @@ def test_a_file_that_failed_before_is_named_again_where_nothing_is_new(run, make
     status, rows, err = run("a dog", "photos")
     assert (status, len(rows)) == (1, 1)
     assert "1 could not be read before, such as photos/photo0001.jpg; --retry tries again" in err
+
+
+def test_a_faulty_archive_is_a_failure_again_where_nothing_is_new(run, make_photos, tmp_path):
+    make_photos(1)
+    (tmp_path / "trip.zip").write_bytes(b"PK no archive")
+    assert run("a dog", "photos", "trip.zip")[0] == 1
+    status, rows, err = run("a dog", "photos", "trip.zip")
+    assert (status, len(rows)) == (1, 1)
+    assert "1 could not be read before, such as trip.zip" in err
