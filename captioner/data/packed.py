@@ -25,12 +25,12 @@ from captioner.data.names import inner_name
 from captioner.data.parquet import group_photos, is_parquet, open_parquet, photo_column, row_names
 from captioner.data.tar import LARGEST, CutShort, ForwardFile, tar_files, unpacked
 from captioner.errors import DataError, ImageError
+from captioner.vision.checksums import checksum
 
 SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz", ".parquet")
 """Names of files that may hold photos."""
 
 _INSIDE = re.compile(rf"(?i)(?:{'|'.join(map(re.escape, SUFFIXES))})(?={re.escape(os.sep)}|/)")
-_BLOCK = 8192  # bytes at the beginning and end by which a member that has changed is known
 _GROUPS = 3  # of a Parquet file's rows that are held: workers read neighbours
 _SPARE = 1 << 30  # bytes of the disk that a temporary file leaves free
 
@@ -143,8 +143,7 @@ class _Tar(PackedFiles):
 
     def stamp(self, name: str) -> tuple[int, int]:
         offset, size = self._places[name]
-        checksum = zlib.crc32(self._bytes(offset, min(size, _BLOCK)))
-        return size, zlib.crc32(self._bytes(offset + max(0, size - _BLOCK), min(size, _BLOCK)), checksum)
+        return size, checksum(lambda start, count: self._bytes(offset + start, count), size, name)
 
     def _read(self, place: tuple[int, int]) -> bytes:
         offset, size = place
@@ -181,7 +180,8 @@ class _Parquet(PackedFiles):
         self._listed()
 
     def stamp(self, name: str) -> tuple[int, int]:
-        return os.path.getsize(self.path), 0
+        data = self._read(self._places[name])
+        return len(data), zlib.crc32(data)
 
     def _read(self, place: tuple[int, int]) -> bytes:
         group, row = place

@@ -20,6 +20,7 @@ from captioner.data.names import LEFT_OUT, first_few, inner_name
 from captioner.data.shards import Shards
 from captioner.data.tar import LARGEST, ForwardFile, tar_files, unpacked
 from captioner.errors import DataError, ImageError
+from captioner.vision.checksums import fingerprint
 from captioner.vision.images import SUFFIXES
 from captioner.vision.video import VIDEO_SUFFIXES
 
@@ -33,12 +34,13 @@ _log = logging.getLogger(__name__)
 class _Place:
     """Where a file lies: on disk (`archive` is None), in a zip file, or in a `span` of a tar file's bytes.
 
-    The tar file of a `shard` is at another address.
+    The tar file of a `shard` is at another address. A `mark` is what its archive or storage tells of its content.
     """
 
     path: str
     archive: Path | None
-    fingerprint: str
+    size: int
+    mark: str | None = None
     span: tuple[int, int] | None = None
     shard: int | None = None
 
@@ -141,8 +143,17 @@ class ImageStore:
         return np.frombuffer(content, dtype=np.uint8)
 
     def fingerprint(self, name: str) -> str:
-        """A short text that changes when the file does: size with modification time, or in a zip file with checksum."""
-        return self._find(name).fingerprint
+        """A short text that changes when the file's content does, and not when the file is copied to another place."""
+        place = self._find(name)
+        if place.mark is not None:
+            return f"{place.size}-{place.mark}"
+        if place.archive is None or place.span is None:
+            return fingerprint(place.path)
+        return fingerprint(place.archive, place.span, place.path)
+
+    def size(self, name: str) -> int:
+        """The bytes of a file."""
+        return self._find(name).size
 
     def _find(self, name: str) -> _Place:
         if name in self._places:
@@ -197,7 +208,7 @@ class ImageStore:
                     except OSError:  # a link that leads nowhere, or in circles
                         continue
                     key = Path(path).relative_to(root).as_posix()
-                    self._add(key, _Place(path, None, f"{status.st_size}-{status.st_mtime_ns}"))
+                    self._add(key, _Place(path, None, status.st_size))
 
     def _add_archive(self, path: Path, inside: Path = Path()) -> None:
         """Add an archive's files; `inside` is its folder."""
@@ -211,14 +222,13 @@ class ImageStore:
             raise DataError(f"{path}: neither a folder nor an archive that can be read ({error}).") from error
         for member in members:
             if not member.is_dir():
-                self._add(member.filename, _Place(member.filename, path, f"{member.file_size}-{member.CRC:08x}"))
+                self._add(member.filename, _Place(member.filename, path, member.file_size, f"{member.CRC:08x}"))
 
     def _add_shard(self, path: Path, name: str) -> None:
         with open(path, "rb") as file:
             head = file.read(8)
             if unpacked(file, head) is not None:
                 raise DataError(f"{path}: a packed tar file, in which nothing can be found again quickly; unpack it.")
-            time = os.fstat(file.fileno()).st_mtime_ns
             size = os.fstat(file.fileno()).st_size
             spans = tar_files(
                 ForwardFile(file, head), str(path), lambda _, info: (info.name, info.offset_data, info.size)
@@ -227,14 +237,14 @@ class ImageStore:
                 for member, start, length in spans:
                     inner = inner_name(member)
                     if inner is not None and start + length <= size:
-                        self._add(f"{name}/{inner}", _Place(inner, path, f"{length}-{start}-{time}", (start, length)))
+                        self._add(f"{name}/{inner}", _Place(inner, path, length, None, (start, length)))
             except DataError as error:
                 _log.warning("%s", error)
 
     def _add_remote(self, shards: Shards, number: int) -> None:
         found, shard = shards.files(number), shards.shards[number]
         for name, start, length in found.files:
-            place = _Place(name, None, f"{length}-{start}-{shard.mark}", (start, length), number)
+            place = _Place(name, None, length, f"{start}-{shard.mark}", (start, length), number)
             self._add(f"{shards.name(number)}/{name}", place)
         if found.problem is not None:
             _log.warning("%s", found.problem)

@@ -27,6 +27,8 @@ class TrainingState:
         best: the best validation score of this stage.
         waiting: validations since then.
         data: a digest of what is learnt from and validated on; empty where nobody gave one.
+        pictures: a digest of the content of its photos, lines or clips, and of the weights of `init`; empty where
+            nobody gave one.
     """
 
     stages_done: int = 0
@@ -37,6 +39,7 @@ class TrainingState:
     best: float = -math.inf
     waiting: int = 0
     data: str = ""
+    pictures: str = ""
 
 
 def digest_of(material: Iterable[object]) -> str:

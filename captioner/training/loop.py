@@ -35,6 +35,7 @@ class Run:
         metric: the validation score that `curves.png` shows.
         unit: what a step reads, in the plural; each objective gives its number under this name.
         data: a digest of what is learnt from and validated on, which must be the same in a run that is continued.
+        pictures: a digest of the content of its pictures and of the weights of `init`, which must be too.
 
     Raises:
         DataError: the checkpoint is damaged.
@@ -51,6 +52,7 @@ class Run:
         metric: str = "CIDEr",
         unit: str = "words",
         data: str = "",
+        pictures: str = "",
     ) -> None:
         self.folder = folder
         self.seed = config.seed
@@ -59,12 +61,17 @@ class Run:
         mixed_precision = "bf16" if config.precision == "bfloat16" else "no"
         self.accelerator = Accelerator(cpu=processes.join(device).type == "cpu", mixed_precision=mixed_precision)
         self.checkpoint = last_checkpoint(folder) if resume else None
-        self.progress = TrainingState(data=data) if self.checkpoint is None else read_progress(self.checkpoint)
-        if self.progress.data not in ("", data):
-            raise ConfigError(
-                f"{folder}: this run began with other data (their texts, names or splits have changed since); begin "
-                "again with another -o."
-            )
+        began = TrainingState(data=data, pictures=pictures)
+        self.progress = began if self.checkpoint is None else read_progress(self.checkpoint)
+        for before, now, what in (
+            (self.progress.data, data, "texts, names or splits"),
+            (self.progress.pictures, pictures, "pictures, or the model of init,"),
+        ):
+            if before not in ("", now):
+                raise ConfigError(
+                    f"{folder}: this run began with other data (their {what} have changed since); begin again with "
+                    "another -o."
+                )
         folder.mkdir(parents=True, exist_ok=True)
         self.record = MetricsLogger(folder, self.progress.step, metric, self.accelerator.is_main_process)
 

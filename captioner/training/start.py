@@ -7,14 +7,17 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from captioner.data.copies import digest_of_file
 from captioner.errors import ConfigError
 from captioner.models.base import find, kind_of
 from captioner.text.tokenization import Tokenization
 from captioner.text.vocabulary import Vocabulary
+from captioner.training.config import TrainingConfig
 
 _KINDS = {
     "caption": ("photo captioner", "photos"),
     "language": ("language model", "captions"),
+    "read": ("reader", "words"),
     "translate": ("translator", "en-de"),
 }
 
@@ -24,7 +27,7 @@ def find_init(name: str, kind: str) -> Path:
 
     Args:
         name: of a model in the package, a folder, or `hf-hub:owner/name`.
-        kind: `caption`, `language` or `translate`.
+        kind: `caption`, `language`, `read` or `translate`.
 
     Raises:
         ConfigError: it is of another kind.
@@ -35,6 +38,12 @@ def find_init(name: str, kind: str) -> Path:
         called, example = _KINDS[kind]
         raise ConfigError(f"init: {name} is no {called}; name one, such as {example}.")
     return folder
+
+
+def weights_of_init(config: TrainingConfig) -> list[str]:
+    """A digest of the weights that a training goes on from; empty without."""
+    name = getattr(config, "init", None)
+    return [] if name is None else [digest_of_file(find(name) / "model.safetensors").hex()]
 
 
 def with_words(

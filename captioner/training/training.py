@@ -18,6 +18,7 @@ from captioner.training.config import Stage, StagedConfig
 from captioner.training.loop import Run, Scores
 from captioner.training.plan import Step, plan
 from captioner.training.record import say
+from captioner.training.start import weights_of_init
 from captioner.weights import Weights
 
 
@@ -109,6 +110,10 @@ class Training(ABC, Generic[Config, Model]):
     def material(self) -> Iterable[object]:
         """What is learnt from and validated on, as JSON can say it; a run that is continued must have the same."""
 
+    def pictures(self) -> Iterable[object]:
+        """Fingerprints of the pictures that are learnt from and validated on; by default there are none."""
+        return ()
+
     def begin(self, step: Step) -> None:
         """Change `self.model` before a stage that has not begun; by default nothing is to do."""
 
@@ -123,6 +128,7 @@ class Training(ABC, Generic[Config, Model]):
             metric=self.metric,
             unit=self.unit,
             data=digest_of(self.material()),
+            pictures=digest_of([*weights_of_init(self.config), *self.pictures()]),
         )
 
     @property

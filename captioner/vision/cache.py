@@ -1,8 +1,8 @@
 """Features of a whole photo collection on disk, memory-mapped, so that a decoder trains without running the CNN.
 
 A cache's folder is named by a digest of everything its values depend on: the network, its weights, the transform, the
-precision and each photo's name and fingerprint. Change any of them and another folder is used, so a stale value is
-never read; stop while it is filled and the next run goes on where it stopped.
+precision and each photo's name and fingerprint, which follows its content. Change any of them and another folder is
+used, so a stale value is never read; stop while it is filled and the next run goes on where it stopped.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ class Photos(Protocol):
         """The photo file's bytes."""
 
     def fingerprint(self, name: str) -> str:
-        """A text that changes when the photo file does."""
+        """A text that changes when the photo file's content does."""
 
 
 class FeatureCache:
@@ -107,8 +107,7 @@ class FeatureCache:
             "resize": 2,  # to be raised when photos are decoded or resized in another way
             "precision": engine.precision,
             "views": views,
-            # a list, because rows follow this order
-            "photos": [[name, photos.fingerprint(name)] for name in names],
+            "photos": fingerprints(photos, names),  # a list, because rows follow this order
         }
         text = json.dumps(key, sort_keys=True)
         folder = root / hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -135,6 +134,12 @@ class FeatureCache:
             if progress is not None:
                 progress(finished, len(names))
         return cls(folder, names, np.load(folder / "grids.npy", mmap_mode="r"), unreadable)
+
+
+def fingerprints(photos: Photos, names: Sequence[str]) -> list[tuple[str, str]]:
+    """Each photo's name and fingerprint."""
+    with ThreadPoolExecutor() as pool:  # each may be a read from a slow disk
+        return list(zip(names, pool.map(photos.fingerprint, names), strict=True))
 
 
 def digest_of_weights(module: torch.nn.Module) -> str:

@@ -1,8 +1,8 @@
 """Features of labelled clips on disk, so that folds, comparisons and later trainings never decode a clip twice.
 
 The folder is named by a digest of what all values depend on: the CNN and which frames are seen. Each view of a clip is
-a file under it, named by a digest of the clip's path, size and time of change; a changed clip is read again, more views
-only add files, and a run that was stopped goes on where it was.
+a file under it, named by the clip's size and a checksum; a changed clip is read again, one that was copied to another
+place is not, more views only add files, and a run that was stopped goes on where it was.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from captioner.errors import DataError, VideoError
+from captioner.vision.checksums import fingerprint
 from captioner.vision.clip_features import FrameSample, FramesConfig, encode, view
 from captioner.vision.encoder import Features
 from captioner.vision.images import Pixels, Transform
@@ -37,8 +38,9 @@ class ClipCache:
 
     def __init__(self, root: Path, key: str, frames: FramesConfig, views: int) -> None:
         self.frames, self.views = frames, views
-        about = json.dumps([1, key, frames.model_dump(mode="json")])
+        about = json.dumps([2, key, frames.model_dump(mode="json")])
         self.folder = root / hashlib.sha256(about.encode()).hexdigest()[:16]
+        self._names: dict[Path, str] = {}
 
     def fill(
         self,
@@ -124,9 +126,9 @@ class ClipCache:
         return [number for number in range(self.views) if not self._file(clip, number).exists()]
 
     def _file(self, clip: Path, number: int) -> Path:
-        status = clip.stat()
-        about = json.dumps([str(clip.resolve()), status.st_size, status.st_mtime_ns])
-        return self.folder / f"{hashlib.sha256(about.encode()).hexdigest()[:24]}-{number}.npz"
+        if clip not in self._names:  # looked at once, so that a training reads what it has computed
+            self._names[clip] = fingerprint(clip)
+        return self.folder / f"{self._names[clip]}-{number}.npz"
 
 
 def _and_mirrored(seen: FrameSample) -> tuple[Pixels, Pixels]:

@@ -9,7 +9,6 @@ changed is done again, and rows of another model or other options are never mixe
 import hashlib
 import json
 import os
-import zlib
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
@@ -21,10 +20,7 @@ from captioner.data.packed import open_packed, split
 from captioner.errors import DataError, UsageError
 from captioner.pipelines.folder.inputs import identity, shown
 from captioner.pipelines.folder.row_file import WriteError, reason, replace_file
-
-_PLAIN = (".bmp", ".dib", ".pbm", ".pgm", ".pnm", ".ppm", ".tif", ".tiff")
-"""Files in which a small change of a picture may leave size, beginning and end as they were."""
-_BLOCK = 8192  # bytes
+from captioner.vision import checksums
 
 
 @dataclass(frozen=True)
@@ -50,18 +46,9 @@ def stamp_of(path: str) -> Stamp | None:
             packed = open_packed(parts[0])
             size, checksum = packed.stamp(parts[1])
             return Stamp(size, os.stat(parts[0]).st_mtime_ns, checksum)
-        with open(path, "rb", buffering=0) as file:
-            status = os.fstat(file.fileno())
-            checksum = zlib.crc32(file.read(_BLOCK))
-            if path.lower().endswith(_PLAIN):
-                while block := file.read(1 << 20):
-                    checksum = zlib.crc32(block, checksum)
-            elif status.st_size > _BLOCK:
-                file.seek(max(_BLOCK, status.st_size - _BLOCK))
-                checksum = zlib.crc32(file.read(_BLOCK), checksum)
+        return Stamp(*checksums.stamp(path))
     except (OSError, ValueError, KeyError, DataError):
         return None
-    return Stamp(status.st_size, status.st_mtime_ns, checksum)
 
 
 @dataclass(frozen=True)
@@ -81,8 +68,9 @@ class Source:
         parts = split(self.location)
         try:
             status = os.stat(self.location if parts is None else parts[0])
-        except (OSError, ValueError):
-            return False
+        except (OSError, ValueError):  # gone, or a pattern of numbered frames
+            now = stamp_of(self.location)
+            return now is not None and not _same(self.stamp, now)
         same_size = self.stamp is not None and (parts is not None or self.stamp.size == status.st_size)
         if self.stamp is not None and self.stamp.time == status.st_mtime_ns and same_size:
             return False

@@ -43,7 +43,7 @@ from captioner.training.record import counting, say
 from captioner.training.start import find_init
 from captioner.training.tokens import check_scripts
 from captioner.training.training import Training, Work
-from captioner.vision.cache import FeatureCache, digest_of_weights, find_unreadable
+from captioner.vision.cache import FeatureCache, digest_of_weights, find_unreadable, fingerprints
 from captioner.vision.encoder import Engine, Features
 from captioner.vision.images import Pixels, decode_image
 
@@ -88,6 +88,10 @@ class CaptionTraining(Training[CaptionTrainingConfig, Captioner]):
         for name, captions in self.sets.items():
             yield name, captions.material()
         yield self.text
+
+    def pictures(self) -> Iterable[object]:
+        """Fingerprints of the photos."""
+        return fingerprints(self.photos, list(self.parts.shards))
 
     def begin(self, step: Step) -> None:
         """Teach a decoder that has seen no photo what their content vectors are."""

@@ -28,6 +28,8 @@ from captioner.training.classify.start import begin_with, known_classifier, not_
 from captioner.training.encoder import frame_encoder
 from captioner.training.loop import Run, Scores
 from captioner.training.record import counting, say
+from captioner.training.start import weights_of_init
+from captioner.vision.checksums import fingerprint
 from captioner.vision.clip_cache import ClipCache
 from captioner.vision.clip_features import FramesConfig
 from captioner.weights import named
@@ -96,6 +98,7 @@ class ClassifierTraining:
         """Go on with the CNN in training; the weights that did best on the validation clips are kept, the CNN's too."""
         stage, kept = self.config.stages.fine_tune, self.folder / "fine_tune"
         assert stage is not None
+        clips = [*part.train, *part.test]
         run = Run(
             self.folder,
             self.config,
@@ -103,7 +106,8 @@ class ClassifierTraining:
             resume=self.resume,
             metric="accuracy",
             unit="clips",
-            data=digest_of((clip.path.name, clip.label) for clips in (part.train, part.test) for clip in clips),
+            data=digest_of((clip.path.name, clip.label) for clip in clips),
+            pictures=digest_of([*weights_of_init(self.config), *(fingerprint(clip.path) for clip in clips)]),
         )
         encoder = self.encoder.encoder
         encoder.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -24,7 +24,7 @@ from captioner.training.search.card import with_search
 from captioner.training.search.config import SearchTrainingConfig
 from captioner.training.search.objective import Contrastive, SearchItems, search_scores
 from captioner.training.start import find_init
-from captioner.vision.cache import FeatureCache, digest_of_weights
+from captioner.vision.cache import FeatureCache, digest_of_weights, fingerprints
 from captioner.vision.encoder import Engine
 from captioner.weights import write_atomically
 
@@ -62,6 +62,7 @@ class SearchTraining:
                 captions = captions.hold_out(file.hold_out)
             self.sets[name] = captions.with_photos(self.photos)
         material = [(name, captions.material()) for name, captions in self.sets.items()]
+        names = [image.file_name for each in self.sets.values() for image in each if image.split != "test"]
         self.run = Run(
             folder,
             config,
@@ -70,6 +71,7 @@ class SearchTraining:
             metric="photos R@10",
             unit="captions",
             data=digest_of([captioner_digest(self.origin), material]),
+            pictures=digest_of(fingerprints(self.photos, names)),
         )
         self.captioner = Captioner.load(self.origin, self.run.accelerator.device, config.init)
 

@@ -31,6 +31,7 @@ from captioner.training.training import Training, Work
 from captioner.training.video.card import video_card
 from captioner.training.video.config import VideoTrainingConfig
 from captioner.training.video.start import begin_with, encoder_of, known_captioner
+from captioner.vision.checksums import fingerprint
 from captioner.vision.clip_cache import ClipCache
 from captioner.vision.clip_features import FramesConfig
 from captioner.vision.encoder import Features
@@ -71,6 +72,10 @@ class VideoTraining(Training[VideoTrainingConfig, VideoCaptioner]):
     def material(self) -> Iterable[object]:
         """The clips with their captions."""
         return self.captions.material()
+
+    def pictures(self) -> Iterable[object]:
+        """Fingerprints of the clips."""
+        return [fingerprint(self.clips / clip.file_name) for clip in self.captions]
 
     def new_model(self) -> VideoCaptioner:
         """A captioner that knows what `init` does, or one of which the CNN alone has learnt something."""

@@ -91,6 +91,18 @@ def test_an_archive_that_changes_is_read_anew(tmp_path):
     assert read_packed(f"{tmp_path}/x.zip/b.txt") == b"longer than before"
 
 
+def test_the_stamp_of_a_file_follows_its_content(tmp_path):
+    bitmap = bytes(30_000)
+    changed = bitmap[:15_000] + b"1" + bitmap[15_001:]  # beginning and end are the same
+    write_tar(tmp_path / "x.tar", {"a.bmp": bitmap, "b.bmp": changed})
+    write_parquet(tmp_path / "x.parquet", image=[bitmap, changed, bitmap])
+    for name, (first, second) in {"x.tar": ("a.bmp", "b.bmp"), "x.parquet": ("row-0", "row-1")}.items():
+        opened = open_packed(str(tmp_path / name))
+        assert opened.stamp(first) != opened.stamp(second)
+        assert opened.stamp(first) == opened.stamp(first)
+    assert opened.stamp("row-0") == opened.stamp("row-2")
+
+
 def test_a_tar_file_cut_short_names_the_files_that_are_whole_and_says_so(tmp_path):
     write_tar(tmp_path / "x.tar", FILES)
     data = (tmp_path / "x.tar").read_bytes()

@@ -1,6 +1,8 @@
+import io
 import multiprocessing
 import os
 import pickle
+import tarfile
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
@@ -115,14 +117,37 @@ def test_other_processes_can_read(archive):
     assert _read(pickle.loads(pickle.dumps(store)), "5.jpg") == b"photo 5" * 500
 
 
-def test_a_fingerprint_changes_with_the_file(folder, archive):
-    store = ImageStore([folder, archive])
-    before = store.fingerprint("b.jpg")
-    assert ImageStore([folder]).fingerprint("b.jpg") == before
-    (folder / "b.jpg").write_bytes(b"photo B")
-    os.utime(folder / "b.jpg", ns=(1, 1))
-    assert ImageStore([folder]).fingerprint("b.jpg") != before
-    assert store.fingerprint("1.jpg") != store.fingerprint("2.jpg")
+@pytest.mark.parametrize("name", ["b.jpg", "x.zip", "x.tar"])
+def test_a_fingerprint_changes_with_the_content_alone(folder, name):
+    def write(path, content):
+        if name == "x.zip":
+            with zipfile.ZipFile(path, "w") as file:
+                file.writestr(zipfile.ZipInfo("b.jpg"), content)
+        elif name == "x.tar":
+            with tarfile.open(path, "w") as file:
+                member = tarfile.TarInfo("b.jpg")
+                member.size = len(content)
+                file.addfile(member, io.BytesIO(content))
+        else:
+            path.write_bytes(content)
+        os.utime(path, ns=(1, 1))
+
+    def fingerprint(path):
+        return ImageStore(path).fingerprint("b.jpg")
+
+    for kind in ("here", "there"):
+        (folder / kind).mkdir()
+        write(folder / kind / name, b"photo b" * 3000)
+    os.utime(folder / "there" / name, ns=(2, 2))  # as copying does
+    assert fingerprint(folder / "here") == fingerprint(folder / "there")
+    write(folder / "there" / name, b"photo B" * 3000)
+    assert fingerprint(folder / "here") != fingerprint(folder / "there")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all files")
+def test_a_photo_that_cannot_be_read_has_a_fingerprint(folder):
+    (folder / "b.jpg").chmod(0)
+    assert ImageStore(folder).fingerprint("b.jpg").startswith("unreadable")
 
 
 def test_a_path_that_is_no_store_is_named(tmp_path):

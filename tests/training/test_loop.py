@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+import yaml
 from filelock import FileLock
 from safetensors.torch import load_file, save_file
 
@@ -343,6 +344,31 @@ def test_a_run_whose_data_have_changed_is_not_continued(write_config, tmp_path, 
     captions.write_text(before)
     shutil.move(tmp_path / "data", tmp_path / "moved")
     run(config, tmp_path / "run", f"data.root={tmp_path / 'moved'}", resume=True)
+
+
+def test_a_run_whose_photos_have_changed_is_not_continued(write_config, tmp_path, squares):
+    shutil.copytree(squares, tmp_path / "data")
+    config = write_config(stages=LANGUAGE, data__root=str(tmp_path / "data"))
+    interrupted(config, tmp_path / "run")
+    photo = min((tmp_path / "data" / "photos").glob("train-*"))
+    before, times = cv2.imread(str(photo)), photo.stat()
+    cv2.imwrite(str(photo), before[:, ::-1])
+    os.utime(photo, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(ConfigError, match="their pictures, or the model of init, have changed since"):
+        run(config, tmp_path / "run", resume=True)
+
+
+def test_a_run_whose_beginning_is_another_model_now_is_not_continued(write_config, tmp_path):
+    first = run(write_config(stages=LANGUAGE), tmp_path / "first")
+    settings = yaml.safe_load(write_config(stages=LANGUAGE, init=str(first)).read_text())
+    del settings["encoder"], settings["decoder"]
+    config = tmp_path / "more.yaml"
+    config.write_text(yaml.safe_dump(settings))
+    interrupted(config, tmp_path / "run")
+    weights = load_file(first / "model.safetensors")
+    save_file({name: value + 0.1 for name, value in weights.items()}, first / "model.safetensors")
+    with pytest.raises(ConfigError, match="or the model of init, have changed since"):
+        run(config, tmp_path / "run", resume=True)
 
 
 def test_copies_of_held_out_photos_are_not_learnt_from(write_config, tmp_path, squares, capsys):

@@ -1,3 +1,8 @@
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -51,6 +56,32 @@ def test_nothing_is_computed_twice_but_what_changed(clips, draw_clip, tmp_path):
     assert told == [(3, 3)]
     ClipCache(tmp_path / "cache", "key", FRAMES, views=2).fill(clips, encoder, SMALL)
     assert encoder.images == 7 * 3 * 2
+
+
+def test_copies_at_another_place_are_not_computed_again(clips, tmp_path):
+    encoder = Encoder()
+    ClipCache(tmp_path / "cache", "key", FRAMES, views=1).fill(clips, encoder, SMALL)
+    copies = [Path(shutil.copy(clip, tmp_path / f"copy of {clip.name}")) for clip in clips]
+    cache = ClipCache(tmp_path / "cache", "key", FRAMES, views=1)
+    before = encoder.images
+    cache.fill(copies, encoder, SMALL)
+    assert encoder.images == before
+    assert not torch.equal(cache.read(copies[0])[0], cache.read(copies[1])[0])
+
+
+def test_a_folder_of_frames_one_of_which_has_changed_is_computed_again(tmp_path):
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    for number in range(3):
+        cv2.imwrite(str(folder / f"{number}.bmp"), np.full((16, 16, 3), 9 * number, np.uint8))
+    encoder = Encoder()
+    ClipCache(tmp_path / "cache", "key", FRAMES, views=1).fill([folder], encoder, SMALL)
+    before = encoder.images
+    cv2.imwrite(str(folder / "1.bmp"), np.full((16, 16, 3), 200, np.uint8))  # which changes no time of the folder
+    cache = ClipCache(tmp_path / "cache", "key", FRAMES, views=1)
+    cache.fill([folder], encoder, SMALL)
+    assert encoder.images == 2 * before
+    assert cache.read(folder)[0][1].max() > 0.7
 
 
 def test_another_cnn_or_choice_of_frames_has_another_cache(clips, tmp_path):
