@@ -9,7 +9,6 @@ import torch
 from captioner.errors import ConfigError
 from captioner.metrics.calibration import Calibration, Reliability, cross_fitted
 from captioner.metrics.line_scores import LineScores
-from captioner.models.base import load
 from captioner.models.read import ReadConfig, Reader
 from captioner.models.read_network import ReaderNetwork
 from captioner.training.card import ModelCard
@@ -22,7 +21,9 @@ from captioner.training.read.objective import Ctc
 from captioner.training.read.sources import Sources
 from captioner.training.read.validation import Answers, are_right, read_lines, score_answers
 from captioner.training.record import say
+from captioner.training.start import find_init
 from captioner.training.training import Training, Work
+from captioner.vision.checksums import fingerprint
 
 
 class ReaderTraining(Training[ReadTrainingConfig, Reader]):
@@ -35,9 +36,12 @@ class ReaderTraining(Training[ReadTrainingConfig, Reader]):
     metric, unit = "CER", "lines"
 
     def __init__(self, config: ReadTrainingConfig, folder: Path, command: str, *, device: str, resume: bool) -> None:
+        self.known = None if config.init is None else _known_reader(config, config.init)
+        if self.known is not None:
+            brought = {"picture": self.known.config.picture, "network": self.known.config.network}
+            config = config.model_copy(update=brought)
         super().__init__(config, folder, command, device=device, resume=resume)
-        self.start = None if config.start is None else _read_start(config)
-        self.sources = Sources.read(config, say, self.start.alphabet if self.start else None)
+        self.sources = Sources.read(config, say, self.known.alphabet if self.known else None)
         self.truths, self.lines = self.sources.validation()
         self.answers = Answers([], [])
 
@@ -47,13 +51,17 @@ class ReaderTraining(Training[ReadTrainingConfig, Reader]):
         for lines in (self.sources.learnt, self.sources.held_out):
             yield [(line.path.name, line.text) for line in lines]
 
+    def pictures(self) -> Iterable[object]:
+        """Fingerprints of the lines' pictures."""
+        return [fingerprint(line.path) for lines in (self.sources.learnt, self.sources.held_out) for line in lines]
+
     def new_model(self) -> Reader:
-        """A reader that has learnt nothing, or the one to start with."""
+        """A reader that has learnt nothing, or the one to go on from."""
         config, sources = self.config, self.sources
         torch.manual_seed(config.seed)
         network = ReaderNetwork(config.network, config.picture.height, len(sources.alphabet))
-        if self.start is not None:
-            network.load_state_dict(self.start.network.state_dict())
+        if self.known is not None:
+            network.load_state_dict(self.known.network.state_dict())
         model_config = ReadConfig(
             purpose=config.purpose,
             picture=config.picture,
@@ -105,16 +113,15 @@ class ReaderTraining(Training[ReadTrainingConfig, Reader]):
         return Reliability.of(cross_fitted(self.answers.log_probabilities, right), right)
 
 
-def _read_start(config: ReadTrainingConfig) -> Reader:
-    """The reader to begin with.
+def _known_reader(config: ReadTrainingConfig, name: str) -> Reader:
+    """The reader to go on from.
 
     Raises:
-        ModelError: there is none, or it is something else.
-        ConfigError: it sees lines otherwise, or has another network.
+        ModelError: there is none.
+        ConfigError: it is something else, sees lines otherwise, or has another network.
     """
-    start: Reader = load(str(config.start), "cpu", kinds=("read",))
+    known = Reader.load(find_init(name, "read"), "cpu", name)
     for key in ("picture", "network"):
-        theirs = getattr(start.config, key)
-        if theirs != getattr(config, key):
-            raise ConfigError(f"start: {config.start} was trained with {key}: {theirs.model_dump()}; give it the same.")
-    return start
+        if key in config.model_fields_set and getattr(known.config, key) != getattr(config, key):
+            raise ConfigError(f"init: {name} brings its {key} along; leave {key} out.")
+    return known

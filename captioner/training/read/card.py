@@ -39,6 +39,7 @@ def reader_card(
         f"Network: CNN of {network.channels} to {4 * network.channels} channels, {network.layers} x "
         f"{network.unit} of {network.hidden_size}, {directions}, CTC.",
         f"Alphabet, in NFC: `{''.join(sorted(alphabet.characters)).strip()}` and the space.",
+        *([] if config.init is None else [f"Goes on from: {config.init}."]),
         f"Learnt from: {' and '.join(filter(None, [pictures, drawn]))}.",
         f"Made by: `{command}`",
     ]

@@ -86,13 +86,14 @@ class ReadTrainingConfig(StagedConfig):
     """A whole training of a reader.
 
     Attributes:
-        start: a reader to begin with, by name or folder; its alphabet is kept, network and picture must be its own.
+        init: a reader to go on from, with its network, alphabet and picture: a model in the package, a folder, or
+            `hf-hub:owner/name`. Where these are given too, they must be its own.
         picture: how a line becomes the network's input.
     """
 
     kind: Literal["read"] = "read"
     purpose: str = "reads text lines"
-    start: str | None = None
+    init: str | None = None
     data: LineData
     picture: LineTransform = Field(default_factory=lambda: LineTransform.model_validate({}))
     network: ReaderConfig = Field(default_factory=lambda: ReaderConfig.model_validate({}))

@@ -47,14 +47,17 @@ class Sources:
         Args:
             config: of the training.
             say: hears what is left out and why.
-            alphabet: of the reader that the training begins with, if it does.
+            alphabet: of the reader that the training goes on from, if it does.
 
         Raises:
             DataError: no line, font or word can be used.
-            ConfigError: the alphabet cannot be told.
+            ConfigError: the alphabet cannot be told, or is not that of the reader.
         """
         learnt, held_out = _read_lines(config, say)
-        alphabet = alphabet or _alphabet(config, learnt)
+        if alphabet is None:
+            alphabet = _alphabet(config, learnt)
+        elif config.data.characters is not None and _alphabet(config, None).characters != alphabet.characters:
+            raise ConfigError(f"data.characters: {config.init} brings its alphabet along; leave data.characters out.")
         if learnt is not None:
             known = len(learnt.problems)
             learnt = learnt.within(alphabet, remove=config.data.strange == "remove")

@@ -103,12 +103,20 @@ def test_lines_of_one_print_cannot_be_learnt_from_and_validated_on(config, tmp_p
 
 def test_a_training_may_begin_with_another_reader(config, tmp_path):
     first = run(config, tmp_path / "run", "stages.read.epochs=1")
-    folder = run(config, tmp_path / "more", f"start={first}", "stages.read.epochs=1", "stages.read.learning_rate=1e-9")
+    settings = yaml.safe_load(config.read_text())
+    del settings["network"], settings["picture"]  # which the reader brings along
+    (tmp_path / "more.yaml").write_text(yaml.safe_dump({**settings, "init": str(first)}))
+    folder = run(tmp_path / "more.yaml", tmp_path / "more", "stages.read.epochs=1", "stages.read.learning_rate=1e-9")
     before, after = (load(each, "cpu").network.state_dict() for each in (first, folder))
     trained = [name for name in before if "running" not in name and "tracked" not in name]
     assert all(torch.allclose(before[name], after[name], atol=1e-3) for name in trained)
-    with pytest.raises(ConfigError, match=r"start: .* was trained with network"):
-        run(config, tmp_path / "other", f"start={first}", "network.hidden_size=9")
+    assert f"Goes on from: {first}." in (folder / "README.md").read_text()
+    with pytest.raises(ConfigError, match=r"init: .* brings its network along; leave network out"):
+        run(config, tmp_path / "other", f"init={first}", "network.hidden_size=9")
+    with pytest.raises(ConfigError, match=r"data\.characters: .* brings its alphabet along"):
+        run(config, tmp_path / "other", f"init={first}", "data.characters=abz")
+    with pytest.raises(ConfigError, match="captions is no reader; name one, such as words"):
+        run(config, tmp_path / "other", "init=captions")
 
 
 def test_lines_to_validate_on_are_not_learnt_from_under_any_name(config, tmp_path, capfd):
