@@ -22,7 +22,7 @@ def read_unpacked(path: Path, *, largest: int = LARGEST) -> bytes:
         DataError: it unpacks to more than `largest` bytes, or is damaged.
         OSError: it cannot be read.
     """
-    if path.suffix != ".gz":
+    if path.suffix.lower() != ".gz":
         return path.read_bytes()
     try:
         with gzip.open(path) as file:

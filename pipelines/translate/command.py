@@ -14,7 +14,14 @@ from captioner.pipelines.folder.inputs import Inputs, find_inputs, identity, sho
 from captioner.pipelines.folder.made import asked_of, made_by
 from captioner.pipelines.folder.outputs import Outputs, Writer, writer_of
 from captioner.pipelines.folder.progress import Meter, Summary
-from captioner.pipelines.translate.documents import STANDARD_INPUT, SUFFIXES, Document, named, read_document
+from captioner.pipelines.translate.documents import (
+    INPUT_SUFFIXES,
+    STANDARD_INPUT,
+    SUFFIXES,
+    Document,
+    named,
+    read_document,
+)
 from captioner.pipelines.translate.made import RowJournal
 from captioner.pipelines.translate.options import TranslateOptions
 from captioner.pipelines.translate.outputs import (
@@ -39,13 +46,13 @@ def translate(options: TranslateOptions) -> int:
     if (options.to is None) == (options.model is None):
         raise UsageError("name the language with --to, such as --to de, or a translator with --model, and not both.")
     model = options.model or translator_to(str(options.to))
-    documents, problems = _read(options.inputs, options.outputs or [])
+    documents, found = _read(options.inputs, options.outputs or [])
     rows = {row.name: row for document in documents for row in document.rows}
+    found.paths = list(rows)
     replaced = sum(row.translated for row in rows.values())
-    remarks = [f"{replaced} of the rows had a translation already, which is replaced"] if replaced else []
-    found = Inputs(list(rows), problems, remarks=remarks)
+    found.remarks += [f"{replaced} of the rows had a translation already, which is replaced"] * bool(replaced)
     console = Console(stderr=True)
-    outputs = Outputs(_writers(options, model, documents, problems))
+    outputs = Outputs(_writers(options, model, documents, found.problems))
 
     def work(todo: Sequence[str], meter: Meter, summary: Summary) -> None:
         from captioner.models.base import load
@@ -69,22 +76,27 @@ def translate(options: TranslateOptions) -> int:
     )
 
 
-def _read(arguments: Sequence[str], outputs: Sequence[str]) -> tuple[list[Document], list[tuple[str, str]]]:
-    """The inputs, each once, and what cannot be read with the reason; an output in a folder of inputs is none."""
-    documents, problems = [], []
+def _read(arguments: Sequence[str], outputs: Sequence[str]) -> tuple[list[Document], Inputs]:
+    """The inputs, each once, and what cannot be read or was passed over; an output in a folder of inputs is none."""
+    documents, found = [], Inputs()
     paths: dict[str, str] = {}
     for argument in arguments:
-        given = [argument] if argument == STANDARD_INPUT else find_inputs([argument], SUFFIXES, kind="texts").paths
-        if given != [argument]:
-            given = [path for path in given if not any(_same(path, output) for output in outputs)]
-        for path in given:
-            paths.setdefault(identity(path), path)
+        if argument == STANDARD_INPUT or os.path.isfile(argument):
+            paths.setdefault(identity(argument), argument)
+            continue
+        listed = find_inputs([argument], INPUT_SUFFIXES, kind="texts")
+        found.problems += listed.problems
+        found.others.update(listed.others)
+        found.left_out += listed.left_out
+        for path in listed.paths:
+            if not any(_same(path, output) for output in outputs):
+                paths.setdefault(identity(path), path)
     for path in paths.values():
         try:
             documents.append(read_document(path))
         except DataError as error:
-            problems.append((named(path), str(error)))
-    return documents, problems
+            found.problems.append((named(path), str(error)))
+    return documents, found
 
 
 def _same(one: str, other: str) -> bool:

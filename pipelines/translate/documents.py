@@ -31,6 +31,8 @@ SUFFIXES: dict[str, Kind] = {
     ".srt": "srt",
     ".vtt": "vtt",
 }
+INPUT_SUFFIXES = [*SUFFIXES, *(f"{suffix}.gz" for suffix in SUFFIXES)]
+"""What inputs in folders end in."""
 STANDARD_INPUT = "-"
 _STARTS: list[tuple[str, Kind]] = [
     (r"\{", "json"),
@@ -130,7 +132,7 @@ def read_document(path: str) -> Document:
     if path == STANDARD_INPUT:
         kind: Kind = next((kind for start, kind in _STARTS if re.match(start, text.lstrip())), "text")
     else:
-        kind = SUFFIXES.get(os.path.splitext(path.removesuffix(".gz"))[1].lower(), "text")
+        kind = SUFFIXES.get(os.path.splitext(path.lower().removesuffix(".gz"))[1], "text")
     name = "standard input" if path == STANDARD_INPUT else path
     if kind == "csv":
         return _read_csv(path, name, text)
@@ -157,6 +159,8 @@ def _read(path: str) -> bytes:
 
 
 def _decode(data: bytes) -> str:
+    if data.startswith(b"PAR1"):
+        raise DataError("is a Parquet file; captions are translated as .jsonl or .csv")
     text = text_of(data)
     if not text.strip():
         raise DataError("is empty")
@@ -185,11 +189,15 @@ def _read_csv(path: str, name: str, text: str) -> Document:
     first = next(line for line in lines_of(text) if line.strip())
     delimiter = next((mark for mark in ",;\t" if re.search(rf"(^|{mark})\"?caption(_\d+)?\"?({mark}|$)", first)), ",")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    rows, line = [], 1
     try:
-        rows = [cells for cells in reader if cells]  # a line without any cell is none
+        for cells in reader:
+            if cells:  # a line without any cell is none
+                rows.append((line, cells))
+            line = reader.line_num + 1
     except csv.Error as reason:
         raise DataError(f"not a table of comma-separated cells (line {reader.line_num}: {reason})") from None
-    columns = rows[0]
+    columns = rows[0][1]
     captions = [column for column in columns if re.fullmatch(r"caption(_\d+)?", column)]
     if not captions:
         raise DataError(f"has no column named caption, but {', '.join(columns[:8])}")
@@ -198,7 +206,7 @@ def _read_csv(path: str, name: str, text: str) -> Document:
         raise DataError(f"has two columns named {twice[0]!r}; give each its own name")
     places = [Place((column,), column.replace("caption", "translation")) for column in captions]
     read = []
-    for number, cells in enumerate(rows[1:], 2):
+    for number, cells in rows[1:]:
         if len(cells) != len(columns):
             error = f"has {len(cells)} cells, but there are {len(columns)} columns"
             read.append(Row(f"{name}:{number}", dict(zip(columns, cells, strict=False)), error=error))

@@ -1,10 +1,13 @@
 """Inputs as they are found: of other systems, hurriedly written, or translated once before."""
 
 import csv
+import errno
 import gzip
 import json
 import os
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 from typer.testing import CliRunner
 
@@ -105,6 +108,42 @@ def test_rows_that_failed_before_have_no_retry(model, tmp_path, monkeypatch):
         if "done before" not in result.output:
             assert ", 1 of them with a warning\n" in result.output
     assert "2 were done before, 1 of which had failed\n" in result.output
+
+
+def test_a_folder_gives_its_packed_texts_and_tells_what_it_does_not_give(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in" / "closed").mkdir(parents=True)
+    (tmp_path / "in" / "a.txt.gz").write_bytes(gzip.compress(b"A man.\n"))
+    (tmp_path / "in" / "B.JSONL.GZ").write_bytes(gzip.compress(b'{"caption": "A dog."}\n'))
+    (tmp_path / "in" / "photo.jpg").write_bytes(b"")
+    scan = os.scandir
+
+    def scandir(path):
+        if os.path.basename(path) == "closed":
+            raise PermissionError(errno.EACCES, "")
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    result = CliRunner().invoke(app, ["translate", "in", "--model", model, "-o", "b.jsonl"])
+    assert result.exit_code == 1
+    assert len(rows(tmp_path / "b.jsonl")) == 2
+    assert "in/closed: cannot be listed (permission denied)\n" in result.output
+    assert "passed over: 1 .jpg\n" in result.output
+
+
+def test_a_parquet_file_is_said_to_be_one(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pyarrow.parquet.write_table(pyarrow.table({"path": ["a.jpg"], "caption": ["A dog."]}), "a.parquet")
+    result = CliRunner().invoke(app, ["translate", "a.parquet", "--model", model, "-o", "b.jsonl"])
+    assert result.exit_code == 1
+    assert "a.parquet: is a Parquet file; captions are translated as .jsonl or .csv\n" in result.output
+
+
+def test_a_row_of_a_table_is_named_by_its_line(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text('path,caption\n\na,"A\ndog."\n\nb,A dog.,c\n')
+    result = CliRunner().invoke(app, ["translate", "a.csv", "--model", model, "-o", "b.jsonl"])
+    assert "  a.csv:6: has 3 cells, but there are 2 columns\n" in result.output
 
 
 def test_lost_numbers_and_addresses_are_told_in_rows_and_at_the_end(model, tmp_path, monkeypatch):
