@@ -128,6 +128,14 @@ def identity(path: str) -> str:
     return path if is_remote(path) else os.path.abspath(path)
 
 
+def same_file(one: str, other: str) -> bool:
+    """Whether two paths, by whatever links, are of one file, or will be."""
+    try:
+        return os.path.samefile(one, other)
+    except (OSError, ValueError):
+        return identity(one) == identity(other)
+
+
 def as_text(path: str) -> str:
     """A path as Unicode text, whatever bytes its name is made of."""
     return os.fsencode(path).decode("utf-8", "replace")

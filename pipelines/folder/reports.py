@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from captioner.errors import UsageError
-from captioner.pipelines.folder.inputs import shown
+from captioner.pipelines.folder.inputs import same_file, shown
 
 
 def check_reports(targets: Iterable[Path | str | None], inputs: Iterable[Path | str | None]) -> None:
@@ -16,15 +16,20 @@ def check_reports(targets: Iterable[Path | str | None], inputs: Iterable[Path | 
         inputs: what the command reads, which must stay.
 
     Raises:
-        UsageError: there is no such folder, or a target is an input.
+        UsageError: there is no such folder, a target is a folder or an input, or two are one file.
     """
     kept = [str(path) for path in inputs if path is not None]
-    for target in (str(path) for path in targets if path is not None and str(path) != "-"):
+    wanted = [str(path) for path in targets if path is not None and str(path) != "-"]
+    for place, target in enumerate(wanted):
         folder = Path(target).parent
         if not folder.absolute().is_dir():
             raise UsageError(f"{shown(target)}: there is no folder {shown(str(folder))} to write to.")
-        if any(_same(target, path) for path in kept):
+        if os.path.isdir(target):
+            raise UsageError(f"{shown(target)}: is a folder; choose a file for the report.")
+        if any(same_file(target, path) for path in kept):
             raise UsageError(f"{shown(target)}: is read by this command; choose another file for the report.")
+        if any(same_file(target, other) for other in wanted[:place]):
+            raise UsageError(f"{shown(target)}: two reports are the same file; name each once.")
 
 
 def write_report(target: Path | str, text: str) -> None:
@@ -37,10 +42,3 @@ def write_report(target: Path | str, text: str) -> None:
         Path(target).write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{shown(str(target))}: cannot be written ({error.strerror}).") from error
-
-
-def _same(one: str, other: str) -> bool:
-    try:
-        return os.path.samefile(one, other)
-    except OSError:
-        return False

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from captioner.errors import DataError, UsageError
 from captioner.pipelines.folder.command import run_folder_command
-from captioner.pipelines.folder.inputs import Inputs, find_inputs, identity, shown
+from captioner.pipelines.folder.inputs import Inputs, find_inputs, identity, same_file, shown
 from captioner.pipelines.folder.made import asked_of, made_by
 from captioner.pipelines.folder.outputs import Outputs, Writer, writer_of
 from captioner.pipelines.folder.progress import Meter, Summary
@@ -89,7 +89,7 @@ def _read(arguments: Sequence[str], outputs: Sequence[str]) -> tuple[list[Docume
         found.others.update(listed.others)
         found.left_out += listed.left_out
         for path in listed.paths:
-            if not any(_same(path, output) for output in outputs):
+            if not any(same_file(path, output) for output in outputs):
                 paths.setdefault(identity(path), path)
     for path in paths.values():
         try:
@@ -97,14 +97,6 @@ def _read(arguments: Sequence[str], outputs: Sequence[str]) -> tuple[list[Docume
         except DataError as error:
             found.problems.append((named(path), str(error)))
     return documents, found
-
-
-def _same(one: str, other: str) -> bool:
-    """Whether two paths, by whatever links, are of one file."""
-    try:
-        return os.path.samefile(one, other)
-    except OSError:
-        return identity(one) == identity(other)
 
 
 def _writers(
@@ -141,7 +133,7 @@ def _writers(
         return TranslatedSubtitles(path, documents[0], journal(path), overwrite=options.overwrite)
 
     def choices(path: str) -> dict[str, Callable[[], Writer]]:
-        if any(document.path != STANDARD_INPUT and _same(path, document.path) for document in documents):
+        if any(document.path != STANDARD_INPUT and same_file(path, document.path) for document in documents):
             raise UsageError(f"{shown(path)}: is an input and an output; choose another output.")
         return {
             ".txt": lambda: Lines(path, journal(path), overwrite=options.overwrite),

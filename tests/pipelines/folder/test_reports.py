@@ -37,3 +37,22 @@ def test_a_report_never_takes_the_place_of_what_was_read(tmp_path, monkeypatch, 
     result = CliRunner().invoke(app, command)
     assert "is read by this command; choose another file for the report" in str(result.exception)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["evaluate", "-a", "ann.json", "-r", "res.json", "--json", "r.x", "--html", "./r.x"], "two reports are the"),
+        (["evaluate", "-a", "ann.json", "--images", ".", "-o", "r.jsonl", "--json", "./r.jsonl"], "is read by this"),
+        (["evaluate-lines", "truth.tsv", "read.jsonl", "--json", "r.x", "--html", "r.x"], "two reports are the"),
+        (["gradients", "captions", "ref.txt", "-o", "r.png", "--json", "r.png"], "two reports are the"),
+        (["evaluate", "-a", "ann.json", "-r", "res.json", "--json", "folder"], "folder: is a folder; choose a file"),
+    ],
+)
+def test_a_report_has_a_file_of_its_own_which_is_known_before_any_work(tmp_path, monkeypatch, command, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "ann.json").write_text(json.dumps(IMAGES))
+    result = CliRunner().invoke(app, command)
+    assert message in str(result.exception)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ann.json", "folder"]
