@@ -53,8 +53,10 @@ def read_line_results(path: Path) -> dict[str, str | None]:
         else:
             rows = [json.loads(line) for line in text.split("\n") if line.strip()]
         found: dict[str, str | None] = {}
-        for row in rows:
+        for number, row in enumerate(rows, 1):
             read = None if row.get("error") else row["text"]
+            if not isinstance(row["path"], str) or not (row.get("error") or isinstance(read, str)):
+                raise ValueError(f"row {number} has {row['path']!r} and {read!r}")
             if found.setdefault(row["path"], read) != read:
                 raise DataError(f"{path}: has {row['path']} twice, with different texts; keep one row.")
         return found

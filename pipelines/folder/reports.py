@@ -33,12 +33,12 @@ def check_reports(targets: Iterable[Path | str | None], inputs: Iterable[Path | 
 
 
 def write_report(target: Path | str, text: str) -> None:
-    """Write a report.
+    """Write a report; of names that are no UTF-8, what is none becomes question marks.
 
     Raises:
         UsageError: it cannot be written.
     """
     try:
-        Path(target).write_text(text, encoding="utf-8")
+        Path(target).write_text(text, encoding="utf-8", errors="replace")
     except OSError as error:
         raise UsageError(f"{shown(str(target))}: cannot be written ({error.strerror}).") from error

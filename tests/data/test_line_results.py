@@ -48,3 +48,18 @@ def test_a_file_of_something_else_is_refused(tmp_path, content):
     (tmp_path / "r.jsonl").write_text(content)
     with pytest.raises(DataError, match=r"r\.jsonl: not what captioner read writes"):
         read_line_results(tmp_path / "r.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("r.jsonl", '{"path": "a.png", "text": "x"}\n{"path": 5, "text": "x"}\n'),
+        ("r.jsonl", '{"path": "a.png", "text": "x"}\n{"path": "b.png", "text": 5}\n'),
+        ("r.jsonl", '{"path": "a.png", "text": "x"}\n{"path": "b.png", "text": null}\n'),
+        ("r.csv", "path,text\na.png,x\nb.png\n"),
+    ],
+)
+def test_a_row_whose_path_or_text_is_no_text_is_named(tmp_path, name, rows):
+    (tmp_path / name).write_text(rows)
+    with pytest.raises(DataError, match=r"row 2 has "):
+        read_line_results(tmp_path / name)

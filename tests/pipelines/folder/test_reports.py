@@ -1,6 +1,7 @@
 """No report takes the place of what it is about, whatever command writes it."""
 
 import json
+import os
 
 import pytest
 from typer.testing import CliRunner
@@ -56,3 +57,18 @@ def test_a_report_has_a_file_of_its_own_which_is_known_before_any_work(tmp_path,
     result = CliRunner().invoke(app, command)
     assert message in str(result.exception)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ann.json", "folder"]
+
+
+def test_a_report_may_be_about_a_file_whose_name_is_no_utf8(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    read, results = os.fsdecode(b"read\xff.jsonl"), os.fsdecode(b"res\xff.json")
+    (tmp_path / "truth.tsv").write_text("a.png\tab\n")
+    (tmp_path / read).write_text('{"path": "a.png", "text": "ab"}\n')
+    (tmp_path / "ann.json").write_text(json.dumps(IMAGES))
+    (tmp_path / results).write_text(json.dumps([{"image_id": 1, "caption": "A dog."}]))
+    lines = CliRunner().invoke(app, ["evaluate-lines", "truth.tsv", read, "--json", "r.json", "--quiet"])
+    assert lines.exit_code == 0
+    assert json.loads((tmp_path / "r.json").read_text())["results"] == "read?.jsonl"
+    captions = CliRunner().invoke(app, ["evaluate", "-a", "ann.json", "-r", results, "--html", "r.html", "--quiet"])
+    assert captions.exit_code == 0
+    assert "res?.json" in (tmp_path / "r.html").read_text()
