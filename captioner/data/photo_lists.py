@@ -25,7 +25,7 @@ def read_photo_list(path: str) -> list[str]:
     """
     folder = os.path.dirname(path)
     values = _column_of_parquet(path) if path.lower().endswith(".parquet") else _column_of_text(path)
-    return [located(value.strip(), folder) for value in values if value.strip()]
+    return [located(value, folder) for value in values if value.strip()]
 
 
 def holds_photos(path: str) -> bool:
@@ -75,14 +75,16 @@ def located(value: str, folder: str, start: str = "") -> str:
     """A path as it can be opened: from the list's folder, or else as it stands; separated as this system does it.
 
     Args:
-        value: what the list says; an address of another machine stays what it is.
+        value: what the list says, whose blanks at either end belong to a name only where there is such a file; an
+            address of another machine stays what it is.
         folder: of the list.
         start: where relative paths begin, if that is not here.
     """
-    if is_remote(value):
-        return value
-    plain = value.replace("\\", "/")
-    for choice in (os.path.join(folder, value), value, os.path.join(folder, plain), plain):
-        if os.path.lexists(os.path.join(start, choice)):
-            return choice
-    return os.path.join(folder, value)
+    bare = value.strip()
+    if is_remote(bare):
+        return bare
+    for name in dict.fromkeys((value, bare, bare.replace("\\", "/"))):
+        for choice in (os.path.join(folder, name), name):
+            if os.path.lexists(os.path.join(start, choice)):
+                return choice
+    return os.path.join(folder, bare)

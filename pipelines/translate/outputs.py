@@ -24,6 +24,7 @@ class TranslatedRows(JsonRows):
         self.journal, self.rows = journal, journal.rows
         self.names = {row.name for row in self.rows}
         super().__init__(path, overwrite=overwrite)
+        self.done.update(_states(self.rows[: len(self.done)]))
         _keep(self.journal, len(self.done), self.file)
 
     def row(self, record: Record) -> Mapping[str, Any] | None:
@@ -98,7 +99,7 @@ class Lines(_InOrder):
             )
         _keep(journal, len(whole), self.file, known=True)
         self.file.start(sum(map(len, whole)) - 1, len(whole))
-        self.done = {identity(row.name): False for row in rows[: len(whole)]}
+        self.done = _states(rows[: len(whole)])
 
     def write(self, records: Sequence[Record]) -> None:
         """Append lines."""
@@ -150,7 +151,7 @@ class Table(_InOrder):
         self.file.start(end - 1, count)
         if not count and columns:  # else no input could be read
             self.file.append([_csv_line(self.columns)])
-        self.done = {identity(row.name): False for row in rows[: max(count - 1, 0)]}
+        self.done = _states(rows[: max(count - 1, 0)])
 
     def write(self, records: Sequence[Record]) -> None:
         """Append rows."""
@@ -239,6 +240,11 @@ class Stream(Writer):
             else:
                 sys.stdout.buffer.write(to_json(json_row(record)) + b"\n")
         sys.stdout.buffer.flush()
+
+
+def _states(rows: Sequence[Row]) -> dict[str, bool]:
+    """Whether rows fail; one of a photo that could not be captioned does not, for there is nothing to translate."""
+    return {identity(row.name): row.error is not None for row in rows}
 
 
 def _keep(journal: RowJournal, count: int, file: RowFile, *, known: bool = False) -> None:

@@ -120,6 +120,12 @@ def test_a_listed_file_that_does_not_exist_is_left_to_its_own_row(tree, monkeypa
     assert find_inputs(["-"], SUFFIXES).paths == ["gone.jpg"]
 
 
+def test_blanks_around_a_name_in_a_list_belong_to_it_only_where_there_is_such_a_file(tree):
+    (tree / " a .jpg ").write_bytes(b"x")
+    (tree / "list.csv").write_text("path\n a.jpg \n a .jpg \ngone.jpg \n")
+    assert find_inputs(["list.csv"], SUFFIXES).paths == ["a.jpg", " a .jpg ", "gone.jpg"]
+
+
 def test_names_may_be_any_bytes(tree):
     name = os.fsdecode(b"caf\xe9.jpg")
     try:

@@ -161,6 +161,17 @@ def test_lost_numbers_and_addresses_are_told_in_rows_and_at_the_end(model, tmp_p
         assert found[1]["warning"] == "the translation lacks 1234"
 
 
+def test_a_continued_run_fails_as_the_first_one_did(run, tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"caption": "A man."}\n{"path": "b.jpg", "error": "not an image"}\n')
+    (tmp_path / "c.jsonl").write_text('{"caption": "A man."}\n{"path": "b.jpg"}\n')
+    (tmp_path / "c.csv").write_text("caption\nA man.\na,b\n")
+    for _ in range(2):
+        assert run("a.jsonl", outputs=["a.de.jsonl"]) == 0  # there is nothing of a failed photo to translate
+        assert run("c.jsonl", outputs=["c.de.jsonl"]) == 1
+        assert run("c.jsonl", outputs=["c.de.txt"]) == 1
+        assert run("c.csv", outputs=["c.de.csv"]) == 1
+
+
 def test_a_table_has_a_translation_of_every_caption(run, tmp_path, expected):
     (tmp_path / "a.csv").write_text("path,caption,caption_2\na,,A dog.\n\nb,A man.,A woman.\nc\n")
     assert run("a.csv", outputs=["b.csv"]) == 1
