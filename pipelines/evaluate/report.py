@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +23,7 @@ from captioner.metrics.diversity import Diversity
 from captioner.metrics.ngrams import Floats
 from captioner.metrics.scores import Scores
 from captioner.metrics.significance import Difference
+from captioner.pipelines.folder.inputs import shown
 from captioner.text.tokenization import PTB, without_spaces
 
 SHOWN = 12  # best and worst images on a page
@@ -119,7 +121,7 @@ class Report:
     def as_table(self) -> RenderableType:
         """The report for a terminal, but for its signature."""
         header, rows = self._score_rows()
-        table = Table(*header, box=None, header_style="bold", pad_edge=False)
+        table = Table(*(escape(shown(each)) for each in header), box=None, header_style="bold", pad_edge=False)
         for column in table.columns[1:]:
             column.justify = "right"
         for row in rows:

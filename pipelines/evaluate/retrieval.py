@@ -12,6 +12,7 @@ from captioner.data.results import Annotations
 from captioner.errors import DataError, ImageError
 from captioner.metrics.retrieval import Retrieval
 from captioner.pipelines.evaluate.options import EvaluateOptions
+from captioner.pipelines.folder.inputs import shown
 from captioner.pipelines.folder.progress import Meter
 from captioner.pipelines.folder.reports import write_report
 
@@ -84,7 +85,7 @@ def show(report: Mapping[str, Any], console: Console) -> None:
             cells = [_cell(each["totals"][name], each["intervals"][name]) for name in names]
             table.add_row(direction, part, *cells)
     console.print(table)
-    console.print(report["signature"], style="dim", soft_wrap=True)
+    console.print(report["signature"], style="dim", markup=False, soft_wrap=True)
 
 
 def write(report: Mapping[str, Any], target: str) -> None:
@@ -112,7 +113,8 @@ def _look(
                 pixels.append(transform(read(path, at_least=transform.at_least).pixels))
                 images.append(image)
             except ImageError as error:
-                console.print(f"{error} It is left out.", style="red", highlight=False, soft_wrap=True)
+                note = shown(f"{error} It is left out.")
+                console.print(note, style="red", highlight=False, markup=False, soft_wrap=True)
         if pixels:
             parts.append(finder.look(finder.captioner.encode(np.stack(pixels))))
         meter.advance(len(names[first : first + _BATCH]), 0)

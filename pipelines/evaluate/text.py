@@ -8,10 +8,12 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from captioner.data.parallel import read_lines
 from captioner.errors import DataError, UsageError
 from captioner.pipelines.evaluate.options import EvaluateTextOptions
+from captioner.pipelines.folder.inputs import shown
 from captioner.pipelines.folder.reports import check_reports, write_report
 
 TOKENIZERS = ("13a", "intl", "char", "none")
@@ -127,7 +129,7 @@ def _show(scores: dict[str, list[Score]]) -> None:
             f"{each.score:.2f} ± {each.half_width:.2f}" + ("" if each.p_value is None else f" (p = {each.p_value:.4f})")
             for each in several
         ]
-        table.add_row(name, *cells)
+        table.add_row(Text(shown(name)), *cells)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
     console.print(table)
     for each in next(iter(scores.values())):

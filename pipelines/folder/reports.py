@@ -25,7 +25,7 @@ def check_reports(targets: Iterable[Path | str | None], inputs: Iterable[Path | 
         if not folder.absolute().is_dir():
             raise UsageError(f"{shown(target)}: there is no folder {shown(str(folder))} to write to.")
         if os.path.isdir(target):
-            raise UsageError(f"{shown(target)}: is a folder; choose a file for the report.")
+            raise UsageError(f"{shown(target)}: cannot be written, for it is a folder; choose a file for the report.")
         if any(same_file(target, path) for path in kept):
             raise UsageError(f"{shown(target)}: is read by this command; choose another file for the report.")
         if any(same_file(target, other) for other in wanted[:place]):

@@ -9,11 +9,13 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from captioner.data.text import read_text
 from captioner.errors import DataError
 from captioner.models.base import load
 from captioner.models.language import LanguageModel, TextScore
+from captioner.pipelines.folder.inputs import shown
 from captioner.pipelines.folder.reports import check_reports, write_report
 from captioner.pipelines.language.options import PerplexityOptions
 
@@ -97,6 +99,6 @@ def _show(found: Sequence[FileScore], total: TextScore | None, per_line: bool) -
     rows: list[tuple[str, TextScore | None]] = [(file.path, file.score) for file in found]
     for name, each in [*rows, ("all", total)] if len(rows) > 1 else rows:
         if each is not None:
-            table.add_row(name, f"{each.perplexity:.2f}", f"{each.tokens:,}", f"{each.unknown:,}")
+            table.add_row(Text(shown(name)), f"{each.perplexity:.2f}", f"{each.tokens:,}", f"{each.unknown:,}")
     if table.row_count:
         Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)

@@ -48,7 +48,8 @@ def bring_up_to_date(
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            console.print(f"another process is building {shown(path)}; waiting for it", highlight=False)
+            waiting = f"another process is building {shown(path)}; waiting for it"
+            console.print(waiting, highlight=False, markup=False, soft_wrap=True)
             lock.acquire()
     except OSError as error:
         raise UsageError(f"{shown(path)}: cannot be written ({error.strerror}); choose another --index.") from error
@@ -61,7 +62,7 @@ def bring_up_to_date(
         index.forget_gone(options.inputs)  # only now, since a file may have moved
         if None in states:
             if not options.quiet and searcher.config is None:
-                console.print(f"{options.model}: {_SLOW}", highlight=False, soft_wrap=True)
+                console.print(f"{options.model}: {_SLOW}", highlight=False, markup=False, soft_wrap=True)
             if options.cluster is None:
                 work = partial(look_at, options=options, index=index)
                 status = run_folder_command(

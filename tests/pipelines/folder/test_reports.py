@@ -47,7 +47,7 @@ def test_a_report_never_takes_the_place_of_what_was_read(tmp_path, monkeypatch, 
         (["evaluate", "-a", "ann.json", "--images", ".", "-o", "r.jsonl", "--json", "./r.jsonl"], "is read by this"),
         (["evaluate-lines", "truth.tsv", "read.jsonl", "--json", "r.x", "--html", "r.x"], "two reports are the"),
         (["gradients", "captions", "ref.txt", "-o", "r.png", "--json", "r.png"], "two reports are the"),
-        (["evaluate", "-a", "ann.json", "-r", "res.json", "--json", "folder"], "folder: is a folder; choose a file"),
+        (["evaluate", "-a", "ann.json", "-r", "res.json", "--json", "folder"], "folder: cannot be written, for"),
     ],
 )
 def test_a_report_has_a_file_of_its_own_which_is_known_before_any_work(tmp_path, monkeypatch, command, message):
@@ -72,3 +72,16 @@ def test_a_report_may_be_about_a_file_whose_name_is_no_utf8(tmp_path, monkeypatc
     captions = CliRunner().invoke(app, ["evaluate", "-a", "ann.json", "-r", results, "--html", "r.html", "--quiet"])
     assert captions.exit_code == 0
     assert "res?.json" in (tmp_path / "r.html").read_text()
+
+
+def test_names_in_brackets_stay_names_in_tables(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("ref.txt", "a[red].txt"):
+        (tmp_path / name).write_text("a dog runs .\na man .\n")
+    (tmp_path / "ann.json").write_text(json.dumps(IMAGES))
+    for name in ("res.json", "b[red].json"):
+        (tmp_path / name).write_text(json.dumps([{"image_id": 1, "caption": "A dog."}]))
+    texts = CliRunner().invoke(app, ["evaluate-text", "ref.txt", "a[red].txt"])
+    assert "a[red].txt" in texts.output
+    captions = CliRunner().invoke(app, ["evaluate", "-a", "ann.json", "-r", "res.json", "--compare", "b[red].json"])
+    assert "b[red].json" in captions.output
