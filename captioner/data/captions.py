@@ -77,9 +77,7 @@ class CaptionSet:
     @classmethod
     def of(cls, found: FoundCaptions, split: Split = "train", tokenization: Tokenization = PTB) -> "CaptionSet":
         """The captions that were found, tokenised; see `read`."""
-        for problem in found.problems:
-            _log.warning("%s", problem)
-        return assemble(found.entries, found.source, split, tokenization)
+        return assemble(found.taken(), found.source, split, tokenization)
 
     @classmethod
     def join(cls, sets: Sequence["CaptionSet"]) -> "CaptionSet":

@@ -131,6 +131,11 @@ def clip_rows(table: Path, group: str = "group") -> Iterator[tuple[int, dict[str
     if twice:
         raise DataError(f"{table}: has the column {twice[0]} twice; leave one out.")
     for line, cells in rows:
+        if any(cells[len(columns) :]):
+            raise DataError(
+                f"{table}: line {line} has {len(cells)} cells, but the first line names {len(columns)} columns; quote "
+                "cells that hold the separator."
+            )
         yield line, dict(zip(columns, [*cells, *[""] * len(columns)], strict=False))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from captioner.data.caption_forms import find_captions
 from captioner.data.captions import CaptionSet
-from captioner.data.files import read_unpacked
+from captioner.data.parallel import read_lines
 from captioner.errors import DataError
 
 
@@ -56,7 +56,7 @@ def read_caption_text(paths: Iterable[Path], exclude: Collection[str] = ()) -> l
 
 
 def _read_captions(path: Path) -> list[tuple[str, str]]:
-    return [(photo_id(entry.name), text.strip()) for entry in find_captions(path).entries for text in entry.captions]
+    return [(photo_id(entry.name), text.strip()) for entry in find_captions(path).taken() for text in entry.captions]
 
 
 def _is_multi30k(path: Path) -> bool:
@@ -71,22 +71,13 @@ def _read_folder(folder: Path) -> list[tuple[str, str]]:
     pairs: list[tuple[str, str]] = []
     for names in _lists(folder):
         part = names.name.partition("_images.txt")[0]
-        photos = [photo_id(name) for name in _lines(names)]
+        photos = [photo_id(name) for name in read_lines(names)]
         texts = sorted([*folder.glob(f"{part}.*.en"), *folder.glob(f"{part}.*.en.gz")])
         if not texts:
             raise DataError(f"{folder}: {names.name} has no captions beside it ({part}.1.en, possibly .gz).")
         for text in texts:
-            captions = _lines(text)
+            captions = read_lines(text)
             if len(captions) != len(photos):
                 raise DataError(f"{text}: {len(captions)} lines, but {names.name} names {len(photos)} photos.")
             pairs += zip(photos, captions, strict=True)
     return pairs
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        data = read_unpacked(path)
-        # not str.splitlines, which also cuts at characters that occur inside captions
-        return [line.strip() for line in data.decode("utf-8").removesuffix("\n").split("\n")]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read as text ({error}); fetch it again.") from error

@@ -196,6 +196,9 @@ def _read_folder(folder: Path, problems: list[str]) -> Iterator[Line]:
 def _read_table(table: Path, root: Path | None, problems: list[str]) -> Iterator[Line]:
     first: dict[Path, int] = {}
     for number, fields in _rows(table):
+        if not fields:
+            problems.append(f"{table}: line {number} has more cells than the first line names; it is left out.")
+            continue
         name, texts, commas = fields[0].strip(), fields[1:], table.suffix.lower() == ".csv"
         if len(texts) > 1 and not commas:
             problems.append(f"{table}: line {number}: the text has a tab in it, which is read as a space.")
@@ -235,10 +238,13 @@ def _rows(table: Path) -> Iterator[tuple[int, list[str]]]:
 def _chosen(fields: Sequence[str], order: tuple[int, int] | None, width: int) -> list[str]:
     """Path and text of a row; without named columns the path comes first and all the rest is text.
 
-    So is all the rest where the text's column is the last of `width`.
+    So is all the rest where the text's column is the last of `width`; elsewhere a row with more cells gives nothing,
+    because nobody knows which one was cut in two.
     """
     if order is None:
         return list(fields)
     if order[1] == width - 1 and len(fields) > width:
         return [fields[order[0]], *fields[order[1] :]]
+    if any(field.strip() for field in fields[width:]):
+        return []
     return [fields[place] if place < len(fields) else "" for place in order]

@@ -82,7 +82,7 @@ def read_annotations(path: Path, split: str | None = None) -> Annotations:
         UsageError: there is no such split.
     """
     found = find_captions(path)
-    parted = any(entry.split for entry in found.entries)
+    parted = any(entry.split for entry in found.taken())
     if parted and split not in (None, *get_args(Split)):
         raise UsageError(f"--split {split}: choose {', '.join(get_args(Split))}.")
     if split is not None and not parted:

@@ -28,7 +28,7 @@ class Table:
     Attributes:
         columns: names; empty where a table of texts does not name them.
         rows: with as many cells as there are columns, None for what a row lacks.
-        broken: the numbers of lines that had too few cells, and are left out.
+        broken: the numbers of rows that had too few cells or too many, and are left out.
     """
 
     columns: tuple[str, ...]
@@ -130,18 +130,38 @@ def even(rows: Iterable[Sequence[str]], columns: Sequence[str], last: int, delim
     Args:
         rows: cells.
         columns: their names.
-        last: place of the column that takes surplus cells, where it is the last one; others are cut.
+        last: place of the column that takes surplus cells, where it is the last one; otherwise nobody knows which cell
+            was cut in two.
         delimiter: that surplus cells are joined with again.
     """
     whole, broken = [], []
     for number, row in enumerate(rows, 1):
         if len(row) > len(columns) == last + 1:
             row = [*row[:last], delimiter.join(row[last:])]
-        if len(row) < len(columns):
+        if len(row) < len(columns) or any(cell.strip() for cell in row[len(columns) :]):
             broken.append(number)
         else:
             whole.append(row[: len(columns)])
     return Table(tuple(columns), whole, tuple(broken))
+
+
+def parse_json(text: str | bytes) -> Any:
+    """What JSON holds; a key that an object has twice is refused, because nobody could say which counts.
+
+    Raises:
+        ValueError: it is not JSON, or has such a key.
+        RecursionError: it is nested too deeply.
+    """
+    return json.loads(text, object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in values if names.count(name) > 1)
+        raise ValueError(f"{twice!r} is there twice; keep one")
+    return values
 
 
 def read_json_lines(path: Path) -> Table:
@@ -154,7 +174,7 @@ def read_json_lines(path: Path) -> Table:
     rows = []
     for number, line in enumerate(lines, 1):
         try:
-            row = json.loads(line)
+            row = parse_json(line)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{path}: line {number} is not JSON, or cut short ({error}).") from error
         rows.append(row)

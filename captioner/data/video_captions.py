@@ -68,12 +68,14 @@ def _read(path: Path) -> list[Entry]:
     if not isinstance(content, dict) or "sentences" not in content:
         if isinstance(content, dict) and "videos" in content:
             raise DataError(f"{path}: not captions of clips, which have videos (video_id, split) and sentences.")
-        return list(find_captions(path).entries)
+        return list(find_captions(path).taken())
     captions: dict[str, list[str]] = defaultdict(list)
     splits: dict[str, Split] = {}
     try:
         for video in content["videos"]:
-            splits[str(video["video_id"])] = _split(video.get("split", "train"), path)
+            name, split = str(video["video_id"]), _split(video.get("split", "train"), path)
+            if splits.setdefault(name, split) != split:
+                raise DataError(f"{path}: {name} is in the splits {splits[name]} and {split}; leave it in one.")
         for sentence in content["sentences"]:
             captions[str(sentence["video_id"])].append(sentence["caption"])
     except (KeyError, TypeError, AttributeError) as error:

@@ -266,3 +266,9 @@ def test_a_column_that_is_there_twice_is_refused(folder):
     folder("1.mp4", "2.mp4")
     with pytest.raises(DataError, match="column label twice"):
         table(folder(), "path label label", "1.mp4 a b", "2.mp4 b a")
+
+
+def test_a_row_with_more_cells_than_columns_is_refused(folder):
+    folder("1.mp4", "2.mp4")
+    with pytest.raises(DataError, match="line 2 has 4 cells, but the first line names 3 columns; quote"):
+        table(folder(), "path label note", "1.mp4 jump high x", "2.mp4 sit y")

@@ -29,6 +29,14 @@ def coco(tmp_path):
     return tmp_path / "captions.json"
 
 
+def test_a_mark_at_the_beginning_of_a_file_is_no_part_of_a_name_or_a_caption(folder):
+    for name in ("train_images.txt", "train.1.en"):
+        (folder / name).write_bytes(b"\xef\xbb\xbf" + (folder / name).read_bytes().replace(b"\n", b"\r\n"))
+    pairs = read_caption_text([folder])
+    assert pairs[0] == ("1000268201", "A girl climbs.")
+    assert not any(photo == "1000268201" for photo, _ in read_caption_text([folder], {"1000268201"}))
+
+
 @pytest.mark.parametrize(
     ("name", "photo"),
     [

@@ -122,6 +122,13 @@ def test_the_rest_of_a_row_is_text_where_the_columns_are_named_too(folder):
     assert "line 2: the text has a tab" in lines.problems[0]
 
 
+def test_a_text_that_a_comma_cuts_in_two_is_left_out_and_said_where_another_column_follows(folder):
+    rows = 'path,text,split\na_1.png,eins, zwei,train\nb_1.png,"drei, vier",train\n'
+    lines = LineSet.read(table(folder, rows, "lines.csv"))
+    assert texts(lines) == {"b_1.png": "drei, vier"}
+    assert "line 2 has more cells than the first line names" in lines.problems[0]
+
+
 def test_commas_that_nobody_quoted_stay_in_the_text(folder):
     assert texts(LineSet.read(table(folder, "path,text\na_1.png,eins, zwei\n", "lines.csv"))) == {
         "a_1.png": "eins, zwei"

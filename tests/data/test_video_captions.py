@@ -58,6 +58,7 @@ def test_missing_clips_are_said_or_left_out(write):
         ([video(0, split="holdout")], [], "split 'holdout'; known are train, validate, val and test"),
         ([video(0)], [sentence(4, "a dog")], "sentences of 1 videos that are not listed, such as video4"),
         ([video(0)], [sentence(0, 3)], "a caption is not a text"),
+        ([video(0, split="train"), video(0, split="test")], [], "video0 is in the splits train and test; leave it in"),
         ([{"name": "video0"}], [], "not captions of clips, which have videos"),
         (None, [], "not captions of clips, which have videos"),
     ],
@@ -65,6 +66,13 @@ def test_missing_clips_are_said_or_left_out(write):
 def test_files_that_do_not_fit_are_errors_that_say_why(write, videos, sentences, message):
     with pytest.raises(DataError, match=message):
         read_video_captions(*write(videos, sentences))
+
+
+def test_rows_of_captions_that_are_left_out_are_said(write, tmp_path, caplog):
+    write([], [])
+    (tmp_path / "captions.csv").write_text("video,caption\nvideo0.mp4,A dog.\nvideo1.mp4\n")
+    assert len(read_video_captions(tmp_path / "captions.csv", tmp_path / "clips")) == 1
+    assert "1 rows have too few cells" in caplog.text
 
 
 def test_a_folder_that_is_not_there_is_an_error(write, tmp_path):

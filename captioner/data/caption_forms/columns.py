@@ -78,8 +78,8 @@ def _numbered(plain: Mapping[str, str]) -> str | None:
     return next((column for column, each in plain.items() if re.fullmatch(rf"(?:{names})_?\d+", each)), None)
 
 
-def entries_of(table: Table, columns: Columns, source: Path) -> list[Entry]:
-    """The rows of a table, those of one photo together, in the order of its first row.
+def entries_of(table: Table, columns: Columns, source: Path) -> tuple[list[Entry], list[str]]:
+    """The rows of a table, those of one photo together, in the order of its first row; and what is left out, and why.
 
     Args:
         table: with these columns.
@@ -93,11 +93,13 @@ def entries_of(table: Table, columns: Columns, source: Path) -> list[Entry]:
     captions: dict[str, list[str]] = {}
     splits: dict[str, Split] = {}
     strange: dict[str, str] = {}
+    nameless = 0
     for row in table.rows:
         name = file_name(row[places[columns.image]])
-        if not name:
-            continue
         texts = [text for column in columns.captions for text in texts_in(row[places[column]])]
+        if not name:
+            nameless += bool(texts)
+            continue
         captions.setdefault(name, []).extend(texts)
         written = "" if columns.split is None else str(row[places[columns.split]] or "").strip()
         split = SPLITS.get(written.lower())
@@ -108,7 +110,15 @@ def entries_of(table: Table, columns: Columns, source: Path) -> list[Entry]:
     if splits and strange:  # a column of nothing but other words means something else
         name, written = next(iter(strange.items()))
         raise DataError(f"{source}: {name} has the {columns.split} {written!r}; known are train, val and test.")
-    return [Entry(name, tuple(texts), splits.get(name)) for name, texts in captions.items()]
+    problems = []
+    if nameless:
+        what = f"{nameless:,} rows have a caption, but no {columns.image}"
+        problems.append(f"{source}: {what}, and are left out; name the photo in each row.")
+    if table.broken:
+        rows = ", ".join(map(str, table.broken[:3])) + ", ..." * (len(table.broken) > 3)
+        what = f"{len(table.broken):,} rows have too few cells or too many"
+        problems.append(f"{source}: {what}, and are left out (rows {rows}); quote cells that hold the separator.")
+    return [Entry(name, tuple(texts), splits.get(name)) for name, texts in captions.items()], problems
 
 
 def file_name(cell: Any) -> str:

@@ -1,5 +1,6 @@
 """What all forms of captions are read into."""
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +8,8 @@ from pathlib import Path
 
 from captioner.data.ids import ImageId
 from captioner.data.splits import Split
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,12 @@ class FoundCaptions:
     entries: Sequence[Entry]
     details: Sequence[str] = ()
     problems: Sequence[str] = ()
+
+    def taken(self) -> Sequence[Entry]:
+        """The entries; what was left out is logged."""
+        for problem in self.problems:
+            _log.warning("%s", problem)
+        return self.entries
 
     def summary(self, kind: str = "photo") -> str:
         """One line for people: `captions.csv: a table separated by commas: 1,400 photos, 5 captions each, ...`."""

@@ -67,7 +67,9 @@ def _in_folder(folder: Path, columns: Mapping[str, str] | None) -> FoundCaptions
             continue
         found = [each for file in some if (each := _tried(file, folder, columns, passed_over)) is not None]
         if found:
-            return found[0] if len(found) == 1 else _joined(folder, found)
+            whole = found[0] if len(found) == 1 else _joined(folder, found)
+            # that a README is no captions goes without saying
+            return replace(whole, problems=[*whole.problems, *passed_over]) if some is metadata else whole
     why = f" These are no captions: {' '.join(passed_over[:3])}" if passed_over else ""
     raise DataError(
         f"{folder}: no captions here; they are looked for in JSON (COCO's, Karpathy's), tables (.csv, .tsv, .txt, "

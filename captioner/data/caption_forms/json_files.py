@@ -14,7 +14,7 @@ from captioner.data.files import read_member
 from captioner.data.ids import ImageId, image_id
 from captioner.data.names import first_few
 from captioner.data.splits import Split
-from captioner.data.tables import table_of
+from captioner.data.tables import parse_json, table_of
 from captioner.errors import DataError
 
 
@@ -38,8 +38,8 @@ def read_json_captions(path: Path, wanted: Mapping[str, str] | None = None) -> F
         table = table_of(content, path)
         columns = find_columns(table.columns, wanted)
         if columns is not None and columns.image != "image_id":  # which results have
-            entries = entries_of(table, columns, path)
-            return FoundCaptions(path, "a list of photos with captions", entries, [str(columns)])
+            entries, problems = entries_of(table, columns, path)
+            return FoundCaptions(path, "a list of photos with captions", entries, [str(columns)], problems)
     elif isinstance(content, dict) and content and all(is_media(name) and texts_in(content[name]) for name in content):
         entries = [Entry(file_name(name), tuple(texts_in(texts))) for name, texts in content.items()]
         return FoundCaptions(path, "captions by photos' names", entries)
@@ -65,13 +65,13 @@ def read_json(path: Path) -> Any:
     """
     try:
         if not zipfile.is_zipfile(path):
-            return json.loads(Path(path).read_bytes())
+            return parse_json(Path(path).read_bytes())
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith(".json") and "__MACOSX" not in name]
             if len(names) != 1:
                 inside = f"{len(names)} JSON files ({', '.join(names[:5])})" if names else "no JSON file"
                 raise DataError(f"{path}: holds {inside}, not one; unpack it and name the captions file.")
-            return json.loads(read_member(archive, names[0]))
+            return parse_json(read_member(archive, names[0]))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}).") from error
     except RecursionError:

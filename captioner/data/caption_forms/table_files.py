@@ -54,13 +54,9 @@ def _chosen(names: Sequence[str], path: Path, wanted: Mapping[str, str] | None) 
 
 
 def _found(path: Path, form: str, table: Table, columns: Columns, *, named: bool = True) -> FoundCaptions:
-    entries = entries_of(table, columns, path)
+    entries, problems = entries_of(table, columns, path)
     if not entries:
-        raise DataError(f"{path}: {form} in which no row names a photo; its {columns}.")
-    problems = []
-    if table.broken:
-        lines = ", ".join(map(str, table.broken[:3])) + ", ..." * (len(table.broken) > 3)
-        problems.append(f"{path}: {len(table.broken)} rows have too few cells and are left out (rows {lines}).")
+        raise DataError(f"{path}: {form} in which no row names a photo; its {columns}. {' '.join(problems)}".rstrip())
     return FoundCaptions(path, form, entries, [str(columns)] if named else [], problems)
 
 
@@ -88,6 +84,7 @@ def _read_texts(path: Path, wanted: Mapping[str, str] | None) -> FoundCaptions:
             rows = split_rows(text, delimiter, path)
             caption = int(columns.captions[0])
             width = min(len(row) for row in first)
+            rows = rows if caption == width - 1 else [row[:width] for row in rows]
             table = even(rows, [str(place) for place in range(width)], caption, delimiter)
             return _with_lists(_found(path, f"{form}, without names of columns", table, columns, named=False))
     line = next(iter(head.split("\n")), "")[:60]
@@ -105,11 +102,13 @@ def _with_lists(found: FoundCaptions) -> FoundCaptions:
         word = re.search(r"(train|dev|val|test)Images\.txt$", path.name)
         if word is not None:
             names.append(path.name)
-            lines = (file_name(line) for line in read_texts(path).split("\n"))
-            splits.update({name: SPLITS[word[1]] for name in lines if name})
+            for name in filter(None, map(file_name, read_texts(path).split("\n"))):
+                if splits.setdefault(name, SPLITS[word[1]]) != SPLITS[word[1]]:
+                    raise DataError(f"{path}: names {name}, which is in {splits[name]} too; leave it in one list.")
     if not names:
         return found
     entries: list[Entry] = [replace(entry, split=splits[entry.name]) for entry in found.entries if entry.name in splits]
     left = len(found.entries) - len(entries)
     problems = [f"{found.source}: {left} photos are in none of {', '.join(names)} and are left out."] if left else []
-    return replace(found, entries=entries, details=[f"splits of {', '.join(names)}"], problems=problems)
+    details = [f"splits of {', '.join(names)}"]
+    return replace(found, entries=entries, details=details, problems=[*found.problems, *problems])

@@ -133,10 +133,41 @@ def test_quotes_inside_captions_stay_where_cells_are_separated_by_tabs(tmp_path)
 
 
 def test_commas_without_quotes_belong_to_the_caption_and_rows_that_are_too_short_are_named(tmp_path, caplog):
-    (tmp_path / "a.csv").write_text("image,caption\na.jpg,A dog, a cat, and a bird.\nb.jpg\nc.jpg,A cow.\n")
+    rows = "a.jpg,A dog, a cat, and a bird.\nb.jpg\nc.jpg,A cow.\n,A horse.\n,\n"
+    (tmp_path / "a.csv").write_text(f"image,caption\n{rows}")
     assert found_in(tmp_path / "a.csv") == {"a.jpg": ("A dog, a cat, and a bird.",), "c.jpg": ("A cow.",)}
     CaptionSet.read(tmp_path / "a.csv")
-    assert "a.csv: 1 rows have too few cells and are left out (rows 2)." in caplog.text
+    assert "a.csv: 1 rows have too few cells or too many, and are left out (rows 2); quote" in caplog.text
+    assert "a.csv: 1 rows have a caption, but no image, and are left out; name the photo in each row." in caplog.text
+
+
+def test_a_caption_that_a_comma_cuts_in_two_is_left_out_and_said_where_another_column_follows(tmp_path, caplog):
+    rows = 'a.jpg,A dog, a cat,CC0\nb.jpg,"A cow, a dog.",CC0\nc.jpg,A bird.,CC0,,\n'
+    (tmp_path / "a.csv").write_text(f"image,caption,licence\n{rows}")
+    assert found_in(tmp_path / "a.csv") == {"b.jpg": ("A cow, a dog.",), "c.jpg": ("A bird.",)}
+    CaptionSet.read(tmp_path / "a.csv")
+    assert "a.csv: 1 rows have too few cells or too many, and are left out (rows 1); quote" in caplog.text
+
+
+def test_a_key_that_json_has_twice_is_refused(tmp_path):
+    (tmp_path / "a.json").write_text('{"a.jpg": "One.", "b.jpg": "Two.", "a.jpg": "Three."}')
+    (tmp_path / "a.jsonl").write_text('{"image": "a.jpg", "caption": "One.", "caption": "Two."}\n')
+    with pytest.raises(DataError, match=r"a\.json: .*'a\.jpg' is there twice"):
+        find_captions(tmp_path / "a.json")
+    with pytest.raises(DataError, match=r"a\.jsonl: line 1 .*'caption' is there twice"):
+        find_captions(tmp_path / "a.jsonl")
+
+
+def test_lists_of_photos_beside_a_table_are_apart_and_hide_no_broken_row(tmp_path, caplog):
+    (tmp_path / "a.token.txt").write_text("a.jpg#0\tA dog .\nb.jpg#0\tA cat .\nc.jpg#0\nd.jpg#0\tA cow .\n" * 2)
+    (tmp_path / "b_trainImages.txt").write_text("a.jpg\n")
+    (tmp_path / "b_testImages.txt").write_text("b.jpg\n")
+    CaptionSet.read(tmp_path / "a.token.txt")
+    assert "2 rows have too few cells" in caplog.text
+    assert "1 photos are in none of" in caplog.text
+    (tmp_path / "b_trainImages.txt").write_text("a.jpg\nb.jpg\n")
+    with pytest.raises(DataError, match=r"b_trainImages\.txt: names b\.jpg, which is in test too"):
+        find_captions(tmp_path / "a.token.txt")
 
 
 def test_other_encodings_are_read_or_named(tmp_path):

@@ -84,6 +84,8 @@ def test_metadata_as_hugging_face_writes_it_names_photos_of_its_own_folder(put):
     }
     assert captions.with_photos(ImageStore([folder])) is captions
     assert "JSON Lines in test/metadata.jsonl and train/metadata.jsonl" in find_captions(folder).form
+    put(**{"more/metadata.jsonl": rows[:-9]})
+    assert "line 2 is not JSON, or cut short" in find_captions(folder).problems[-1]
 
 
 def test_flickr8k_as_its_authors_wrote_it_has_its_splits(put):
