@@ -15,6 +15,7 @@ from av.stream import Discard, Disposition
 
 from captioner.errors import VideoError
 from captioner.vision.images import MAX_PIXELS, Pixels
+from captioner.vision.joined import FORMATS, OneClock, begins_anew
 from captioner.vision.motion_photo import is_motion, read_clip
 
 Skip = Literal["DEFAULT", "NONREF"]
@@ -29,7 +30,6 @@ _FORMATS = (
     "ivf,mjpeg,m4v,dv,mxf,gxf,nut,nsv,rm,swf,wtv,amv,vc1,cavsvideo,avs2,avs3,dirac,dnxhd,yuv4mpegpipe,mp3,aac,ac3,flac,"
     "wav,aiff,amr,caf"
 )
-_HEADLESS = ("mpegts", "mpeg")  # formats whose length is only guessed
 _COVER = Disposition.attached_pic  # the picture of a song
 # titles of any encoding must not stop a file from being read, which PyAV sees to by itself from 19 on
 _TITLES: dict[str, Any] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
@@ -85,6 +85,7 @@ class Container:
         self.path, self.threads, self.max_pixels = path, threads, max_pixels
         self.damaged = False
         self.skip: Skip = "DEFAULT"
+        self._joined = False  # whether several recordings lie behind one another
         self._delay = 0.0
         self._container: Any = None
         self._inside = read_clip(path) if is_motion(path) else None
@@ -125,7 +126,7 @@ class Container:
     def seek(self, time: float) -> bool:
         """Go on at the last key frame that the file lists before a moment; False where it cannot be sought in."""
         self.reached = -math.inf
-        if self._stream.start_time is None:  # a bare stream without times
+        if self._stream.start_time is None or self._joined:  # no times, or the same ones again
             return False
         try:
             self._container.seek(self._stamp(time), stream=self._stream)
@@ -144,7 +145,7 @@ class Container:
 
     def pictures(self) -> Iterator[DecodedFrame]:
         """Decoded frames from here on, in the order in which they are shown; what is damaged is passed over."""
-        last = -math.inf
+        last, clock = -math.inf, OneClock(self.interval)
         for packet in self._packets():
             # frames that no other is predicted from need not be decoded
             self._stream.codec_context.skip_frame = self.skip if self.timed else "DEFAULT"
@@ -157,7 +158,8 @@ class Container:
                 self.damaged |= frame.is_corrupt
                 stamp = frame.pts if self.timed and frame.pts is not None else frame.dts
                 if stamp is not None:
-                    last = max(last, self._seconds(stamp) - self._origin - self._delay)
+                    time = self._seconds(stamp) - self._origin - self._delay
+                    last = max(last, clock(time) if self._joined else time)
                 else:
                     last = max(last + self.interval, 0.0)
                 yield DecodedFrame(last, frame)
@@ -174,7 +176,12 @@ class Container:
         if end is None or end > _LONGEST:
             self.rewind()
             end = min(_LONGEST, self.interval * sum(packet.size > 0 for packet in self._packets()))
-        if self._container.format.name in _HEADLESS:
+        if self._container.format.name in FORMATS:
+            size = os.path.getsize(self.path)
+            self._joined = begins_anew(self._container, size, lambda: map(self._end_of, self._packets()), end)
+            if self._joined:
+                self.rewind()
+                end = max(map(OneClock(self.interval), map(self._end_of, self._packets())))
             return end, None
         claimed = self._seconds(self._stream.duration or 0)
         of_all = not claimed

@@ -149,6 +149,25 @@ def test_variable_frame_rates_are_read_by_timestamps(tmp_path):
 
 
 @needs_ffmpeg
+@needs_ffmpeg
+@pytest.mark.parametrize("suffix", ["ts", "mpg"])
+def test_recordings_that_lie_behind_one_another_are_one_clip(tmp_path, suffix):
+    first = moving(tmp_path / f"a.{suffix}", "-g", "12", seconds=2)
+    second = ffmpeg(tmp_path / f"b.{suffix}", "-f", "lavfi", "-i", "color=red:s=96x64:r=25:d=4", "-g", "100")
+    both = tmp_path / f"both.{suffix}"
+    both.write_bytes(b"".join(path.read_bytes() for path in (second, first, first)))
+    with Video(both) as video:
+        assert video.duration == pytest.approx(8, abs=0.2)
+        frames = list(video.frames(instants(0, video.duration, rate=25)))
+        assert video.warning is None
+        sought = next(video.frames([6.0]))  # back from the end
+    assert len(frames) == pytest.approx(200, abs=4)
+    expected = in_sequence(both)
+    for place, frame in ((10, frames[10]), (90, frames[90]), (120, frames[120]), (150, sought)):
+        assert any(np.array_equal(frame.pixels, each) for each in expected[place - 2 : place + 3])
+    assert not np.array_equal(frames[110].pixels, frames[120].pixels)
+
+
 @pytest.mark.parametrize("angle", [90, 180, 270])
 def test_rotation_is_undone_as_players_do(tmp_path, angle):
     plain = moving(tmp_path / "plain.mp4", "-c:v", "libx264", seconds=0.2)
