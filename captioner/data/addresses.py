@@ -59,7 +59,8 @@ def joined(folder: str, name: str) -> str:
         return os.path.join(local_path(folder), name)
     if {".", ".."}.intersection(name.split("/")):  # storages know no such parts
         scheme, _, place = folder.partition("://")
-        return f"{scheme}://{posixpath.normpath(f'{place}/{name}')}" + "/" * name.endswith("/")
+        bucket, _, inside = place.partition("/")  # which nothing leads out of, as in a URL
+        return f"{scheme}://{bucket}{posixpath.normpath(posixpath.join('/', inside, name))}" + "/" * name.endswith("/")
     return f"{folder.rstrip('/')}/{name}"
 
 
