@@ -48,5 +48,5 @@ class Moments:
     def without(self, file: str) -> "Moments":
         """Those of other files than the one with this `identity`."""
         kept = [place for place, path in enumerate(self.paths) if identity(path) != file]
-        paths, spans = ([several[place] for place in kept] for several in (self.paths, self.spans))
+        paths, spans = [self.paths[place] for place in kept], [self.spans[place] for place in kept]
         return Moments(self.ids[kept], paths, spans, self.vectors[kept])
