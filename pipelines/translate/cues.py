@@ -12,6 +12,7 @@ from captioner.data.tables import lines_of
 
 _TIMES = re.compile(r"\s*\d[\d:.,]*\s*-->")
 _MARKUP = re.compile(r"(</?[A-Za-z][^<>]*>|<\d\d[\d:.]*>|\{\\[^{}]*\}| ?♪ ?)")
+_PARTS = re.compile(r" ?♪|<br\b", re.IGNORECASE)  # of markup, what stands between words
 _REOPENED = re.compile(r"</(\w+)>(\s*)<\1>")
 _DASHES = ("-", "–", "—", "‐", "‑")
 
@@ -79,6 +80,7 @@ def _text(lines: Sequence[str], *, vtt: bool) -> dict[str, str]:
     before, inside, after = parts[:first], parts[first : last + 1], parts[last + 1 :]
     if len(inside) > 1:  # markup of single words, whose translations may stand elsewhere
         before, after = [part for part in before if part.startswith("{")], []
-    text = "\n".join(" ".join(line.split()) for line in "".join(inside[::2]).split("\n"))
+    inside[1::2] = [" " if _PARTS.match(part) else "" for part in inside[1::2]]
+    text = "\n".join(" ".join(line.split()) for line in "".join(inside).split("\n"))
     fields = {"caption": html.unescape(text) if vtt else text, "before": "".join(before), "after": "".join(after)}
     return {key: value for key, value in fields.items() if value or key == "caption"}

@@ -1,5 +1,6 @@
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,3 +22,17 @@ def test_no_times_and_no_words_are_lost_whatever_the_file_looks_like(lines, end,
     assert times(written) == times(text)
     assert written.count("A man.") == text.count("A man.")
     assert len([row for row in read_cues(written, vtt=vtt) if "cue" in row]) == len(times(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "caption"),
+    [
+        ("♪ A man ♪ ♪ a dog ♪", "A man a dog"),
+        ("A man♪a dog", "A man a dog"),
+        ("A man<br/>A dog", "A man A dog"),
+        ("A <b>big</b>ger dog", "A bigger dog"),
+        ("<v.first Bob Smith>A man, <c.a b>too", "A man, too"),
+    ],
+)
+def test_words_on_both_sides_of_markup_stay_apart_where_they_were(text, caption):
+    assert [row["caption"] for row in read_cues(f"00:01.000 --> 00:02.000\n{text}\n", vtt=True)] == [caption]
