@@ -38,6 +38,9 @@ class SearchOptions(ClusterOptions):
     index: Annotated[
         str | None, typer.Option(metavar="FILE", help="Where the index is kept.  [default: in the user's cache]")
     ] = None
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the files of --output; without any, build the index anew.")
+    ] = False
     every: Annotated[float, typer.Option(metavar="SECONDS", help="Length of the moments of a clip.")] = 2.0
     cluster: Annotated[
         str | None,

@@ -55,7 +55,7 @@ def bring_up_to_date(
         raise UsageError(f"{shown(path)}: cannot be written ({error.strerror}); choose another --index.") from error
     try:
         made_by = {"model": digest, "every": options.every, "frames": FRAMES}
-        index = Index(path, made_by, retry=options.retry, anew=options.overwrite)
+        index = Index(path, made_by, retry=options.retry, anew=options.overwrite and not options.outputs)
         index.told = told
         given = [*found.paths, *(path for path, _ in found.problems)]
         states = [index.holds(each) for each in given]

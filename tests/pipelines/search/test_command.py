@@ -157,7 +157,11 @@ def test_answers_go_to_files_which_are_not_overwritten_unasked(run, make_photos,
     status, _, err = run("a cat", "photos", "-o", "found.csv")
     assert status == 2
     assert "is there already" in err
-    assert run("a cat", "photos", "-o", "found.csv", "--overwrite")[0] == 0
+    status, _, err = run("a cat", "photos", "-o", "found.csv", "--overwrite")
+    assert (status, err) == (0, "")  # no photo is looked at again
+    status, _, err = run("a cat", "photos", "--overwrite")
+    assert status == 0
+    assert err.startswith("3 images or clips done")
 
 
 def test_an_index_of_another_model_or_a_damaged_one_is_built_anew(run, make_photos, model_folder, tmp_path):
