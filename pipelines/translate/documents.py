@@ -35,7 +35,7 @@ INPUT_SUFFIXES = [*SUFFIXES, *(f"{suffix}.gz" for suffix in SUFFIXES)]
 """What inputs in folders end in."""
 STANDARD_INPUT = "-"
 _STARTS: list[tuple[str, Kind]] = [
-    (r"\{", "json"),
+    (r"\{|\[\s*\{", "json"),
     (r"WEBVTT(\s|$)", "vtt"),
     (r"(\d+\s+)?\d+:\d[\d:.,]*\s*-->", "srt"),
 ]
@@ -132,18 +132,18 @@ def read_document(path: str) -> Document:
     if path == STANDARD_INPUT:
         kind: Kind = next((kind for start, kind in _STARTS if re.match(start, text.lstrip())), "text")
     else:
-        kind = SUFFIXES.get(os.path.splitext(path.lower().removesuffix(".gz"))[1], "text")
+        suffix = os.path.splitext(path.lower().removesuffix(".gz"))[1]
+        kind = "json" if suffix == ".json" else SUFFIXES.get(suffix, "text")  # named ones only: others are of anything
     name = "standard input" if path == STANDARD_INPUT else path
     if kind == "csv":
         return _read_csv(path, name, text)
     if kind in ("srt", "vtt"):
         cues = _read_subtitles(name, text, kind)
         return Document(path, kind, cues, tuple(dict.fromkeys(key for row in cues for key in row.fields)))
-    lines = lines_of(text)
     if kind == "json":
-        return Document(path, kind, [_json_row(f"{name}:{n}", line) for n, line in enumerate(lines, 1) if line.strip()])
+        return Document(path, kind, _read_json(name, text))
     place = [Place(("text",))]
-    rows = [Row(f"{name}:{n}", {"text": line}, place) for n, line in enumerate(lines, 1)]
+    rows = [Row(f"{name}:{n}", {"text": line}, place) for n, line in enumerate(lines_of(text), 1)]
     return Document(path, kind, rows, ("text",))
 
 
@@ -167,13 +167,28 @@ def _decode(data: bytes) -> str:
     return text
 
 
-def _json_row(name: str, line: str) -> Row:
+def _read_json(name: str, text: str) -> list[Row]:
+    """The rows of JSON Lines, or of a list such as COCO's results."""
     try:
-        fields = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return Row(name, {"line": line}, error=f"not JSON ({error})")
+        several = json.loads(text)
+    except (ValueError, RecursionError):  # as of all JSON Lines but a single one
+        several = None
+    if isinstance(several, dict | list):
+        listed = several if isinstance(several, list) else [several]
+        return [_json_row(f"{name}:{number}", fields) for number, fields in enumerate(listed, 1)]
+    rows = []
+    for number, line in enumerate(lines_of(text), 1):
+        try:
+            if line.strip():
+                rows.append(_json_row(f"{name}:{number}", json.loads(line)))
+        except (ValueError, RecursionError) as error:
+            rows.append(Row(f"{name}:{number}", {"line": line}, error=f"not JSON ({error})"))
+    return rows
+
+
+def _json_row(name: str, fields: Any) -> Row:
     if not isinstance(fields, dict):
-        return Row(name, {"line": line}, error="not a JSON object with a caption")
+        return Row(name, {"line": json.dumps(fields, ensure_ascii=False)}, error="not a JSON object with a caption")
     places = [Place(("caption",))] if isinstance(fields.get("caption"), str) else []
     for key in ("captions", "segments"):
         several = fields.get(key)

@@ -16,7 +16,7 @@ class TranslateOptions:
         list[str],
         typer.Argument(
             metavar="INPUT...",
-            help="Text, captions (.jsonl, .csv, .tsv) or subtitles (.srt, .vtt); folders, patterns, or - to read text.",
+            help="Text, captions (.jsonl, .json, .csv, .tsv), subtitles (.srt, .vtt); folders, patterns, or - to read.",
         ),
     ]
     outputs: Annotated[

@@ -3,6 +3,7 @@
 import csv
 import errno
 import gzip
+import io
 import json
 import os
 
@@ -129,6 +130,25 @@ def test_a_folder_gives_its_packed_texts_and_tells_what_it_does_not_give(model, 
     assert len(rows(tmp_path / "b.jsonl")) == 2
     assert "in/closed: cannot be listed (permission denied)\n" in result.output
     assert "passed over: 1 .jpg\n" in result.output
+
+
+@pytest.mark.parametrize("layout", [{}, {"indent": 2}])
+def test_a_list_of_rows_such_as_coco_results_is_read_as_rows(run, tmp_path, expected, monkeypatch, layout):
+    results = [{"image_id": 1, "caption": "A man."}, {"image_id": 2, "caption": "A dog."}, 3]
+    (tmp_path / "a.json").write_text(json.dumps(results, **layout))
+    assert run("a.json", outputs=["b.jsonl"]) == 1
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO((tmp_path / "a.json").read_bytes())))
+    assert run("-", outputs=["c.jsonl"]) == 1
+    for name in ("b.jsonl", "c.jsonl"):
+        first, second, third = rows(tmp_path / name)
+        assert [first["translation"], second["translation"]] == expected("A man.", "A dog.")
+        assert (second["image_id"], third["error"]) == (2, "not a JSON object with a caption")
+
+
+def test_one_row_may_stand_on_several_lines(run, tmp_path, expected):
+    (tmp_path / "a.json").write_text(json.dumps({"caption": "A man."}, indent=2))
+    assert run("a.json", outputs=["b.jsonl"]) == 0
+    assert rows(tmp_path / "b.jsonl") == [{"caption": "A man.", "translation": expected("A man.")[0]}]
 
 
 def test_a_parquet_file_is_said_to_be_one(model, tmp_path, monkeypatch):
