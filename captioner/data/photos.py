@@ -220,9 +220,9 @@ class ImageStore:
                 members = archive.infolist()
         except (OSError, zipfile.BadZipFile) as error:
             raise DataError(f"{path}: neither a folder nor an archive that can be read ({error}).") from error
-        for member in members:
-            if not member.is_dir():
-                self._add(member.filename, _Place(member.filename, path, member.file_size, f"{member.CRC:08x}"))
+        # of two with one name the later counts, as for who unpacks the archive
+        for name, member in {member.filename: member for member in members if not member.is_dir()}.items():
+            self._add(name, _Place(name, path, member.file_size, f"{member.CRC:08x}"))
 
     def _add_shard(self, path: Path, name: str) -> None:
         with open(path, "rb") as file:
@@ -230,20 +230,21 @@ class ImageStore:
             if unpacked(file, head) is not None:
                 raise DataError(f"{path}: a packed tar file, in which nothing can be found again quickly; unpack it.")
             size = os.fstat(file.fileno()).st_size
-            spans = tar_files(
-                ForwardFile(file, head), str(path), lambda _, info: (info.name, info.offset_data, info.size)
-            )
+            found: dict[str, tuple[int, int]] = {}
+            whole = tar_files(ForwardFile(file, head), str(path), lambda _, info: None if info.issparse() else info)
             try:
-                for member, start, length in spans:
-                    inner = inner_name(member)
-                    if inner is not None and start + length <= size:
-                        self._add(f"{name}/{inner}", _Place(inner, path, length, None, (start, length)))
+                for info in whole:
+                    inner = inner_name(info.name)
+                    if inner is not None and info.offset_data + info.size <= size:
+                        found[inner] = (info.offset_data, info.size)
             except DataError as error:
                 _log.warning("%s", error)
+        for inner, (start, length) in found.items():
+            self._add(f"{name}/{inner}", _Place(inner, path, length, None, (start, length)))
 
     def _add_remote(self, shards: Shards, number: int) -> None:
         found, shard = shards.files(number), shards.shards[number]
-        for name, start, length in found.files:
+        for name, start, length in {file[0]: file for file in found.files}.values():
             place = _Place(name, None, length, f"{start}-{shard.mark}", (start, length), number)
             self._add(f"{shards.name(number)}/{name}", place)
         if found.problem is not None:
@@ -276,11 +277,9 @@ def _first_visit(folder: str, walked: set[tuple[int, int]]) -> bool:
         status = os.stat(folder)
     except OSError:
         return False
-    found = (status.st_dev, status.st_ino)
-    if found in walked:
-        return False
-    walked.add(found)
-    return True
+    count = len(walked)
+    walked.add((status.st_dev, status.st_ino))
+    return len(walked) > count
 
 
 def _ends_alike(key: str, name: str) -> bool:

@@ -375,8 +375,10 @@ class Captioner:
         Captions are then ranked by the fused score, but what each reports stays this model's own log-probability.
 
         Raises:
-            UsageError: the weight is negative or no number.
+            UsageError: the weight is negative or no number, or the language model predicts characters.
         """
+        if language.config.tokens == "characters":
+            raise UsageError("the language model predicts characters; take one of words or captions, such as captions.")
         network = copy.deepcopy(language.network).to(self._searched().decoder.bias)
         self._fuse = partial(
             ShallowFusion,

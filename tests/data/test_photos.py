@@ -4,6 +4,7 @@ import os
 import pickle
 import tarfile
 import zipfile
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -142,6 +143,18 @@ def test_a_fingerprint_changes_with_the_content_alone(folder, name):
     assert fingerprint(folder / "here") == fingerprint(folder / "there")
     write(folder / "there" / name, b"photo B" * 3000)
     assert fingerprint(folder / "here") != fingerprint(folder / "there")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_of_two_files_with_one_name_in_an_archive_the_later_counts(tmp_path, make_tar):
+    make_tar(tmp_path / "x.tar", [("a.jpg", b"old"), ("b.jpg", b"b"), ("a.jpg", b"newer")])
+    with zipfile.ZipFile(tmp_path / "y.zip", "w") as archive:
+        for content in (b"old", b"newer"):
+            archive.writestr("c.jpg", content)
+    store = ImageStore(tmp_path)
+    assert store.read("x.tar/a.jpg").tobytes() == store.read("c.jpg").tobytes() == b"newer"
+    assert store.size("x.tar/a.jpg") == store.size("c.jpg") == 5
+    assert store.fingerprint("c.jpg").endswith(f"{zlib.crc32(b'newer'):08x}")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all files")

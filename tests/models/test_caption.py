@@ -314,6 +314,13 @@ def test_a_wrong_weight_of_a_language_model_is_refused_at_once(build):
         build().fuse(language_model(), -1)
 
 
+def test_a_language_model_of_characters_cannot_say_how_likely_words_are(build):
+    language = language_model()
+    language.config = language.config.model_copy(update={"tokens": "characters"})
+    with pytest.raises(UsageError, match="predicts characters; take one of words or captions"):
+        build().fuse(language, 1.0)
+
+
 def test_a_model_is_where_its_decoder_was_moved_to(build):
     model = build()
     assert model.device == torch.device("cpu")
