@@ -6,8 +6,8 @@ Times of change do not tell: copying a data set sets them anew, and unpacking or
 import os
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
-Path = str | os.PathLike[str]
 _PLAIN = (".bmp", ".dib", ".pbm", ".pgm", ".pnm", ".ppm", ".tif", ".tiff", ".avi")
 """Files, perhaps not compressed, in which a small change may leave size, beginning and end as they were."""
 _ENDS = 8192  # bytes
@@ -32,7 +32,7 @@ def checksum(read: Callable[[int, int], bytes], size: int, name: str) -> int:
     return value
 
 
-def stamp(path: Path) -> tuple[int, int, int]:
+def stamp(path: Path | str) -> tuple[int, int, int]:
     """Size, time of change in nanoseconds and checksum of a file, or of a clip's numbered frames together.
 
     Raises:
@@ -51,7 +51,7 @@ def stamp(path: Path) -> tuple[int, int, int]:
     return sum(sizes), max(times), zlib.crc32(repr(sums).encode())
 
 
-def fingerprint(path: Path, span: tuple[int, int] | None = None, name: str = "") -> str:
+def fingerprint(path: Path | str, span: tuple[int, int] | None = None, name: str = "") -> str:
     """A short text that changes when a file's content does, and not when the file is copied to another place.
 
     Args:
@@ -66,7 +66,7 @@ def fingerprint(path: Path, span: tuple[int, int] | None = None, name: str = "")
     return f"{size}-{found:08x}"
 
 
-def _stamp(path: Path, span: tuple[int, int] | None = None, name: str = "") -> tuple[int, int, int]:
+def _stamp(path: Path | str, span: tuple[int, int] | None = None, name: str = "") -> tuple[int, int, int]:
     with open(path, "rb", buffering=0) as file:
         status = os.fstat(file.fileno())
         first, size = span or (0, status.st_size)
