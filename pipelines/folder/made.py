@@ -82,8 +82,8 @@ class Source:
 
 
 def _lies(path: str) -> bool:
-    """Whether there is anything at a path, which may be one in an archive."""
-    return os.path.lexists(path) or (split(path) is not None and stamp_of(path) is not None)
+    """Whether there is anything at a path, which may be one in an archive, or a pattern of numbered frames."""
+    return os.path.lexists(path) or stamp_of(path) is not None
 
 
 def _same(one: Stamp | None, other: Stamp | None) -> bool:

@@ -1,6 +1,7 @@
 """By what it is known that a file has changed since its row was written."""
 
 import os
+import shutil
 
 import cv2
 import numpy as np
@@ -25,6 +26,16 @@ def test_numbered_frames_of_which_one_has_changed_have_changed(tmp_path, name):
     assert not source.has_changed()
     write_frames(tmp_path / "clip", 2)
     assert source.has_changed()
+
+
+def test_numbered_frames_that_are_there_have_not_moved_to_their_copies(tmp_path):
+    paths = [str(tmp_path / name / "%d.bmp") for name in ("clip", "copy")]
+    for name in ("clip", "copy"):
+        write_frames(tmp_path / name, 1)
+    source = Source(paths[0], stamp_of(paths[0]))
+    assert not source.has_moved_to(paths[1])
+    shutil.rmtree(tmp_path / "clip")
+    assert source.has_moved_to(paths[1])
 
 
 def test_a_file_that_is_gone_has_not_changed(tmp_path):
