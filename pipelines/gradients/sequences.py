@@ -25,7 +25,7 @@ from captioner.recurrent.units import Recurrent
 from captioner.vision.clip_features import encode
 from captioner.vision.encoder import Features
 from captioner.vision.images import SUFFIXES, read_image
-from captioner.vision.video import VIDEO_SUFFIXES, Video
+from captioner.vision.video import CLIP_SUFFIXES, Video
 
 RADII = (0.5, 1.0, 1.5)
 # fresh networks: inputs so small that the states stay where tanh is steep, as the bound assumes
@@ -122,7 +122,7 @@ def of_classifier(model: VideoClassifier, arguments: Sequence[str]) -> tuple[lis
     Raises:
         UsageError: no such file or folder.
     """
-    inputs = find_inputs(arguments, VIDEO_SUFFIXES, kind="clips")
+    inputs = find_inputs(arguments, CLIP_SUFFIXES, kind="clips", frames=True)
     errors, seen = [f"{shown(path)}: {reason}" for path, reason in inputs.problems], []
     for path in inputs.paths:
         try:

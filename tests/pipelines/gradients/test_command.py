@@ -164,6 +164,15 @@ def test_a_reader_is_looked_at_over_the_columns_of_its_lines(capsys, reader_fold
     assert [curve["gradient"] for curve in both] == pytest.approx(expected.tolist(), rel=1e-2)
 
 
+def test_folders_of_frames_and_gifs_are_clips_as_for_the_classifier(capsys, classifier_folder, tmp_path):
+    pictures = [Image.fromarray(np.full((32, 32, 3), 60 * number, np.uint8)) for number in range(4)]
+    (tmp_path / "clips" / "frames").mkdir(parents=True)
+    for number, picture in enumerate(pictures):
+        picture.save(tmp_path / "clips" / "frames" / f"{number}.png")
+    pictures[0].save(tmp_path / "clips" / "a.gif", save_all=True, append_images=pictures[1:])
+    assert run(capsys, classifier_folder, str(tmp_path / "clips"))["curves"]
+
+
 def test_a_classifier_is_looked_at_in_both_directions(capsys, classifier_folder, draw_clip, tmp_path):
     clips = [draw_clip(tmp_path / f"{seed}.avi", seed=seed) for seed in range(2)]
     both = run(capsys, classifier_folder, *map(str, clips))["curves"]
