@@ -14,6 +14,7 @@ from captioner.text.details import missing_details
 from captioner.text.sentences import Sentence
 
 _SPACE = "▁"  # with which a piece begins that follows a space
+LACKS = "the translation lacks"
 _LONGEST = 60  # characters of an address that a warning repeats
 
 
@@ -49,7 +50,7 @@ class Translation:
         """
         lacking = missing_details(source, self.text, language)
         missing = [each if len(each) <= _LONGEST else f"{each[:_LONGEST]}..." for each in lacking]
-        warnings = [self.warning, f"the translation lacks {first_few(missing)}" if missing else ""]
+        warnings = [self.warning, f"{LACKS} {first_few(missing)}" if missing else ""]
         return replace(self, warning="; ".join(filter(None, warnings)))
 
 

@@ -100,6 +100,15 @@ def test_translations_of_before_are_replaced_and_it_is_said(model, tmp_path, exp
     assert (tmp_path / "b.txt").read_text() == f"{translation}\n"
 
 
+def test_a_warning_of_a_translation_that_is_replaced_goes_with_it(run, tmp_path):
+    before = ["was cut; the translation lacks 42 and 7", "the translation lacks 42", "was cut; was dark", ""]
+    lines = [json.dumps({"caption": "A man.", "translation": "x", "warning": each}) for each in before]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    for _ in range(2):
+        assert run("a.jsonl", outputs=["b.jsonl"]) == 0
+    assert [row.get("warning") for row in rows(tmp_path / "b.jsonl")] == ["was cut", None, "was cut; was dark", None]
+
+
 def test_rows_that_failed_before_have_no_retry(model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a.jsonl").write_text('{}\n{"caption": "一"}\n')
