@@ -244,3 +244,14 @@ def test_a_model_that_a_worker_does_not_find_is_one_sentence(
     assert f"{platform.node()}: " in err
     assert str(model) in err
     assert err.count("\n") == 1
+
+
+def test_a_warning_of_a_worker_is_told_at_the_end(run, make_photos, tmp_path):
+    folder = make_photos(2)
+    photo = folder / "photo0001.jpg"
+    photo.write_bytes(photo.read_bytes()[: photo.stat().st_size * 9 // 10])
+    status, _, err = run(folder, "-o", tmp_path / "out", *HERE)
+    assert status == 0
+    lines = err.splitlines()
+    place = next(place for place, line in enumerate(lines) if line.endswith(", 1 of them with a warning"))
+    assert lines[place + 1].lstrip().startswith(f"{photo}: the file ends too soon")
