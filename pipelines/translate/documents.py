@@ -128,15 +128,16 @@ def read_document(path: str) -> Document:
     Raises:
         DataError: it cannot be read, is empty, or is no text; the message does not name the path.
     """
-    text = _decode(_read(path))
+    data = _read(path)
+    suffix = os.path.splitext(path.lower().removesuffix(".gz"))[1]
+    if SUFFIXES.get(suffix) == "csv":
+        return _read_csv(path, data)
+    text = _decode(data)
     if path == STANDARD_INPUT:
         kind: Kind = next((kind for start, kind in _STARTS if re.match(start, text.lstrip())), "text")
     else:
-        suffix = os.path.splitext(path.lower().removesuffix(".gz"))[1]
         kind = "json" if suffix == ".json" else SUFFIXES.get(suffix, "text")  # named ones only: others are of anything
     name = "standard input" if path == STANDARD_INPUT else path
-    if kind == "csv":
-        return _read_csv(path, name, text)
     if kind in ("srt", "vtt"):
         cues = _read_subtitles(name, text, kind)
         return Document(path, kind, cues, tuple(dict.fromkeys(key for row in cues for key in row.fields)))
@@ -158,10 +159,10 @@ def _read(path: str) -> bytes:
         raise DataError(f"cannot be read ({os.strerror(error.errno or 0).lower()})") from error
 
 
-def _decode(data: bytes) -> str:
+def _decode(data: bytes, errors: str = "strict") -> str:
     if data.startswith(b"PAR1"):
         raise DataError("is a Parquet file; captions are translated as .jsonl or .csv")
-    text = text_of(data)
+    text = text_of(data, errors)
     if not text.strip():
         raise DataError("is empty")
     return text
@@ -196,11 +197,12 @@ def _json_row(name: str, fields: Any) -> Row:
             if isinstance(each, dict) and isinstance(each.get("caption"), str):
                 places.append(Place((key, number, "caption")))
     if not places and not fields.get("error"):  # what could not be captioned says so itself
-        return Row(name, fields, error="has no caption to translate; a row is such as {\"caption\": \"A dog runs.\"}")
+        return Row(name, fields, error='has no caption to translate; a row is such as {"caption": "A dog runs."}')
     return Row(name, fields, places)
 
 
-def _read_csv(path: str, name: str, text: str) -> Document:
+def _read_csv(path: str, data: bytes) -> Document:
+    text = _decode(data, "surrogateescape")  # a photo's name may be no UTF-8, and stays the bytes that it is
     first = next(line for line in lines_of(text) if line.strip())
     delimiter = next((mark for mark in ",;\t" if re.search(rf"(^|{mark})\"?caption(_\d+)?\"?({mark}|$)", first)), ",")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
@@ -222,12 +224,18 @@ def _read_csv(path: str, name: str, text: str) -> Document:
     places = [Place((column,), column.replace("caption", "translation")) for column in captions]
     read = []
     for number, cells in rows[1:]:
+        if any(_is_broken(cell) for column, cell in zip(columns, cells, strict=False) if column in captions):
+            text_of(data)  # says what is no UTF-8
         if len(cells) != len(columns):
             error = f"has {len(cells)} cells, but there are {len(columns)} columns"
-            read.append(Row(f"{name}:{number}", dict(zip(columns, cells, strict=False)), error=error))
+            read.append(Row(f"{path}:{number}", dict(zip(columns, cells, strict=False)), error=error))
         else:
-            read.append(Row(f"{name}:{number}", dict(zip(columns, cells, strict=True)), places))
+            read.append(Row(f"{path}:{number}", dict(zip(columns, cells, strict=True)), places))
     return Document(path, "csv", read, tuple(columns), tuple(place.translation for place in places))
+
+
+def _is_broken(cell: str) -> bool:
+    return any("\udc80" <= character <= "\udcff" for character in cell)
 
 
 def _read_subtitles(name: str, text: str, kind: Kind) -> list[Row]:

@@ -284,7 +284,7 @@ def _csv_rows(file: RowFile) -> list[tuple[list[str], int]]:
         pending += line
         offset += len(line)
         if pending.count(b'"') % 2 == 0 and line.endswith(b"\n"):  # a cell may hold line breaks
-            text = pending.decode("utf-8", "replace").removesuffix("\n")
+            text = pending.decode("utf-8", "surrogateescape").removesuffix("\n")
             rows.append((next(csv.reader(io.StringIO(text, newline="")), []), offset))
             pending = b""
     return rows
@@ -293,4 +293,4 @@ def _csv_rows(file: RowFile) -> list[tuple[list[str], int]]:
 def _csv_line(cells: Sequence[Any]) -> bytes:
     line = io.StringIO()
     csv.writer(line).writerow(cells)
-    return line.getvalue().removesuffix("\r\n").encode()
+    return line.getvalue().removesuffix("\r\n").encode("utf-8", "surrogateescape")

@@ -210,6 +210,20 @@ def test_a_table_has_a_translation_of_every_caption(run, tmp_path, expected):
     assert found[2]["error"] == "has 1 cells, but there are 3 columns"
 
 
+def test_a_name_that_is_no_utf8_keeps_its_bytes_in_a_table(run, tmp_path, expected):
+    (tmp_path / "a.csv").write_bytes(b"path,caption\ncaf\xe9.jpg,A dog.\n")
+    for _ in range(2):  # the second run goes on where the first ended
+        assert run("a.csv", outputs=["b.csv"]) == 0
+    (dog,) = expected("A dog.")
+    assert (tmp_path / "b.csv").read_bytes().splitlines()[1:] == [b"caf\xe9.jpg,A dog.," + dog.encode() + b",,"]
+
+
+def test_a_table_whose_captions_are_no_utf8_is_refused(run, tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"path,caption\na.jpg,A caf\xe9.\n")
+    assert run("a.csv", outputs=["b.csv"]) == 1
+    assert not (tmp_path / "b.csv").exists() or not (tmp_path / "b.csv").read_bytes().splitlines()[1:]
+
+
 def test_several_translations_of_several_captions_are_kept_apart(run, tmp_path, expected):
     (tmp_path / "a.csv").write_text("caption,caption_2\nA dog.,A man.\n")
     run("a.csv", outputs=["b.jsonl"], num_captions=2)
