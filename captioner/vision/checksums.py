@@ -11,11 +11,13 @@ from pathlib import Path
 _PLAIN = (".bmp", ".dib", ".pbm", ".pgm", ".pnm", ".ppm", ".tif", ".tiff", ".avi")
 """Files, perhaps not compressed, in which a small change may leave size, beginning and end as they were."""
 _ENDS = 8192  # bytes
+_PLACES = 16
+"""Of a large file, at which it is read besides: clips of frames of one size may begin and end alike, in black."""
 _BLOCK = 1 << 20
 
 
 def checksum(read: Callable[[int, int], bytes], size: int, name: str) -> int:
-    """Of a file's first and last bytes, or of all where these do not tell; compressed pictures differ there.
+    """Of a file's first and last bytes, of some on the way in a large one, or of all where these do not tell.
 
     Args:
         read: gives bytes of it, by offset and count.
@@ -29,6 +31,8 @@ def checksum(read: Callable[[int, int], bytes], size: int, name: str) -> int:
     elif size > _ENDS:
         start = max(_ENDS, size - _ENDS)
         value = zlib.crc32(read(start, size - start), value)
+        for place in range(1, _PLACES) if size > _BLOCK else ():
+            value = zlib.crc32(read(size * place // _PLACES, _ENDS // 2), value)
     return value
 
 
