@@ -38,6 +38,8 @@ class TranslateConfig(BaseModel):
         target: language that is written, such as `de`.
         reader: the network that reads.
         decoder: the network that writes.
+        familiar_words: of `source`, in lower case, with spaces between; others that a translation was made from are
+            told. "" if it is not known which were met often enough.
         whole_sentences: those that were learnt from begin with a capital letter and end with a mark: a text is read as
             such sentences, one by one, and a stop that it lacks is not written either.
         search: for translations; its `max_length` is the most pieces of any.
@@ -51,6 +53,7 @@ class TranslateConfig(BaseModel):
     scores: dict[str, dict[str, float]] = {}
     source: str
     target: str
+    familiar_words: str = ""
     whole_sentences: bool = False
     reader: SourceConfig
     decoder: DecoderConfig
@@ -81,6 +84,7 @@ class Translator:
         self.subwords = subwords
         self.network = network.to(device).eval()
         self.name = name
+        self._familiar = frozenset(config.familiar_words.split())
         self._ready: tuple[tuple[int, ...], SearchDecoder] | None = None
         self._making = threading.Lock()
 
@@ -197,7 +201,7 @@ class Translator:
         if options.method == "beam":
             whole = list(map(_each_once, whole))
         return [
-            [each.checked(text, self.config.target) for each in several[: options.num_captions]]
+            [each.checked(text, self.config.target, self._familiar) for each in several[: options.num_captions]]
             for text, several in zip(texts, whole, strict=True)
         ]
 

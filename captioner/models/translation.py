@@ -11,10 +11,12 @@ from captioner.data.names import first_few
 from captioner.decoding.search import Hypothesis
 from captioner.text.bpe import Subwords
 from captioner.text.details import missing_details
+from captioner.text.familiar import unfamiliar_words
 from captioner.text.sentences import Sentence
 
 _SPACE = "▁"  # with which a piece begins that follows a space
 LACKS = "the translation lacks"
+RARE = "words rarely met in training:"
 _LONGEST = 60  # characters of an address that a warning repeats
 
 
@@ -41,16 +43,23 @@ class Translation:
     alignment: NDArray[np.float32] | None = None
     warning: str = ""
 
-    def checked(self, source: str, language: str) -> "Translation":
-        """With a warning of numbers and addresses that it lacks: a translator of few words invents others.
+    def checked(self, source: str, language: str, familiar: frozenset[str]) -> "Translation":
+        """With a warning of what a translator of few words invents others for: numbers and addresses that it lacks, and
+        words that the translator hardly met.
 
         Args:
             source: the text that was translated.
             language: of the translation.
+            familiar: words in lower case that the translator met often enough; none if that is not known.
         """
         lacking = missing_details(source, self.text, language)
         missing = [each if len(each) <= _LONGEST else f"{each[:_LONGEST]}..." for each in lacking]
-        warnings = [self.warning, f"{LACKS} {first_few(missing)}" if missing else ""]
+        rare = [each[:_LONGEST] for each in unfamiliar_words(source, self.text, familiar)] if familiar else []
+        warnings = [
+            self.warning,
+            f"{LACKS} {first_few(missing)}" if missing else "",
+            f"{RARE} {first_few(rare)}" if rare else "",
+        ]
         return replace(self, warning="; ".join(filter(None, warnings)))
 
 

@@ -10,6 +10,7 @@ from captioner.data.parallel import Pair, filter_lengths, read_pairs, read_table
 from captioner.errors import DataError
 from captioner.models.translate import TranslateConfig, Translator
 from captioner.text.bpe import Subwords
+from captioner.text.familiar import familiar_words
 from captioner.text.sentences import are_whole
 from captioner.text.vocabulary import Vocabulary
 from captioner.training.batches import make_loader
@@ -54,9 +55,17 @@ class TranslatorTraining(Training[TranslateTrainingConfig, Translator]):
         self.valid = {name: _read(files, data.root) for name, files in data.valid.items()}
         if config.init is None:
             self.subwords = Subwords.build((side for pair in self.pairs for side in pair), data.pieces)
+            self.familiar_words = self._familiar([])
         else:
-            self.subwords = Translator.load(find_init(config.init, "translate"), "cpu", config.init).subwords
+            before = Translator.load(find_init(config.init, "translate"), "cpu", config.init)
+            self.subwords = before.subwords
             self.pairs = _known_pairs(self.pairs, self.subwords, config.init)
+            words = before.config.familiar_words.split()
+            self.familiar_words = self._familiar(words) if words else ""
+
+    def _familiar(self, before: Iterable[str]) -> str:
+        """The words that are met often enough, in different sentences, and those of before."""
+        return " ".join(sorted(familiar_words({source for source, _ in self.pairs}).union(before)))
 
     def material(self) -> Iterable[object]:
         """The pairs."""
@@ -68,7 +77,11 @@ class TranslatorTraining(Training[TranslateTrainingConfig, Translator]):
         torch.manual_seed(config.seed)
         if config.init is not None:
             before = Translator.load(find_init(config.init, "translate"), "cpu", config.init)
-            update: dict[str, object] = {"scores": {}, "whole_sentences": self.whole_sentences}
+            update: dict[str, object] = {
+                "scores": {},
+                "familiar_words": self.familiar_words,
+                "whole_sentences": self.whole_sentences,
+            }
             given = config.model_fields_set & {"purpose", "search"}
             update.update((key, getattr(config, key)) for key in given)
             before.config = before.config.model_copy(update=update)
@@ -81,6 +94,7 @@ class TranslatorTraining(Training[TranslateTrainingConfig, Translator]):
                 purpose=config.purpose,
                 source=config.source,
                 target=config.target,
+                familiar_words=self.familiar_words,
                 whole_sentences=self.whole_sentences,
                 reader=config.reader,
                 decoder=config.decoder,

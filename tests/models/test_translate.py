@@ -220,3 +220,12 @@ def test_lost_numbers_and_addresses_are_a_warning(translator):
     assert first.warning == ""
     assert second.warning == f"the translation lacks www.example.com/{'a' * 44}... and 1234"
     assert third.warning.endswith(f"{LIMIT} pieces of words, and cut there; the translation lacks 1234")
+
+
+def test_words_that_were_hardly_met_are_a_warning(make_translator):
+    translator = make_translator()
+    assert translator.translate("Two gnus run.")[0].warning == ""  # nobody knows which words it met
+    config = translator.config.model_copy(update={"familiar_words": "dogs run two"})
+    knowing = type(translator)(config, translator.subwords, translator.network)
+    warnings = [each.warning for each in knowing.translate(["TWO dogs run.", "Two Gnus run 1234."])]
+    assert warnings == ["", "the translation lacks 1234; words rarely met in training: Gnus"]

@@ -55,6 +55,7 @@ def test_a_training_leaves_a_translator_with_its_scores_and_card(config, tmp_pat
     assert (model.config.source, model.config.target) == ("en", "de")
     assert model.config.whole_sentences
     assert set(model.config.scores["small valid"]) == {"BLEU", "chrF"}
+    assert model.config.familiar_words == ""  # no word is in five different sentences
     assert "Learnt from: 12 pairs of train.en.gz, train.de.gz" in (tmp_path / "run/model/README.md").read_text()
     assert losses(tmp_path / "run")[-1] < losses(tmp_path / "run")[0]
 
@@ -155,3 +156,22 @@ def test_a_translator_begins_in_one_way(config, tmp_path, overrides, sentence):
 def test_a_text_is_not_learnt_from_and_validated_on(config, tmp_path):
     with pytest.raises(DataError, match=r"train\.en\.gz: is learnt from and validated on"):
         run(config, tmp_path / "run", "data.valid={small: {source: train.en.gz, target: train.de.gz}}")
+
+
+def test_words_of_five_sentences_are_familiar_and_stay_so_in_a_training_that_goes_on(config, tmp_path):
+    lines = [f"a gnu {verb}\tein gnu" for verb in ("runs", "sits", "eats", "sleeps", "plays")] * 2
+    (tmp_path / "pairs.tsv").write_text("\n".join(lines))
+    first = run(config, tmp_path / "first", "data.train=[{table: pairs.tsv}]", "stages.cross_entropy.epochs=1")
+    assert load(first, "cpu").config.familiar_words == "gnu"
+    (tmp_path / "more.tsv").write_text("\n".join(line.replace("gnu", "rat") for line in lines))
+    values = yaml.safe_load(config.read_text())
+    for key in ("source", "target", "reader", "decoder"):
+        del values[key]
+    del values["data"]["pieces"]
+    values["data"]["train"] = [{"table": "more.tsv"}]
+    config.write_text(yaml.safe_dump(values))
+    second = run(config, tmp_path / "second", f"init={first}", "stages.cross_entropy.epochs=1")
+    assert load(second, "cpu").config.familiar_words == "gnu rat"
+    (first / "config.json").write_text((first / "config.json").read_text().replace('"gnu"', '""'))
+    third = run(config, tmp_path / "third", f"init={first}", "stages.cross_entropy.epochs=1")
+    assert load(third, "cpu").config.familiar_words == ""  # what the first one met is not known

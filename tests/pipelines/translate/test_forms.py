@@ -101,7 +101,12 @@ def test_translations_of_before_are_replaced_and_it_is_said(model, tmp_path, exp
 
 
 def test_a_warning_of_a_translation_that_is_replaced_goes_with_it(run, tmp_path):
-    before = ["was cut; the translation lacks 42 and 7", "the translation lacks 42", "was cut; was dark", ""]
+    before = [
+        "was cut; the translation lacks 42 and 7",
+        "the translation lacks 42; words rarely met in training: gnus",
+        "was cut; was dark",
+        "",
+    ]
     lines = [json.dumps({"caption": "A man.", "translation": "x", "warning": each}) for each in before]
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
     for _ in range(2):
