@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from captioner.models.language import LanguageNetwork, NetworkConfig
+from captioner.models.language_network import LanguageNetwork, NetworkConfig
 from captioner.recurrent.units import State
 from captioner.training.config import load_config
 from captioner.training.language.objective import NextWord, Window

@@ -1,1 +1,1 @@
-"""The applications, one file each: configuration, network, loss and decoding side by side."""
+"""The applications: each one's model, with its configuration and folder, and beside it its network (`*_network`)."""

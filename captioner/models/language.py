@@ -1,7 +1,5 @@
-"""Language models: configuration, network, and the model that scores and continues text.
+"""Language models: what scores and continues text, and its folder (network: `language_network`).
 
-What AWD-LSTM (Merity et al., 2018) showed to matter is here: input and output embeddings are one matrix, dropout is
-locked along a sequence, whole words are dropped from the input, and weights are dropped from the recurrent matrices.
 Text is one stream of words in which `<end>` closes every line; `<end>` is also what a first line's first word follows.
 """
 
@@ -12,13 +10,14 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from captioner.decoding.search import DecodingConfig, search
 from captioner.errors import ModelError, UsageError
 from captioner.models.base import read_config, read_weights, write_model
-from captioner.recurrent.units import LockedDropout, Recurrent, State, Unit
+from captioner.models.language_network import LanguageNetwork, NetworkConfig
+from captioner.recurrent.units import State
 from captioner.text.english import to_sentence
 from captioner.text.ptb import tokenize
 from captioner.text.vocabulary import Vocabulary
@@ -28,104 +27,6 @@ from captioner.weights import Weights, check_fit
 CHUNK = 256
 
 Tokens = Literal["words", "captions", "characters"]
-
-
-class NetworkConfig(BaseModel):
-    """The network.
-
-    Attributes:
-        unit: of the recurrent network.
-        layers: stacked.
-        hidden_size: of each layer.
-        embedding_size: of the words; where it is not `hidden_size`, a linear map leads back to it.
-        embedding_dropout: probability of reading nothing for a word of the vocabulary, wherever it stands in a batch.
-        input_dropout: of the embedded words' channels, locked along the sequence.
-        dropout: of the states between layers, locked.
-        output_dropout: of what the next word is chosen from, locked.
-        weight_dropout: of the recurrent matrices' entries.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    unit: Unit = "lstm"
-    layers: int = Field(1, ge=1)
-    hidden_size: int = Field(512, ge=1)
-    embedding_size: int = Field(512, ge=1)
-    embedding_dropout: float = Field(0.0, ge=0, lt=1)
-    input_dropout: float = Field(0.0, ge=0, lt=1)
-    dropout: float = Field(0.0, ge=0, lt=1)
-    output_dropout: float = Field(0.0, ge=0, lt=1)
-    weight_dropout: float = Field(0.0, ge=0, lt=1)
-
-
-class LanguageNetwork(nn.Module):
-    """The next word from the words so far.
-
-    Args:
-        config: sizes and choices.
-        vocabulary_size: number of tokens, specials included.
-    """
-
-    def __init__(self, config: NetworkConfig, vocabulary_size: int) -> None:
-        super().__init__()
-        self.config = config
-        width, hidden = config.embedding_size, config.hidden_size
-        self.embedding = nn.Embedding(vocabulary_size, width)
-        self.recurrent = Recurrent(
-            config.unit,
-            width,
-            hidden,
-            config.layers,
-            config.dropout,
-            locked=True,
-            weight_dropout=config.weight_dropout,
-        )
-        self.readout = nn.Identity() if hidden == width else nn.Linear(hidden, width)
-        self.bias = nn.Parameter(torch.zeros(vocabulary_size))
-        self.input_dropout = LockedDropout(config.input_dropout)
-        self.output_dropout = LockedDropout(config.output_dropout)
-        nn.init.normal_(self.embedding.weight, std=width**-0.5)
-
-    def forward(self, tokens: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Read words.
-
-        Args:
-            tokens: (batch, steps); padding comes last, so it reaches no state that is used.
-            state: as returned for the words before; None where there are none.
-
-        Returns:
-            what predicts each next word, (batch, steps, embedding_size), and the state after the last word.
-        """
-        states, state = self.recurrent(self._embed(tokens), state)
-        return self.output_dropout(self.readout(states)), state
-
-    def logits(self, readout: Tensor) -> Tensor:
-        """Scores (..., vocabulary) of what `forward` returns."""
-        return nn.functional.linear(readout, self.embedding.weight, self.bias)
-
-    def start(self, count: int) -> State:
-        """The state of `count` searches before any word, (count, 1, layers, hidden_size) each."""
-        return self.recurrent.initial_state(count, 1, like=self.bias)
-
-    def step(self, tokens: Tensor, state: State, context: dict[str, Tensor]) -> tuple[Tensor, State, None]:
-        """One word further in a search, as `captioner.decoding.steps.StepModel` says; there is no context.
-
-        A search begins with `<start>`, which no text holds: what may begin a line is what follows the end of one.
-        """
-        images, beams = tokens.shape
-        words = tokens.masked_fill(tokens == Vocabulary.start, Vocabulary.end).view(-1, 1)
-        readout, new = self(words, {name: value.flatten(0, 1) for name, value in state.items()})
-        logits = self.logits(readout).view(images, beams, -1)
-        return logits, {name: value.unflatten(0, (images, beams)) for name, value in new.items()}, None
-
-    def _embed(self, tokens: Tensor) -> Tensor:
-        # tied embeddings are small enough for the output; inputs want unit variance
-        words = self.embedding(tokens) * self.config.embedding_size**0.5
-        probability = self.config.embedding_dropout
-        if self.training and probability:
-            kept = words.new_empty(len(self.bias), 1).bernoulli_(1 - probability) / (1 - probability)
-            words = words * kept[tokens]
-        return self.input_dropout(words)
 
 
 class LanguageConfig(BaseModel):
@@ -280,7 +181,7 @@ class LanguageModel:
         for first in range(0, ids.shape[1], CHUNK):
             read = tokens[:, first : first + CHUNK + 1]
             readout, state = self.network(read[:, :-1], state)
-            total += float(self._gains(readout, read[:, 1:]).sum(dtype=torch.float64))
+            total += float(self._log_probs(readout, read[:, 1:]).sum(dtype=torch.float64))
         return TextScore(total, ids.numel(), int((ids == self.vocabulary.unk).sum()))
 
     @torch.inference_mode()
@@ -294,13 +195,13 @@ class LanguageModel:
             batch = [torch.tensor([self.vocabulary.end, *encoded[place]]) for place in places]
             tokens = nn.utils.rnn.pad_sequence(batch, batch_first=True).to(self.device)
             readout, _ = self.network(tokens[:, :-1])
-            log_probs = self._gains(readout, tokens[:, 1:]).masked_fill(tokens[:, 1:] == self.vocabulary.pad, 0)
+            log_probs = self._log_probs(readout, tokens[:, 1:]).masked_fill(tokens[:, 1:] == self.vocabulary.pad, 0)
             unknown = (tokens[:, 1:] == self.vocabulary.unk).sum(1)
             for place, total, count in zip(places, log_probs.sum(1).tolist(), unknown.tolist(), strict=True):
                 scores[place] = TextScore(total, len(encoded[place]), count)
         return [scores[line] for line in range(len(encoded))]
 
-    def _gains(self, readout: Tensor, targets: Tensor) -> Tensor:
+    def _log_probs(self, readout: Tensor, targets: Tensor) -> Tensor:
         """Log-probabilities (batch, steps) of the targets."""
         logits = self.network.logits(readout).float()
         return logits.gather(-1, targets[..., None]).squeeze(-1) - logits.logsumexp(-1)

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from captioner.errors import ModelError
-from captioner.models.language import LanguageModel, LanguageNetwork
+from captioner.models.language import LanguageModel
+from captioner.models.language_network import LanguageNetwork
 from captioner.recurrent.units import State
 from captioner.text.alphabet import BLANK, Alphabet
 from captioner.text.vocabulary import Vocabulary

@@ -6,7 +6,7 @@ from captioner.decoding.fusion import ShallowFusion
 from captioner.decoding.sampling import sample_search
 from captioner.decoding.steps import DecodingConfig
 from captioner.errors import UsageError
-from captioner.models.language import LanguageNetwork, NetworkConfig
+from captioner.models.language_network import LanguageNetwork, NetworkConfig
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 
 WORDS = Vocabulary([*SPECIALS, "a", "dog", "cat", "runs", "sits", "zebra", "yak"])

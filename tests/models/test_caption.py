@@ -12,7 +12,8 @@ from captioner import processor
 from captioner.decoding.steps import DecodingConfig
 from captioner.errors import ImageError, UsageError
 from captioner.models.caption import Captioner
-from captioner.models.language import LanguageConfig, LanguageModel, NetworkConfig
+from captioner.models.language import LanguageConfig, LanguageModel
+from captioner.models.language_network import NetworkConfig
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 from captioner.training.batches import Batch
 from captioner.training.caption.objective import CrossEntropy

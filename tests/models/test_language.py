@@ -9,7 +9,8 @@ from captioner import load
 from captioner.decoding.steps import DecodingConfig
 from captioner.errors import ModelError, UsageError
 from captioner.models import language
-from captioner.models.language import LanguageConfig, LanguageModel, NetworkConfig
+from captioner.models.language import LanguageConfig, LanguageModel
+from captioner.models.language_network import NetworkConfig
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 
 WORDS = ["a", "dog", "cat", "runs", "on", "the", "grass", "'s"]

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from captioner.errors import ModelError
-from captioner.models.language import LanguageConfig, LanguageModel, NetworkConfig
+from captioner.models.language import LanguageConfig, LanguageModel
+from captioner.models.language_network import NetworkConfig
 from captioner.models.spelling import Speller
 from captioner.text.alphabet import Alphabet
 from captioner.text.vocabulary import SPECIALS, Vocabulary

@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from captioner.models.language import NetworkConfig, Tokens
+from captioner.models.language import Tokens
+from captioner.models.language_network import NetworkConfig
 from captioner.training.config import Count, Stage, StagedConfig, Strict
 
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from captioner.models.language import LanguageModel, LanguageNetwork, TextScore
+from captioner.models.language import LanguageModel, TextScore
+from captioner.models.language_network import LanguageNetwork
 from captioner.recurrent.units import State
 from captioner.text.vocabulary import Vocabulary
 from captioner.training.batches import LengthBuckets

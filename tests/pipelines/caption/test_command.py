@@ -308,7 +308,8 @@ def test_a_terminal_gets_a_table(make_photos, model_folder):
 def language_folder(tmp_path_factory):
     import torch
 
-    from captioner.models.language import LanguageConfig, LanguageModel, NetworkConfig
+    from captioner.models.language import LanguageConfig, LanguageModel
+    from captioner.models.language_network import NetworkConfig
     from captioner.text.vocabulary import SPECIALS, Vocabulary
 
     torch.manual_seed(0)

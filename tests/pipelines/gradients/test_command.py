@@ -13,7 +13,8 @@ from captioner.errors import DataError, UsageError
 from captioner.models.base import load
 from captioner.models.classify import ClassifyConfig, VideoClassifier
 from captioner.models.classify_network import ClassifierConfig, ClassifierNetwork
-from captioner.models.language import LanguageConfig, LanguageModel, NetworkConfig
+from captioner.models.language import LanguageConfig, LanguageModel
+from captioner.models.language_network import NetworkConfig
 from captioner.models.read import ReadConfig, Reader
 from captioner.models.read_network import ReaderConfig, ReaderNetwork
 from captioner.models.shared_encoder import FrameEncoder

@@ -3,7 +3,8 @@ import torch
 from typer.testing import CliRunner
 
 from captioner.errors import UsageError
-from captioner.models.language import LanguageConfig, LanguageModel, NetworkConfig
+from captioner.models.language import LanguageConfig, LanguageModel
+from captioner.models.language_network import NetworkConfig
 from captioner.pipelines.cli import app
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 

@@ -5,7 +5,8 @@ import torch
 
 from captioner.errors import ModelError, UsageError
 from captioner.models.base import load
-from captioner.models.language import LanguageConfig, LanguageModel, NetworkConfig
+from captioner.models.language import LanguageConfig, LanguageModel
+from captioner.models.language_network import NetworkConfig
 from captioner.pipelines.language.options import PerplexityOptions
 from captioner.pipelines.language.perplexity import perplexity as run
 from captioner.text.vocabulary import SPECIALS, Vocabulary

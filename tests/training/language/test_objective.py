@@ -3,7 +3,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from captioner.models.language import LanguageConfig, LanguageModel, LanguageNetwork, NetworkConfig
+from captioner.models.language import LanguageConfig, LanguageModel
+from captioner.models.language_network import LanguageNetwork, NetworkConfig
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 from captioner.training.language.objective import NextWord, Window, line_loader, validate, window_loader
 
