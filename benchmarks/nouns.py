@@ -19,7 +19,7 @@ from pathlib import Path
 
 from caption_pairs import read_nouns
 
-from captioner.data.parallel import read_lines
+from captioner.data.parallel import read_lines, read_table
 from captioner.models.base import load
 
 BOUNDS = (0, 1, 2, 4, 8, 16, 32, 64, 128)
@@ -32,16 +32,20 @@ def main() -> None:
     parser.add_argument("captions", type=Path, nargs="+", help="COCO's captions_*.json")
     parser.add_argument("--each", type=int, default=4)
     parser.add_argument("--train", type=Path, help="sentences that the translator learnt from")
+    parser.add_argument("--without", type=Path, help="table whose first column holds captions to leave out")
     parser.add_argument("--show", type=int, default=0, help="that many translations that lack the noun")
     options = parser.parse_args()
     model = load(options.model, "cpu", ("translate",))
-    captions = sorted({each["caption"].strip() for path in options.captions for each in _annotations(path)})
-    wanted = _nouns(model.config.target)
+    captions = sorted(read_captions(options.captions))
+    if options.without is not None:
+        learnt = {source for source, _ in read_table(options.without)}
+        captions = [each for each in captions if each not in learnt]
+    wanted = wanted_nouns(model.config.target)
     draw = random.Random(0)
     draw.shuffle(captions)
     found = defaultdict(list)
     for caption in captions:
-        for phrase in _phrases(caption):
+        for phrase in caption_phrases(caption):
             if phrase in wanted and len(found[phrase]) < options.each:
                 found[phrase].append(caption)
     jobs = [(noun, caption) for noun, several in found.items() for caption in several]
@@ -49,7 +53,7 @@ def main() -> None:
     right = [any(word in text.lower() for word in wanted[noun]) for (noun, _), text in zip(jobs, texts, strict=True)]
     print(f"{len(found)} nouns, {len(jobs)} captions, {sum(right) / len(jobs):.3f} with the noun\n")
     if options.train is not None:
-        _table(Counter(phrase for line in read_lines(options.train) for phrase in _phrases(line)), jobs, right)
+        _table(Counter(phrase for line in read_lines(options.train) for phrase in caption_phrases(line)), jobs, right)
     wrong = [(*job, text) for job, text, is_right in zip(jobs, texts, right, strict=True) if not is_right]
     for noun, caption, text in draw.sample(wrong, min(options.show, len(wrong))):
         print(f"{noun}: {caption} -> {text}")
@@ -66,11 +70,19 @@ def _table(counts: Counter[str], jobs: Iterable[tuple[str, str]], right: Iterabl
         print(f"| {name} | {len(each)} | {sum(each) / max(1, len(each)):.2f} |")
 
 
-def _annotations(path: Path) -> list[dict[str, str]]:
-    return list(json.loads(path.read_text(encoding="utf-8"))["annotations"])
+def read_captions(paths: Iterable[Path]) -> list[str]:
+    """The captions of COCO's files and of texts, each once, with single spaces."""
+    captions: dict[str, None] = {}
+    for path in paths:
+        if path.suffix == ".json":
+            annotations = json.loads(path.read_text(encoding="utf-8"))["annotations"]
+            captions.update((" ".join(each["caption"].split()), None) for each in annotations)
+        else:
+            captions.update((line, None) for line in read_lines(path))
+    return list(captions)
 
 
-def _nouns(language: str) -> dict[str, set[str]]:
+def wanted_nouns(language: str) -> dict[str, set[str]]:
     """What a translation may hold, by English noun in either number."""
     wanted = defaultdict(set)
     for group in read_nouns().values():
@@ -81,7 +93,7 @@ def _nouns(language: str) -> dict[str, set[str]]:
     return wanted
 
 
-def _phrases(caption: str) -> set[str]:
+def caption_phrases(caption: str) -> set[str]:
     """Its words, and two and three that follow each other, in lower case."""
     words = re.findall(r"[a-z]+", caption.lower())
     return {" ".join(words[first : first + size]) for size in (1, 2, 3) for first in range(len(words) - size + 1)}

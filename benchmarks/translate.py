@@ -46,9 +46,7 @@ def plain_search(model: Translator, sentences: Sequence[str], beam: int) -> list
             scores, places = (scores[..., None] + log_probs).flatten(1).topk(beam)
             parents, tokens = places // logits.shape[-1], places % logits.shape[-1]
             words = torch.cat([words.gather(1, parents[..., None].expand_as(words)), tokens[..., None]], -1)
-            state = {
-                name: value.gather(1, parents[..., None, None].expand_as(value)) for name, value in state.items()
-            }
+            state = {name: value.gather(1, parents[..., None, None].expand_as(value)) for name, value in state.items()}
             ended, sizes = ended.gather(1, parents), sizes.gather(1, parents)
             sizes += ~ended
             ended |= tokens == Vocabulary.end
