@@ -12,6 +12,7 @@ from captioner.data.shard_copies import Copies
 from captioner.errors import ConfigError
 from captioner.models.base import read_weights, tokenization_of
 from captioner.models.caption import Captioner
+from captioner.models.concepts import CONCEPT_FILES
 from captioner.models.search import Finder, SearchNetwork, write_search
 from captioner.models.search_config import SearchConfig, captioner_digest
 from captioner.training.batches import make_loader
@@ -184,9 +185,9 @@ def _pooled(
 
 
 def _copy(origin: Path, target: Path) -> None:
-    """The captioner's own files."""
+    """The captioner's own files, the words that it tells among them."""
     target.mkdir(parents=True, exist_ok=True)
     read_weights(origin)  # a damaged one is not handed on
-    for name in ("config.json", "model.safetensors", "vocabulary.json"):
-        if not (target / name).exists():
+    for name in ("config.json", "model.safetensors", "vocabulary.json", *CONCEPT_FILES):
+        if (name not in CONCEPT_FILES or (origin / name).exists()) and not (target / name).exists():
             shutil.copyfile(origin / name, target / name)

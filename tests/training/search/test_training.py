@@ -2,10 +2,12 @@ import json
 import shutil
 
 import pytest
+import torch
 import yaml
 
 from captioner.errors import ConfigError, ModelError
 from captioner.models.base import find, load
+from captioner.models.concepts import ConceptWords
 from captioner.models.search import Finder
 from captioner.pipelines.train.command import train
 from captioner.pipelines.train.search import SearchTraining
@@ -76,6 +78,19 @@ def test_a_training_of_seconds_finds_squares_by_their_colours(write, tmp_path, c
     card = (folder / "README.md").read_text()
     assert "## What it scores" in card
     assert "## Search" in card
+
+
+def test_the_concept_words_of_a_captioner_stay_with_it(write, tmp_path, squares, captioner_folder):
+    origin = tmp_path / "captioner"
+    shutil.copytree(captioner_folder, origin)
+    before = load(origin)
+    words = ConceptWords(before.decoder.config.hidden_size, 3)
+    words.ids.copy_(torch.tensor([4, 5, 6]))
+    words.save(origin)
+    photo = next((squares / "photos").iterdir())
+    told = load(origin).concepts([photo])
+    folder = train(write(init=origin, epochs=1), [], tmp_path / "run", resume=False, device="cpu")
+    assert load(folder).concepts([photo]) == told
 
 
 def test_a_search_of_another_captioner_is_refused_and_none_is_no_error(write, tmp_path, captioner_folder):
