@@ -25,10 +25,10 @@ from captioner.models.search_config import SHARE, encode_sentence
 from captioner.models.teacher_forcing import teacher_forced, with_own_scores
 from captioner.processor import multiplies_bfloat16
 from captioner.text.vocabulary import Vocabulary
-from captioner.vision import compiled
 from captioner.vision.encoder import Encoder, EncoderConfig, Engine, Features, Precision
 from captioner.vision.given import one_or_several, pixels_of
 from captioner.vision.images import Pixels
+from captioner.vision.lazy_encoder import LazyEncoder
 from captioner.weights import Weights, check_fit, named, part_of
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Captioner:
     Args:
         config: as in `config.json`.
         vocabulary: the words it knows.
-        encoder: the CNN, or what makes it when it is first needed.
+        encoder: the CNN.
         decoder: the recurrent network.
         device: `cpu` or a CUDA device.
         name: for messages and signatures.
@@ -91,7 +91,7 @@ class Captioner:
         self,
         config: CaptionConfig,
         vocabulary: Vocabulary,
-        encoder: Encoder | Callable[[], Encoder],
+        encoder: Encoder | LazyEncoder,
         decoder: CaptionDecoder,
         device: str | torch.device = "cpu",
         name: str = "",
@@ -102,12 +102,9 @@ class Captioner:
         self.decoder = decoder.to(device).eval()
         self.name = name
         self.transform = config.encoder.transform
-        self._run: Callable[..., Features] | None = None
-        self._network: compiled.Network | None = None
         self._folder: Path | None = None  # where it was read from, with what it searches by
-        self._key: str | None = None
         self._ready: tuple[tuple[int, ...], SearchDecoder] | None = None
-        self._making = threading.Lock()  # of the two above
+        self._making = threading.Lock()  # of the one above, and of what runs the CNN
         self._fuse: Callable[[StepModel], ShallowFusion] | None = None
 
     @property
@@ -118,12 +115,8 @@ class Captioner:
     @property
     def encoder(self) -> Encoder:
         """The CNN."""
-        self._network = self._key = None  # whoever asks for it may change its weights
-        return self._built_encoder()
-
-    def _built_encoder(self) -> Encoder:
-        if not isinstance(self._encoder, Encoder):
-            self._encoder = self._encoder()
+        if isinstance(self._encoder, LazyEncoder):  # whoever asks for it may change its weights
+            self._encoder = self._encoder.encoder
         return self._encoder
 
     @classmethod
@@ -149,29 +142,12 @@ class Captioner:
                 f"{folder}: model.safetensors has an embedding of {len(found)} words, but vocabulary.json has "
                 f"{len(vocabulary)}; the two come from different trainings. Copy the whole model folder again."
             )
-        of_encoder = part_of(weights, "encoder.")
-
-        def build() -> Encoder:
-            encoder = Encoder(config.encoder.name, config.encoder.transform)
-            check_fit(named("encoder.", of_encoder), named("encoder.", encoder.state_dict()), path)
-            encoder.load_state_dict(of_encoder, strict=False)
-            return encoder
-
-        key = network = None
-        if torch.device(device).type == "cpu" and compiled.available():
-            key = compiled.digest(config.encoder.model_dump(mode="json"), of_encoder)
-            network = compiled.find(key)
-        encoder: Encoder | Callable[[], Encoder] = build
-        if network is None:
-            encoder = build()
-            channels = encoder.channels
-        else:  # converted before, so that neither PyTorch's form of it nor timm, which is slow to import, is needed
-            channels = network.channels
-        decoder = CaptionDecoder(config.decoder, channels, len(vocabulary))
-        check_fit(weights, named("encoder.", of_encoder) | named("decoder.", decoder.state_dict()), path)
+        encoder = LazyEncoder(config.encoder, part_of(weights, "encoder."), torch.device(device), path)
+        decoder = CaptionDecoder(config.decoder, encoder.channels, len(vocabulary))
+        check_fit(weights, named("encoder.", encoder.weights) | named("decoder.", decoder.state_dict()), path)
         decoder.load_state_dict(part_of(weights, "decoder."))
         model = cls(config, vocabulary, encoder, decoder, device, name or folder.name)
-        model._key, model._network, model._folder = key, network, folder
+        model._folder = folder
         return model
 
     def save(self, folder: Path, card: str) -> None:
@@ -352,14 +328,15 @@ class Captioner:
                 its own thread.
         """
         with self._making:
-            if self._run is None:  # compiling takes a second, which a model that only decodes never needs
-                precision = self.config.encoder.precision
-                if self._network is not None:
-                    streams = self._network.compile(precision)
-                    self._run = lambda pixels, parallel: Features.of(streams(pixels, parallel=parallel))
-                else:
-                    self._run = Engine(self._built_encoder(), self.device, precision, self._key)
-        return self._run(pixels, parallel=parallel)
+            run = self._run
+        return run(pixels, parallel=parallel)
+
+    @functools.cached_property
+    def _run(self) -> LazyEncoder | Engine:
+        """What runs the CNN, with the weights that it has at the first pixels."""
+        if isinstance(self._encoder, LazyEncoder):
+            return self._encoder
+        return Engine(self._encoder, self.device, self.config.encoder.precision)
 
     def of_clips(self, grids: torch.Tensor) -> Features:
         """Features of clips from those of their frames: all regions of all frames as one larger grid.
@@ -461,4 +438,4 @@ class Captioner:
 
     def grid_shape(self) -> tuple[int, int]:
         """Rows and columns of the grid that the decoder looks at."""
-        return self._network.grid if self._network is not None else self._built_encoder().grid_shape()
+        return self._encoder.grid_shape()

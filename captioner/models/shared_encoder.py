@@ -6,8 +6,6 @@ that CNN, because scores hold only for those very weights.
 
 import hashlib
 import json
-import threading
-from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -17,10 +15,9 @@ from pydantic import BaseModel, ConfigDict
 from captioner.errors import ModelError
 from captioner.models.base import kind_of, read_config, read_weights, shipped
 from captioner.models.caption import CaptionConfig
-from captioner.vision import compiled
-from captioner.vision.encoder import Encoder, EncoderConfig, Engine, Features
-from captioner.vision.images import Pixels, Transform
-from captioner.weights import Weights, check_fit, named, part_of
+from captioner.vision.encoder import EncoderConfig
+from captioner.vision.lazy_encoder import LazyEncoder
+from captioner.weights import Weights, part_of
 
 
 class SharedEncoder(BaseModel):
@@ -37,7 +34,7 @@ class SharedEncoder(BaseModel):
     digest: str
 
 
-class FrameEncoder:
+class FrameEncoder(LazyEncoder):
     """The CNN of a model that looks at frames: its own, or that of another model in the package.
 
     Args:
@@ -54,63 +51,20 @@ class FrameEncoder:
         weights: Weights | None = None,
         source: str | Path = "",
     ) -> None:
-        self.device = device
-        self._making = threading.Lock()  # of what runs it
-        if isinstance(config, SharedEncoder):
-            self.config, self.weights = read_shared(config.model)
-            if config.digest and config.digest != self.digest:
-                raise ModelError(
-                    f"{source}: was trained on another CNN than {config.model} has now, so its scores would not hold; "
-                    "train it again, or install the captioner that it came with."
-                )
-        else:
-            self.config, self.weights = config, weights or {}
-
-    @property
-    def transform(self) -> Transform:
-        """How images become the CNN's input."""
-        return self.config.transform
+        if not isinstance(config, SharedEncoder):
+            super().__init__(config, weights or {}, device, Path(source or config.name))
+            return
+        super().__init__(*read_shared(config.model), device, Path(config.model))
+        if config.digest and config.digest != self.digest:
+            raise ModelError(
+                f"{source}: was trained on another CNN than {config.model} has now, so its scores would not hold; "
+                "train it again, or install the captioner that it came with."
+            )
 
     @cached_property
     def digest(self) -> str:
         """See `encoder_digest`."""
         return encoder_digest(self.config, self.weights)
-
-    @cached_property
-    def channels(self) -> int:
-        """Width of the features."""
-        return self._network.channels if self._network is not None else self.encoder.channels
-
-    @cached_property
-    def encoder(self) -> Encoder:
-        """The CNN as PyTorch has it."""
-        encoder = Encoder(self.config.name, self.config.transform)
-        check_fit(self.weights, named("", encoder.state_dict()), Path(self.config.name))
-        encoder.load_state_dict(self.weights, strict=False)
-        return encoder
-
-    def __call__(self, pixels: Pixels, *, parallel: bool = True) -> Features:
-        """Features of uint8 RGB pixels (images, height, width, 3); see `Captioner.encode`."""
-        with self._making:
-            run = self._run
-        return run(pixels, parallel=parallel)
-
-    @cached_property
-    def _key(self) -> str | None:
-        if self.device.type != "cpu" or not compiled.available():
-            return None
-        return compiled.digest(self.config.model_dump(mode="json"), self.weights)
-
-    @cached_property
-    def _network(self) -> compiled.Network | None:
-        return None if self._key is None else compiled.find(self._key)
-
-    @cached_property
-    def _run(self) -> Callable[..., Features]:
-        if self._network is None:
-            return Engine(self.encoder, self.device, self.config.precision, self._key)
-        streams = self._network.compile(self.config.precision)
-        return lambda pixels, parallel: Features.of(streams(pixels, parallel=parallel))
 
 
 def read_shared(model: str) -> tuple[EncoderConfig, Weights]:

@@ -130,7 +130,7 @@ class VideoCaptioner:
             search=config.search,
             search_precision=config.search_precision,
         )
-        self._writer = Captioner(own, vocabulary, lambda: encoder.encoder, network.decoder, self.device, name)
+        self._writer = Captioner(own, vocabulary, encoder, network.decoder, self.device, name)
 
     @property
     def device(self) -> torch.device:
