@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from captioner.models.base import load
-    from captioner.models.caption import Caption, Captioner
+    from captioner.models.caption import Captioner
+    from captioner.models.caption_writer import Caption
 
 # An installation has `pipelines` inside this package. In a checkout it lies beside it, where a Python that is started
 # in the root would otherwise not find it.
@@ -25,7 +26,7 @@ except PackageNotFoundError:  # a checkout that was never installed
 __all__ = ["Caption", "Captioner", "load"]
 
 _HOMES = {
-    "Caption": "captioner.models.caption",
+    "Caption": "captioner.models.caption_writer",
     "Captioner": "captioner.models.caption",
     "load": "captioner.models.base",
 }

@@ -1,8 +1,8 @@
 """What the searches share: the model that they step, their options and results, and selecting rows of tensors."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -90,6 +90,14 @@ class DecodingConfig:
             )
         if self.method == "beam" and (self.temperature != 1 or self.top_k or self.top_p < 1):
             raise UsageError("temperature, top_k and top_p are for sampling; set method to sample to use them.")
+
+    def but(self, **values: Any) -> "DecodingConfig":
+        """The same options but for those given; None leaves an option as it is.
+
+        Raises:
+            UsageError: a value is out of its range.
+        """
+        return replace(self, **{name: value for name, value in values.items() if value is not None})
 
 
 _MOST = {

@@ -3,38 +3,32 @@
 import copy
 import functools
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from captioner.decoding.fusion import ShallowFusion
-from captioner.decoding.search import DecodingConfig, Hypothesis, StepModel, search
+from captioner.decoding.search import DecodingConfig
 from captioner.errors import ModelError, UsageError
 from captioner.models.base import read_config, read_weights, write_model
-from captioner.models.caption_network import CaptionDecoder, DecoderConfig, SearchDecoder
+from captioner.models.caption_network import CaptionDecoder, DecoderConfig
+from captioner.models.caption_writer import Caption, CaptionWriter
 from captioner.models.concepts import CONCEPT_FILES, NO_CONCEPTS, Concept, ConceptWords
-from captioner.models.rank import Prepared, log_probs
+from captioner.models.language import LanguageModel
+from captioner.models.rank import Prepared, fits
+from captioner.models.search import Finder, Found, Seen
 from captioner.models.search_config import SHARE, encode_sentence
-from captioner.models.teacher_forcing import teacher_forced, with_own_scores
-from captioner.processor import multiplies_bfloat16
 from captioner.text.vocabulary import Vocabulary
 from captioner.vision.encoder import Encoder, EncoderConfig, Engine, Features, Precision
-from captioner.vision.given import one_or_several, pixels_of
+from captioner.vision.given import Images, one_or_several, pixels_of
 from captioner.vision.images import Pixels
 from captioner.vision.lazy_encoder import LazyEncoder
 from captioner.weights import Weights, check_fit, named, part_of
-
-if TYPE_CHECKING:
-    from captioner.models.language import LanguageModel
-    from captioner.models.search import Finder, Found, Seen
-
 
 BATCH = 32
 
@@ -51,28 +45,6 @@ class CaptionConfig(BaseModel):
     decoder: DecoderConfig
     search: DecodingConfig = DecodingConfig()
     search_precision: Precision = "float32"
-
-
-@dataclass(frozen=True)
-class Caption:
-    """A caption and how sure the model is of it.
-
-    Attributes:
-        text: an ordinary sentence; in English with a capital first and a full stop last.
-        score: mean log-probability of the words and the end, at most 0.
-        log_probability: their sum.
-        tokens: the words as the model said them.
-        attention: (tokens, rows, columns), where it looked for each word; each word's weights sum to 1. None if not
-            asked for, or if the model has no attention.
-        warning: what is wrong with its translation, or "".
-    """
-
-    text: str
-    score: float
-    log_probability: float
-    tokens: tuple[str, ...]
-    attention: NDArray[np.float32] | None = None
-    warning: str = ""
 
 
 class Captioner:
@@ -103,9 +75,8 @@ class Captioner:
         self.name = name
         self.transform = config.encoder.transform
         self._folder: Path | None = None  # where it was read from, with what it searches by
-        self._ready: tuple[tuple[int, ...], SearchDecoder] | None = None
-        self._making = threading.Lock()  # of the one above, and of what runs the CNN
-        self._fuse: Callable[[StepModel], ShallowFusion] | None = None
+        self._making = threading.Lock()  # of what runs the CNN
+        self._writer = CaptionWriter(self.decoder, vocabulary, config.search_precision)
 
     @property
     def device(self) -> torch.device:
@@ -167,12 +138,7 @@ class Captioner:
         return named("encoder.", self.encoder.state_dict()) | named("decoder.", self.decoder.state_dict())
 
     def caption(
-        self,
-        images: Path | str | Pixels | Any | Sequence[Path | str | Pixels | Any],
-        *,
-        beam_size: int | None = None,
-        max_length: int | None = None,
-        attention: bool = False,
+        self, images: Images, *, beam_size: int | None = None, max_length: int | None = None, attention: bool = False
     ) -> list[Caption]:
         """Caption images.
 
@@ -189,14 +155,13 @@ class Captioner:
         Raises:
             ImageError: an image cannot be read, or is none.
         """
-        wanted: dict[str, Any] = {"beam_size": beam_size, "max_length": max_length}
-        options = replace(self.config.search, **{key: value for key, value in wanted.items() if value is not None})
+        options = self.config.search.but(beam_size=beam_size, max_length=max_length)
         captions = []
         for features in self._looked_at(images):
             captions += self.generate(features, options, attention=attention)
         return [best[0] for best in captions]
 
-    def concepts(self, images: Path | str | Pixels | Any | Sequence[Path | str | Pixels | Any]) -> list[list[Concept]]:
+    def concepts(self, images: Images) -> list[list[Concept]]:
         """The words that images show, with probabilities, the likeliest first.
 
         Args:
@@ -224,13 +189,7 @@ class Captioner:
         return self.concept_words.tell(self.decoder.summary(features.to(self.device)), self.vocabulary)
 
     @torch.inference_mode()
-    def rank(
-        self,
-        images: Path | str | Pixels | Any | Sequence[Path | str | Pixels | Any],
-        sentences: Sequence[str],
-        *,
-        share: float = SHARE,
-    ) -> NDArray[np.float32]:
+    def rank(self, images: Images, sentences: Sequence[str], *, share: float = SHARE) -> NDArray[np.float32]:
         """How well sentences fit images: log p(sentence | image) - share * log p(sentence).
 
         Compare the images of a sentence by its column, and the sentences of an image by its row.
@@ -248,14 +207,11 @@ class Captioner:
             DataError: a sentence has no word.
         """
         ids = [encode_sentence(sentence, self.vocabulary) for sentence in sentences]
-        decoder = self.searched_decoder
-        rows = [log_probs(decoder, Prepared.of(decoder, each), ids) for each in self._looked_at(images)]
-        if not rows or not ids:
-            return np.zeros((len(one_or_several(images)), len(ids)), np.float32)
-        found: NDArray[np.float32] = (torch.cat(rows) - share * log_probs(decoder, None, ids)).numpy()
+        photos = (Prepared.of(self.searched_decoder, each) for each in self._looked_at(images))
+        found: NDArray[np.float32] = fits(self.searched_decoder, photos, ids, share).numpy()
         return found
 
-    def see(self, images: Path | str | Pixels | Any | Sequence[Path | str | Pixels | Any]) -> "Seen":
+    def see(self, images: Images) -> Seen:
         """Images as `search` looks through them, for several searches.
 
         Args:
@@ -265,17 +221,9 @@ class Captioner:
             ImageError: an image cannot be read, or is none.
             DataError: there is no image.
         """
-        from captioner.models.search import Seen
-
         return Seen.join([self.finder.look(each) for each in self._looked_at(images)])
 
-    def search(
-        self,
-        sentence: str,
-        images: "Seen | Path | str | Pixels | Any | Sequence[Path | str | Pixels | Any]",
-        *,
-        top: int = 10,
-    ) -> list["Found"]:
+    def search(self, sentence: str, images: Seen | Images, *, top: int = 10) -> list[Found]:
         """The images that a sentence describes best; `captioner search` keeps an index of folders instead.
 
         Args:
@@ -291,23 +239,19 @@ class Captioner:
             DataError: there is no image, or no word in the sentence.
             ModelError: the model folder's search files are damaged, or belong to another captioner.
         """
-        from captioner.models.search import Seen
-
         ids = encode_sentence(sentence, self.vocabulary)
         return self.finder.find(ids, images if isinstance(images, Seen) else self.see(images), top)
 
     @functools.cached_property
-    def finder(self) -> "Finder":
+    def finder(self) -> Finder:
         """Both parts of a search.
 
         Raises:
             ModelError: the model folder's search files are damaged, or belong to another captioner.
         """
-        from captioner.models.search import Finder
-
         return Finder(self) if self._folder is None else Finder.load(self._folder, self)
 
-    def _looked_at(self, images: Any) -> Iterator[Features]:
+    def _looked_at(self, images: Images) -> Iterator[Features]:
         """Features of images as `caption` takes them, some at a time."""
         images = one_or_several(images)
         for first in range(0, len(images), BATCH):
@@ -317,7 +261,7 @@ class Captioner:
     @property
     def searched_decoder(self) -> CaptionDecoder:
         """The decoder in the arithmetic of searches, to read given sentences with."""
-        return self._searched().decoder
+        return self._writer.searched_decoder
 
     def encode(self, pixels: Pixels, *, parallel: bool = True) -> Features:
         """Features of transformed images.
@@ -346,7 +290,7 @@ class Captioner:
         """
         return Features.of(grids.flatten(1, 2))
 
-    def fuse(self, language: "LanguageModel", weight: float) -> None:
+    def fuse(self, language: LanguageModel, weight: float) -> None:
         """Fuse with a language model, which then scores every word of `caption` and `generate`; see `ShallowFusion`.
 
         Captions are then ranked by the fused score, but what each reports stays this model's own log-probability.
@@ -354,26 +298,14 @@ class Captioner:
         Raises:
             UsageError: the weight is negative or no number, or the language model predicts characters.
         """
-        if language.config.tokens == "characters":
-            raise UsageError("the language model predicts characters; take one of words or captions, such as captions.")
-        network = copy.deepcopy(language.network).to(self._searched().decoder.bias)
-        self._fuse = partial(
-            ShallowFusion,
-            language=network,
-            begin=network.start(1),
-            words=self.vocabulary,
-            known=language.vocabulary,
-            weight=weight,
-        )
-        self._fuse(self.decoder)  # a wrong weight is an error here, not in the first search
+        self._writer = self._writer.fused(language, weight)
 
-    def fused(self, language: "LanguageModel", weight: float) -> "Captioner":
+    def fused(self, language: LanguageModel, weight: float) -> "Captioner":
         """A captioner with the same weights that is fused, for those who need both; see `fuse`."""
         other = copy.copy(self)
         other.fuse(language, weight)
         return other
 
-    @torch.inference_mode()
     def generate(
         self, features: Features, options: DecodingConfig | None = None, *, attention: bool = False
     ) -> list[list[Caption]]:
@@ -388,53 +320,18 @@ class Captioner:
             for each image its captions, best first.
         """
         options = options or self.config.search
-        decoder = self._searched()
-        chooses = options.method == "beam" and self._fuse is None and self.finder.chooses
-        wide = replace(options, num_captions=max(options.num_captions, options.beam_size)) if chooses else options
         features = features.to(self.device)
-        slim = features.to(decoder.decoder.bias.dtype)
-        bfloat16 = self.config.search_precision == "bfloat16" and self.device.type != "cpu"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
-            state, context = decoder.start(slim)
-            if self._fuse is None:
-                found = search(decoder, state, context, wide, return_attention=attention)
-            else:
-                both = self._fuse(decoder)
-                found = search(both, both.start(state), context, wide, return_attention=attention)
-                found = with_own_scores(found, decoder.decoder, slim)
-        captions = [[self._caption(hypothesis) for hypothesis in hypotheses] for hypotheses in found]
+        chooses = options.method == "beam" and not self._writer.is_fused and self.finder.chooses
+        wide = replace(options, num_captions=max(options.num_captions, options.beam_size)) if chooses else options
+        captions = self._writer.write(features, wide, self.grid_shape() if attention else None)
         if chooses:
-            bfloat16 |= slim.pooled.dtype == torch.bfloat16
+            bfloat16 = self._writer.in_bfloat16
             captions = self.finder.choose(features, captions, options.length_penalty, bfloat16=bfloat16)
         return [several[: options.num_captions] for several in captions]
 
-    @torch.inference_mode()
     def score(self, features: Features, captions: Sequence[Sequence[str]]) -> list[float]:
         """Log-probability of a tokenised caption (the end included) for each encoded image, by teacher forcing."""
-        ids = [self.vocabulary.encode(tokens) for tokens in captions]
-        return [sum(log_probs) for log_probs in teacher_forced(self.decoder, features.to(self.device), ids)]
-
-    def _caption(self, hypothesis: Hypothesis) -> Caption:
-        tokens = tuple(self.vocabulary.decode(hypothesis.tokens))
-        weights = hypothesis.attention
-        return Caption(
-            text=self.vocabulary.tokenization.to_sentence(tokens),
-            score=hypothesis.log_probability / (len(tokens) + 1),
-            log_probability=hypothesis.log_probability,
-            tokens=tokens,
-            attention=None if weights is None else weights.float().view(len(tokens), *self.grid_shape()).cpu().numpy(),
-        )
-
-    def _searched(self) -> SearchDecoder:
-        """The decoder as searches step it: in bfloat16 where the configuration wants that and the CPU multiplies so."""
-        versions = tuple(value._version for value in self.decoder.parameters())
-        with self._making:
-            if self._ready is None or self._ready[0] != versions:  # training changes the weights
-                bfloat16 = self.config.search_precision == "bfloat16" and self.device.type == "cpu"
-                slim = bfloat16 and multiplies_bfloat16()
-                decoder = copy.deepcopy(self.decoder).bfloat16() if slim else self.decoder
-                self._ready = versions, SearchDecoder(decoder.eval())
-            return self._ready[1]
+        return self._writer.score(features, captions)
 
     def grid_shape(self) -> tuple[int, int]:
         """Rows and columns of the grid that the decoder looks at."""

@@ -6,16 +6,19 @@ each state after the recurrent step also looks at the grid (Xu et al., 2015, in 
 whole teacher-forced caption is one recurrent call and one batched attention.
 """
 
+import copy
+import threading
 from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
+from captioner.processor import multiplies_bfloat16
 from captioner.recurrent.attention import GridAttention
 from captioner.recurrent.stepping import StepwiseRNN, prepacked_linear, tanh
 from captioner.recurrent.units import LockedDropout, Recurrent, State
-from captioner.vision.encoder import Features
+from captioner.vision.encoder import Features, Precision
 
 
 class DecoderConfig(BaseModel):
@@ -243,3 +246,30 @@ class SearchDecoder:
         readout = tanh(readout + context["inner"]) + context["content"] if "content" in context else tanh(readout)
         logits = self._logits(readout)
         return logits, {name: value.unflatten(0, (images, beams)) for name, value in new.items()}, weights
+
+
+class CurrentSearchDecoder:
+    """Gives a decoder's `SearchDecoder`, made at the first call and again whenever training has changed the weights.
+
+    Several threads may call it.
+
+    Args:
+        decoder: that searches step.
+        precision: of its weights in searches on a CPU, bfloat16 only where the CPU multiplies it.
+    """
+
+    def __init__(self, decoder: CaptionDecoder, precision: Precision) -> None:
+        self.decoder, self.precision = decoder, precision
+        self._made: tuple[tuple[int, ...], SearchDecoder] | None = None
+        self._making = threading.Lock()
+
+    def __call__(self) -> SearchDecoder:
+        """The decoder as it is now."""
+        versions = tuple(value._version for value in self.decoder.parameters())
+        with self._making:
+            if self._made is None or self._made[0] != versions:
+                bfloat16 = self.precision == "bfloat16" and self.decoder.bias.device.type == "cpu"
+                slim = bfloat16 and multiplies_bfloat16()
+                decoder = copy.deepcopy(self.decoder).bfloat16() if slim else self.decoder
+                self._made = versions, SearchDecoder(decoder.eval())
+            return self._made[1]

@@ -6,7 +6,7 @@ common and the short ones from fitting everything (Li et al., 2016, "A Diversity
 What the decoder reads of a photo is computed once, so that a pair costs the words of its sentence and nothing else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -53,6 +53,27 @@ class Prepared:
             {name: value[photos] for name, value in self.state.items()},
             {name: value[photos] for name, value in self.context.items()},
         )
+
+
+def fits(
+    decoder: CaptionDecoder, photos: Iterable[Prepared], sentences: Sequence[Sequence[int]], share: float
+) -> Tensor:
+    """How well sentences fit photos: log p(sentence | photo) - share * log p(sentence).
+
+    Args:
+        decoder: the captioner's network.
+        photos: as prepared by the same decoder, some at a time.
+        sentences: ids of their tokens.
+        share: of log p(sentence).
+
+    Returns:
+        (photos, sentences) in float32 on the CPU.
+    """
+    rows = [log_probs(decoder, several, sentences) for several in photos]
+    if not rows:
+        return torch.empty(0, len(sentences))
+    found = torch.cat(rows)
+    return found - share * log_probs(decoder, None, sentences) if share else found
 
 
 @torch.inference_mode()

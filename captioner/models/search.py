@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -20,14 +21,17 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from captioner.errors import DataError, ModelError
-from captioner.models.caption import Caption, Captioner
+from captioner.models.caption_writer import Caption
 from captioner.models.packed import PackedShape, pack
-from captioner.models.rank import Prepared, log_probs
+from captioner.models.rank import Prepared, fits, log_probs
 from captioner.models.search_config import CANDIDATES, SEARCH_FILES, SHARE, SearchConfig, read_search_config
 from captioner.recurrent.units import LockedDropout, Recurrent
 from captioner.text.vocabulary import Vocabulary
 from captioner.vision.encoder import Features
 from captioner.weights import check_fit, read_tensors, write_atomically, write_tensors
+
+if TYPE_CHECKING:  # which finds with what is here
+    from captioner.models.caption import Captioner
 
 _BLOCK = 256  # sentences read at a time
 _NEAREST = 32  # photos of the background that a sentence is read against
@@ -123,13 +127,13 @@ class Finder:
     """
 
     def __init__(
-        self, captioner: Captioner, config: SearchConfig | None = None, network: SearchNetwork | None = None
+        self, captioner: "Captioner", config: SearchConfig | None = None, network: SearchNetwork | None = None
     ) -> None:
         self.captioner, self.config = captioner, config
         self.network = None if network is None else network.to(captioner.device).eval()
 
     @classmethod
-    def load(cls, folder: Path, captioner: Captioner) -> "Finder":
+    def load(cls, folder: Path, captioner: "Captioner") -> "Finder":
         """The finder of a captioner's folder.
 
         Raises:
@@ -268,14 +272,12 @@ class Finder:
         among = torch.stack([log_probs(decoder, photos[near], [each])[:, 0].logsumexp(0) for near, each in asked])
         return among - math.log(len(photos))
 
-    def careful(self, photos: Prepared, sentences: Sequence[Sequence[int]], share: float = SHARE) -> Tensor:
+    def careful(self, photos: Prepared, sentences: Sequence[Sequence[int]]) -> Tensor:
         """How well sentences fit photos, (photos, sentences), as `Captioner.rank` says it."""
-        decoder = self.captioner.searched_decoder
-        found = log_probs(decoder, photos, sentences)
-        return found - share * log_probs(decoder, None, sentences) if share else found
+        return fits(self.captioner.searched_decoder, [photos], sentences, SHARE)
 
 
-def embedded(captioner: Captioner, sentences: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+def embedded(captioner: "Captioner", sentences: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
     """Sentences as the quick part reads them: words (sentences, steps, width), each with its end, and their lengths."""
     ids = [torch.tensor([*sentence, Vocabulary.end]) for sentence in sentences]
     padded = nn.utils.rnn.pad_sequence(ids, batch_first=True).to(device)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from captioner.models.caption import Caption
+from captioner.models.caption_writer import Caption
 from captioner.models.translate import Translator
 from captioner.models.translation import Translation
 

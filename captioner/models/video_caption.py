@@ -8,9 +8,8 @@ Exploiting Temporal Structure"); without, their mean is all that it sees, the ba
 
 import copy
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -18,8 +17,8 @@ from torch import Tensor, nn
 
 from captioner.decoding.search import DecodingConfig
 from captioner.models.base import read_config, read_weights, write_model
-from captioner.models.caption import Caption, CaptionConfig, Captioner
 from captioner.models.caption_network import CaptionDecoder, DecoderConfig
+from captioner.models.caption_writer import Caption, CaptionWriter
 from captioner.models.language import LanguageModel
 from captioner.models.shared_encoder import FrameEncoder, SharedEncoder
 from captioner.recurrent.units import LockedDropout, Recurrent, Unit
@@ -123,14 +122,7 @@ class VideoCaptioner:
         self.network = network.to(device).eval()
         self.name = name
         self.transform = encoder.transform
-        # what writes is a photo captioner's decoder, whose picture is the clip's states
-        own = CaptionConfig(
-            encoder=encoder.config,
-            decoder=config.decoder,
-            search=config.search,
-            search_precision=config.search_precision,
-        )
-        self._writer = Captioner(own, vocabulary, encoder, network.decoder, self.device, name)
+        self._writer = CaptionWriter(network.decoder, vocabulary, config.search_precision)
 
     @property
     def device(self) -> torch.device:
@@ -179,8 +171,7 @@ class VideoCaptioner:
         Raises:
             VideoError: a clip cannot be read.
         """
-        wanted: dict[str, Any] = {"beam_size": beam_size, "max_length": max_length}
-        options = replace(self.config.search, **{key: value for key, value in wanted.items() if value is not None})
+        options = self.config.search.but(beam_size=beam_size, max_length=max_length)
         captions = []
         for path in clip_paths(clips):
             frames = sample_frames(path, count=self.config.frames, transform=self.transform).frames
@@ -202,7 +193,7 @@ class VideoCaptioner:
 
     def fuse(self, language: LanguageModel, weight: float) -> None:
         """Fuse with a language model, which then scores every word; see `Captioner.fuse`."""
-        self._writer.fuse(language, weight)
+        self._writer = self._writer.fused(language, weight)
 
     def fused(self, language: LanguageModel, weight: float) -> "VideoCaptioner":
         """A captioner with the same weights that is fused; see `Captioner.fused`."""
@@ -220,4 +211,4 @@ class VideoCaptioner:
         Returns:
             for each clip its captions, best first.
         """
-        return self._writer.generate(features, options)
+        return self._writer.write(features, options or self.config.search)

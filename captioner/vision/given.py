@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from PIL import Image
 
 from captioner.vision.decoders import turn
 from captioner.vision.images import Pixels, orientation_of, read_image
 from captioner.vision.rgb import to_pixels
+
+Images: TypeAlias = Path | str | Pixels | Any | Sequence[Path | str | Pixels | Any]
+"""An image or several; the `Any` are Pillow's and arrays of other types."""
 
 
 def one_or_several(images: Any) -> Sequence[Any]:

@@ -102,12 +102,9 @@ def prepare(options: CaptionOptions) -> Work:
         torch.set_num_threads(1)
     else:
         cores = min(8, cores)  # they take turns on the GPU
-    wanted: dict[str, Any] = {
-        "beam_size": options.beam_size,
-        "num_captions": options.num_captions,
-        "max_length": options.max_length,
-    }
-    search = replace(model.config.search, **{name: value for name, value in wanted.items() if value is not None})
+    search = model.config.search.but(
+        beam_size=options.beam_size, num_captions=options.num_captions, max_length=options.max_length
+    )
     pictures = any(_suffix(path) == ".html" for path in options.outputs or [])
 
     clips = _clip_options(options, getattr(model.config, "frames", FRAMES), video=isinstance(model, VideoCaptioner))

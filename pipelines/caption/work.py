@@ -20,7 +20,8 @@ import torch
 
 from captioner.decoding.search import DecodingConfig
 from captioner.errors import UsageError
-from captioner.models.caption import Caption, Captioner
+from captioner.models.caption import Captioner
+from captioner.models.caption_writer import Caption
 from captioner.models.concepts import MOST, NO_CONCEPTS, Concept
 from captioner.models.translated_captions import translate_captions
 from captioner.pipelines.caption.wording import Wording

@@ -255,8 +255,8 @@ class CaptionTraining(Training[CaptionTrainingConfig, Captioner]):
         torch.manual_seed(self.config.seed)
         model = begin_with(name, self.text, self.config.data.min_count, self.device, self.tokenization)
         given = {"purpose", *({"search", "search_precision"} & self.config.model_fields_set)}
-        model.config = model.config.model_copy(update={key: getattr(self.config, key) for key in given})
-        return model
+        config = model.config.model_copy(update={key: getattr(self.config, key) for key in given})
+        return Captioner(config, model.vocabulary, model.encoder, model.decoder, self.device, name)
 
     def _engine(self) -> Engine:
         return Engine(self.model.encoder, self.device, self.model.config.encoder.precision)

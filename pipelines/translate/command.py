@@ -2,9 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from rich.console import Console
 
@@ -59,8 +57,7 @@ def translate(options: TranslateOptions) -> int:
         from captioner.pipelines.translate.work import translate_rows
 
         translator = load(model, options.device, ("translate",))
-        wanted: dict[str, Any] = {"beam_size": options.beam_size, "num_captions": options.num_captions}
-        search = replace(translator.config.search, **{key: value for key, value in wanted.items() if value is not None})
+        search = translator.config.search.but(beam_size=options.beam_size, num_captions=options.num_captions)
         pages = any(_suffix(path) == ".html" for path in options.outputs or [])
         translate_rows([rows[name] for name in todo], translator, outputs, search, meter, summary, alignment=pages)
 

@@ -267,7 +267,8 @@ def multiplies_bfloat16():
 @pytest.mark.skipif(not multiplies_bfloat16(), reason="this CPU has no bfloat16 products, so float32 is used")
 def test_a_search_in_bfloat16_says_nearly_what_float32_does_and_follows_the_weights(build):
     model, other = build(), build()
-    other.config = other.config.model_copy(update={"search_precision": "bfloat16"})
+    config = other.config.model_copy(update={"search_precision": "bfloat16"})
+    other = Captioner(config, other.vocabulary, other.encoder, other.decoder)
     draw = np.random.default_rng(1)
     features = model.encode(draw.integers(0, 256, (6, 64, 96, 3), np.uint8))
     for _ in range(2):

@@ -1,6 +1,6 @@
 import numpy as np
 
-from captioner.models.caption import Caption
+from captioner.models.caption_writer import Caption
 from captioner.models.translated_captions import translate_captions
 from captioner.models.translation import Translation
 

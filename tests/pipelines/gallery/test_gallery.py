@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from captioner.errors import UsageError
-from captioner.models.caption import Caption
+from captioner.models.caption_writer import Caption
 from captioner.pipelines.folder.inputs import identity
 from captioner.pipelines.folder.outputs import Record
 from captioner.pipelines.gallery.pages import Gallery
