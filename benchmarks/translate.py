@@ -17,8 +17,10 @@ import torch
 
 from captioner.data.parallel import read_lines
 from captioner.models.base import load
-from captioner.models.translate import BATCH, Translator
+from captioner.models.translate import Translator
 from captioner.text.vocabulary import Vocabulary
+
+BATCH = 64  # of the plain loop, which is slower with 128
 
 
 @torch.inference_mode()

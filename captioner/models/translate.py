@@ -26,7 +26,7 @@ from captioner.text.vocabulary import Vocabulary
 from captioner.vision.encoder import Precision
 from captioner.weights import Weights, check_fit
 
-BATCH = 64
+BATCH = 128
 LIMIT = 200  # pieces of a sentence that are read: several times the longest sentence that was learnt from
 
 
