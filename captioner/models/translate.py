@@ -1,7 +1,5 @@
 """Translation: the model that reads a sentence and writes it in another language (network: `translate_network`)."""
 
-import copy
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,10 +14,10 @@ from torch import nn
 from captioner.decoding.search import DecodingConfig, Hypothesis, search
 from captioner.errors import ModelError, UsageError
 from captioner.models.base import read_config, read_weights, write_model
-from captioner.models.caption_network import DecoderConfig, SearchDecoder
+from captioner.models.caption_network import CurrentSearchDecoder, DecoderConfig
 from captioner.models.translate_network import SourceConfig, TranslationNetwork
 from captioner.models.translation import Part, Reading, Translation, put_together
-from captioner.processor import multiplies_bfloat16, one_thread_each
+from captioner.processor import one_thread_each
 from captioner.text.bpe import Subwords, whole_characters
 from captioner.text.sentences import Sentence, sentences_of
 from captioner.text.vocabulary import Vocabulary
@@ -85,8 +83,7 @@ class Translator:
         self.network = network.to(device).eval()
         self.name = name
         self._familiar = frozenset(config.familiar_words.split())
-        self._ready: tuple[tuple[int, ...], SearchDecoder] | None = None
-        self._making = threading.Lock()
+        self._searched = CurrentSearchDecoder(self.network.decoder, config.search_precision)
 
     @property
     def device(self) -> torch.device:
@@ -254,16 +251,6 @@ class Translator:
             features = self.network.encode(padded.to(self.device), lengths).to(decoder.decoder.bias.dtype)
             state, context = decoder.start(features)
             return search(decoder, state, context, options, return_attention=alignment)
-
-    def _searched(self) -> SearchDecoder:
-        versions = tuple(value._version for value in self.network.parameters())
-        with self._making:
-            if self._ready is None or self._ready[0] != versions:  # training changes the weights
-                decoder = copy.deepcopy(self.network.decoder)
-                on_cpu = self.device.type == "cpu"
-                slim = on_cpu and self.config.search_precision == "bfloat16" and multiplies_bfloat16()
-                self._ready = versions, SearchDecoder((decoder.bfloat16() if slim else decoder).eval())
-            return self._ready[1]
 
     def _warning(self, text: str, encoded: Sequence[Sequence[int]]) -> str:
         unknown = sum(index == Vocabulary.unk for ids in encoded for index in ids)
