@@ -20,6 +20,7 @@ from pathlib import Path
 from caption_pairs import read_nouns
 
 from captioner.data.parallel import read_lines, read_table
+from captioner.errors import DataError
 from captioner.models.base import load
 
 BOUNDS = (0, 1, 2, 4, 8, 16, 32, 64, 128)
@@ -83,7 +84,13 @@ def read_captions(paths: Iterable[Path]) -> list[str]:
 
 
 def wanted_nouns(language: str) -> dict[str, set[str]]:
-    """What a translation may hold, by English noun in either number."""
+    """What a translation may hold, by English noun in either number.
+
+    Raises:
+        DataError: the nouns are not known in the language.
+    """
+    if language not in ("de", "fr"):
+        raise DataError(f"nouns.txt has German and French, not {language!r}.")
     wanted = defaultdict(set)
     for group in read_nouns().values():
         for noun in group:

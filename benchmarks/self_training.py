@@ -33,6 +33,8 @@ def main() -> None:
     options = parser.parse_args()
     model = load(options.model, "auto", ("translate",))
     familiar = frozenset(model.config.familiar_words.split())
+    if not familiar:
+        parser.error(f"{options.model} does not tell which words it has met (familiar_words in its config.json).")
     wanted = wanted_nouns(model.config.target)
     captions = [each for each in read_captions(options.captions) if _is_usual(each, familiar)]
     random.Random(0).shuffle(captions)
