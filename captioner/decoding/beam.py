@@ -24,7 +24,7 @@ from captioner.decoding.steps import (
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 
 BLOCK = 64  # words of which one maximum is taken before the best are searched
-CACHED = 2**20  # float32 numbers, 4 MB
+CACHED = 2**18  # float32 numbers, 1 MB
 TOGETHER = 8  # images leave the batch in groups of this size, because oneDNN prepares anew for each batch size
 
 
@@ -125,7 +125,6 @@ def _continuations(logits: Tensor, words: Tensor, options: DecodingConfig) -> tu
     length, vocabulary_size = words.shape[-1], logits.shape[-1]
     blocks = _in_blocks(logits)
     padded = blocks.flatten(2)
-    normalizer = padded.logsumexp(-1, keepdim=True)
     if options.no_repeat_ngram:
         ban_repeats(padded[..., :vocabulary_size], words, options.no_repeat_ngram)
     end_log_probs = padded[..., Vocabulary.end, None].clone()
@@ -138,17 +137,17 @@ def _continuations(logits: Tensor, words: Tensor, options: DecodingConfig) -> tu
         log_probs = torch.cat([log_probs, end_log_probs], -1)
         tokens = torch.cat([tokens, torch.full_like(end_log_probs, Vocabulary.end, dtype=torch.long)], -1)
     # rounding must not lift a probability above 1, or the bound by which an image is finished would not hold
-    return (log_probs - normalizer).clamp_(max=0), tokens
+    return log_probs.clamp_(max=0), tokens
 
 
 def _in_blocks(logits: Tensor) -> Tensor:
-    """A float32 copy of logits (B, K, V) as (B, K, blocks, BLOCK), -inf in the last block's spare places."""
+    """Log-probabilities of logits (B, K, V): (B, K, blocks, BLOCK) in float32, -inf in the spare places of the last."""
     size = logits.shape[-1]
     blocks = -(-size // BLOCK)
     padded = logits.new_empty((*logits.shape[:-1], blocks * BLOCK), dtype=torch.float32)
     padded[..., :size] = logits
     padded[..., size:] = -torch.inf
-    return padded.unflatten(-1, (blocks, BLOCK))
+    return padded.log_softmax(-1).unflatten(-1, (blocks, BLOCK))  # half the time of `logsumexp` on a CPU
 
 
 def _best_words(blocks: Tensor, width: int) -> tuple[Tensor, Tensor]:

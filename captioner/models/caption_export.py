@@ -92,7 +92,8 @@ class StepNetwork(nn.Module):
         read = hidden.view(images, beams, config.hidden_size)
         weights: tuple[Tensor, ...] = ()
         if config.attention:
-            attended, attention = decoder.attention.attend(read, context["keys"], context["values"])
+            queries = decoder.attention.query(read)
+            attended, attention = decoder.attention.attend(queries, context["keys"], context["values"])
             read, weights = torch.cat([read, attended], dim=-1), (attention,)
         readout = decoder.output_projection(read)
         if config.content_vector:

@@ -8,7 +8,8 @@ whole teacher-forced caption is one recurrent call and one batched attention.
 
 import copy
 import threading
-from typing import Literal
+from collections.abc import Callable
+from typing import Generic, Literal, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -19,6 +20,9 @@ from captioner.recurrent.attention import GridAttention
 from captioner.recurrent.stepping import StepwiseRNN, prepacked_linear, tanh
 from captioner.recurrent.units import LockedDropout, Recurrent, State
 from captioner.vision.encoder import Features, Precision
+
+Network = TypeVar("Network", bound=nn.Module)
+Ready = TypeVar("Ready")
 
 
 class DecoderConfig(BaseModel):
@@ -223,6 +227,8 @@ class SearchDecoder:
         inputs = decoder.embedding.weight * decoder.config.embedding_size**0.5
         self._cells = StepwiseRNN(decoder.recurrent, inputs)
         self._readout = prepacked_linear(decoder.output_projection.weight, decoder.output_projection.bias)
+        if decoder.config.attention:
+            self._query = prepacked_linear(decoder.attention.query.weight, None)
         self._logits = prepacked_linear(decoder.embedding.weight, decoder.bias)
 
     def start(self, features: Features) -> tuple[State, dict[str, Tensor]]:
@@ -240,7 +246,7 @@ class SearchDecoder:
         states, weights = states.view(images, beams, -1), None
         if "keys" in context:
             keys, values, real = context["keys"], context["values"], context.get("real")
-            attended, weights = self.decoder.attention.attend(states, keys, values, real)
+            attended, weights = self.decoder.attention.attend(self._query(states), keys, values, real)
             states = torch.cat([states, attended], dim=-1)
         readout = self._readout(states)
         readout = tanh(readout + context["inner"]) + context["content"] if "content" in context else tanh(readout)
@@ -248,28 +254,29 @@ class SearchDecoder:
         return logits, {name: value.unflatten(0, (images, beams)) for name, value in new.items()}, weights
 
 
-class CurrentSearchDecoder:
-    """Gives a decoder's `SearchDecoder`, made at the first call and again whenever training has changed the weights.
+class Current(Generic[Network, Ready]):
+    """What is made of a network for searches, at the first call and again whenever training has changed the weights.
 
     Several threads may call it.
 
     Args:
-        decoder: that searches step.
-        precision: of its weights in searches on a CPU, bfloat16 only where the CPU multiplies it.
+        network: whose weights searches use.
+        precision: of the weights in searches on a CPU, bfloat16 only where the CPU multiplies it.
+        make: what is called with the network in that precision, a copy of it where that is not its own.
     """
 
-    def __init__(self, decoder: CaptionDecoder, precision: Precision) -> None:
-        self.decoder, self.precision = decoder, precision
-        self._made: tuple[tuple[int, ...], SearchDecoder] | None = None
+    def __init__(self, network: Network, precision: Precision, make: Callable[[Network], Ready]) -> None:
+        self.network, self.precision, self.make = network, precision, make
+        self._made: tuple[tuple[int, ...], Ready] | None = None
         self._making = threading.Lock()
 
-    def __call__(self) -> SearchDecoder:
-        """The decoder as it is now."""
-        versions = tuple(value._version for value in self.decoder.parameters())
+    def __call__(self) -> Ready:
+        """Of the network as it is now."""
+        versions = tuple(value._version for value in self.network.parameters())
         with self._making:
             if self._made is None or self._made[0] != versions:
-                bfloat16 = self.precision == "bfloat16" and self.decoder.bias.device.type == "cpu"
-                slim = bfloat16 and multiplies_bfloat16()
-                decoder = copy.deepcopy(self.decoder).bfloat16() if slim else self.decoder
-                self._made = versions, SearchDecoder(decoder.eval())
+                on_cpu = next(self.network.parameters()).device.type == "cpu"
+                slim = self.precision == "bfloat16" and on_cpu and multiplies_bfloat16()
+                network = copy.deepcopy(self.network).bfloat16() if slim else self.network
+                self._made = versions, self.make(network.eval())
             return self._made[1]

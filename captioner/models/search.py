@@ -33,7 +33,7 @@ from captioner.weights import check_fit, read_tensors, write_atomically, write_t
 if TYPE_CHECKING:  # which finds with what is here
     from captioner.models.caption import Captioner
 
-_BLOCK = 256  # sentences read at a time
+_BLOCK = 64  # sentences read at a time, whose words stay in a core's cache
 _NEAREST = 32  # photos of the background that a sentence is read against
 
 
@@ -187,19 +187,20 @@ class Finder:
 
     @torch.inference_mode()
     def read(self, sentences: Sequence[Sequence[int]]) -> Tensor:
-        """Vectors (sentences, size) of sentences, as ids of their tokens.
+        """Vectors (sentences, size) of sentences, as ids of their tokens, in float32 on the CPU.
 
         Raises:
             ModelError: this captioner has no quick part.
         """
         if self.network is None:
             raise ModelError(f"{self.captioner.name}: has no {SEARCH_FILES[1]}, so sentences have no vectors.")
-        device = self.captioner.device
-        blocks = [
-            self.network.read(*embedded(self.captioner, sentences[first : first + _BLOCK], device))
-            for first in range(0, len(sentences), _BLOCK)
-        ]
-        return torch.cat(blocks).cpu()
+        vectors = torch.empty(len(sentences), self.network.sentence.out_features)
+        order = sorted(range(len(sentences)), key=lambda place: len(sentences[place]))  # little padding in a block
+        for first in range(0, len(order), _BLOCK):
+            places = order[first : first + _BLOCK]
+            block = embedded(self.captioner, [sentences[place] for place in places], self.captioner.device)
+            vectors[places] = self.network.read(*block).float().cpu()
+        return vectors
 
     @property
     def chooses(self) -> bool:
@@ -221,7 +222,7 @@ class Finder:
         assert self.network is not None
         encode = self.captioner.vocabulary.encode
         with torch.autocast(features.pooled.device.type, torch.bfloat16, enabled=bfloat16):
-            texts = self.read([encode(caption.tokens) for several in captions for caption in several]).float()
+            texts = self.read([encode(caption.tokens) for several in captions for caption in several])
         images = self.network.look(features.pooled.float()).cpu()
         counts = [len(several) for several in captions]
         cosines = (texts * images.repeat_interleave(torch.tensor(counts), 0)).sum(1).split(counts)
@@ -281,7 +282,7 @@ def embedded(captioner: "Captioner", sentences: Sequence[Sequence[int]], device:
     """Sentences as the quick part reads them: words (sentences, steps, width), each with its end, and their lengths."""
     ids = [torch.tensor([*sentence, Vocabulary.end]) for sentence in sentences]
     padded = nn.utils.rnn.pad_sequence(ids, batch_first=True).to(device)
-    words = captioner.decoder.embedding(padded) * captioner.decoder.config.embedding_size**0.5
+    words = captioner.decoder.embedding(padded).mul_(captioner.decoder.config.embedding_size**0.5)
     return words, torch.tensor([len(each) for each in ids])
 
 

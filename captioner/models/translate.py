@@ -14,7 +14,7 @@ from torch import nn
 from captioner.decoding.search import DecodingConfig, Hypothesis, search
 from captioner.errors import ModelError, UsageError
 from captioner.models.base import read_config, read_weights, write_model
-from captioner.models.caption_network import CurrentSearchDecoder, DecoderConfig
+from captioner.models.caption_network import Current, DecoderConfig, SearchDecoder
 from captioner.models.translate_network import SourceConfig, TranslationNetwork
 from captioner.models.translation import Part, Reading, Translation, put_together
 from captioner.processor import one_thread_each
@@ -83,7 +83,7 @@ class Translator:
         self.network = network.to(device).eval()
         self.name = name
         self._familiar = frozenset(config.familiar_words.split())
-        self._searched = CurrentSearchDecoder(self.network.decoder, config.search_precision)
+        self._searched = Current(self.network, config.search_precision, _ready)
 
     @property
     def device(self) -> torch.device:
@@ -244,11 +244,11 @@ class Translator:
     def _search(
         self, batch: Sequence[Sequence[int]], options: DecodingConfig, alignment: bool
     ) -> list[list[Hypothesis]]:
-        decoder = self._searched()
+        network, decoder = self._searched()
         lengths = torch.tensor([len(ids) for ids in batch])
         padded = nn.utils.rnn.pad_sequence([torch.tensor(ids) for ids in batch], batch_first=True)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "cpu"):
-            features = self.network.encode(padded.to(self.device), lengths).to(decoder.decoder.bias.dtype)
+            features = network.encode(padded.to(self.device), lengths).to(decoder.decoder.bias.dtype)
             state, context = decoder.start(features)
             return search(decoder, state, context, options, return_attention=alignment)
 
@@ -260,6 +260,10 @@ class Translator:
         if sum(map(len, encoded)) > LIMIT:
             warnings.append(f"longer than {LIMIT} pieces of words, and cut there")
         return "; ".join(warnings)
+
+
+def _ready(network: TranslationNetwork) -> tuple[TranslationNetwork, SearchDecoder]:
+    return network, SearchDecoder(network.decoder)
 
 
 def _texts(sentences: str | Iterable[str]) -> list[str]:

@@ -37,20 +37,20 @@ class GridAttention(nn.Module):
             context (batch, steps, hidden_size) and weights (batch, steps, regions), the heads' mean, each row summing
             to 1.
         """
-        return self.attend(states, self.split(keys).transpose(2, 3), self.split(values), real)
+        return self.attend(self.query(states), self.split(keys).transpose(2, 3), self.split(values), real)
 
     def attend(
-        self, states: Tensor, keys: Tensor, values: Tensor, real: Tensor | None = None
+        self, queries: Tensor, keys: Tensor, values: Tensor, real: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Attend to keys and values that were split into heads beforehand, once for all steps of a search.
 
         Args:
-            states: (batch, steps, hidden_size).
+            queries: (batch, steps, hidden_size), what `query` makes of the states.
             keys: (batch, heads, width, regions), where width is hidden_size / heads.
             values: (batch, heads, regions, width).
             real: (batch, regions), as in `forward`.
         """
-        query = self.split(self.query(states)) / math.sqrt(keys.shape[2])
+        query = self.split(queries) / math.sqrt(keys.shape[2])
         scores = query @ keys
         if real is not None:
             scores = scores.masked_fill(~real[:, None, None], -torch.inf)

@@ -61,7 +61,7 @@ class StepwiseRNN:
         return made["h"][-1], {name: torch.stack(values, dim=1) for name, values in made.items()}
 
 
-def prepacked_linear(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]:
+def prepacked_linear(weight: Tensor, bias: Tensor | None) -> Callable[[Tensor], Tensor]:
     """A linear layer made for many calls with few rows.
 
     In every call PyTorch reorders bfloat16 weights for the CPU's matrix instructions, which with a hundred rows takes
@@ -72,10 +72,10 @@ def prepacked_linear(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]
         return plain
     try:
         reordered = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _ROWS)
-        multiply = torch.ops.mkldnn._linear_pointwise
+        multiply, added = torch.ops.mkldnn._linear_pointwise, None if bias is None else bias.detach()
 
         def prepacked(inputs: Tensor) -> Tensor:
-            return multiply(inputs, reordered, bias.detach(), "none", [], "")
+            return multiply(inputs, reordered, added, "none", [], "")
 
         prepacked(weight.new_zeros(1, weight.shape[1]))  # no public operators, so another PyTorch may have others
     except Exception as error:  # a PyTorch without oneDNN or with other operators, or a CPU without the instructions
@@ -85,8 +85,13 @@ def prepacked_linear(weight: Tensor, bias: Tensor) -> Callable[[Tensor], Tensor]
 
 
 def tanh(values: Tensor) -> Tensor:
-    """In float32 at least, which for bfloat16 on a CPU is three times as fast and rounds to the same values."""
-    return values.to(torch.promote_types(values.dtype, torch.float32)).tanh().to(values.dtype)
+    """On a CPU, for bfloat16, by the logistic function in float32, which takes a quarter of the time of its own tanh.
+
+    Exact to 1e-7, so that all but the smallest values, below 0.00002, round to the same.
+    """
+    if values.dtype != torch.bfloat16 or values.device.type != "cpu":
+        return values.tanh()
+    return values.float().mul_(2).sigmoid_().mul_(2).sub_(1).to(values.dtype)
 
 
 def _tanh(inputs: Tensor, product: Tensor, _: Tensor) -> tuple[Tensor]:
