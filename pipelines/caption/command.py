@@ -19,10 +19,10 @@ from captioner.pipelines.caption.subtitles import Subtitles
 from captioner.pipelines.caption.wording import Wording
 from captioner.pipelines.cluster.job import Work
 from captioner.pipelines.folder.command import run_folder_command
-from captioner.pipelines.folder.inputs import Inputs, find_inputs, identity, shown
+from captioner.pipelines.folder.inputs import Inputs, find_inputs, shown
 from captioner.pipelines.folder.made import asked_of, made_by
 from captioner.pipelines.folder.options import check_every
-from captioner.pipelines.folder.outputs import CsvRows, JsonRows, JsonStream, Outputs, Writer, writer_of
+from captioner.pipelines.folder.outputs import CsvRows, JsonRows, JsonStream, Outputs, Writer, writers_of
 from captioner.pipelines.folder.parquet import ParquetRows
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.folder.tables import WindowRows
@@ -174,9 +174,6 @@ def _clip_options(options: CaptionOptions, frames: int = FRAMES, *, video: bool 
 
 
 def _writers(options: CaptionOptions, paths: Sequence[str], console: Console) -> list[Writer]:
-    keys = [identity(path) for path in options.outputs or []]
-    if len(set(keys)) < len(keys):
-        raise UsageError("two outputs are the same file; name each once.")
     columns = ["caption", "score"] + [
         f"{name}_{place}" for place in range(2, options.num_captions + 1) for name in ("caption", "score")
     ]
@@ -217,7 +214,7 @@ def _writers(options: CaptionOptions, paths: Sequence[str], console: Console) ->
     writers: list[Writer] = []
     if options.embed:  # first, since rows tell what the photos' files are like
         writers.append(Embedded(paths, overwrite=options.overwrite, language=options.language))
-    writers += [writer_of(path, choices(path)) for path in options.outputs or []]
+    writers += writers_of(options.outputs, choices)
     for form in options.sidecar or []:
         writers.append(
             sidecar_writer(

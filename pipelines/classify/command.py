@@ -14,10 +14,10 @@ from captioner.pipelines.classify.options import ClassifyOptions
 from captioner.pipelines.classify.outputs import LabelTable, label_columns
 from captioner.pipelines.cluster.job import Work
 from captioner.pipelines.folder.command import run_folder_command
-from captioner.pipelines.folder.inputs import Inputs, find_inputs, identity, shown
+from captioner.pipelines.folder.inputs import Inputs, find_inputs, shown
 from captioner.pipelines.folder.made import made_by
 from captioner.pipelines.folder.options import check_every
-from captioner.pipelines.folder.outputs import CsvRows, JsonRows, JsonStream, Outputs, Writer, writer_of
+from captioner.pipelines.folder.outputs import CsvRows, JsonRows, JsonStream, Outputs, Writer, writers_of
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.folder.tables import WindowRows
 from captioner.pipelines.gallery.pages import ClipGallery
@@ -178,9 +178,6 @@ def _classify_on_cluster(options: ClassifyOptions) -> int:
 
 
 def _writers(options: ClassifyOptions, paths: Sequence[str], console: Console) -> list[Writer]:
-    keys = [identity(path) for path in options.outputs or []]
-    if len(set(keys)) < len(keys):
-        raise UsageError("two outputs are the same file; name each once.")
     title = ", ".join(shown(os.path.basename(os.path.abspath(name))) for name in options.inputs if name != "-")
 
     rows: dict[str, Any] = {"overwrite": options.overwrite, "retry": options.retry}
@@ -202,5 +199,5 @@ def _writers(options: ClassifyOptions, paths: Sequence[str], console: Console) -
             ".html": lambda: ClipGallery(path, title or "Clips", **rows),
         }
 
-    writers = [writer_of(path, choices(path)) for path in options.outputs or []]
+    writers = writers_of(options.outputs, choices)
     return writers or [JsonStream() if console.stderr else LabelTable(console, paths)]

@@ -5,11 +5,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from captioner.errors import UsageError
-from captioner.pipelines.folder.inputs import identity, shown
+from captioner.pipelines.folder.inputs import identity, same_file, shown
 from captioner.pipelines.folder.records import Record, Writer, to_json
 from captioner.pipelines.folder.rows import CsvRows, JsonRows
 
-__all__ = ["CsvRows", "JsonRows", "JsonStream", "Outputs", "Record", "Writer", "to_json", "writer_of"]
+__all__ = ["CsvRows", "JsonRows", "JsonStream", "Outputs", "Record", "Writer", "to_json", "writers_of"]
 
 
 class JsonStream(Writer):
@@ -65,12 +65,26 @@ class Outputs:
             writer.close()
 
 
-def writer_of(path: str, choices: Mapping[str, Callable[[], Writer]]) -> Writer:
-    """The writer for a file's suffix.
+def writers_of(
+    paths: Sequence[str] | None, choices: Callable[[str], Mapping[str, Callable[[], Writer]]]
+) -> list[Writer]:
+    """The writers of the output files that were asked for.
+
+    Args:
+        paths: of the files; None for none.
+        choices: for a path, what makes its writer by its suffix.
 
     Raises:
-        UsageError: there is none.
+        UsageError: two of them are one file, by whatever links, or there is no writer for a suffix.
     """
+    paths = paths or []
+    for number, path in enumerate(paths):
+        if any(same_file(path, other) for other in paths[:number]):
+            raise UsageError(f"{shown(path)}: two outputs are the same file; name each once.")
+    return [_writer_of(path, choices(path)) for path in paths]
+
+
+def _writer_of(path: str, choices: Mapping[str, Callable[[], Writer]]) -> Writer:
     suffix = os.path.splitext(path)[1].lower()
     if suffix not in choices:
         raise UsageError(f"{shown(path)}: an output ends in one of {' '.join(choices)}.")

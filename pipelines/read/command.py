@@ -11,9 +11,9 @@ from rich.console import Console
 from captioner.errors import UsageError
 from captioner.pipelines.cluster.job import Work
 from captioner.pipelines.folder.command import run_folder_command
-from captioner.pipelines.folder.inputs import Inputs, find_inputs, identity, shown
+from captioner.pipelines.folder.inputs import Inputs, find_inputs, shown
 from captioner.pipelines.folder.made import made_by, stamp_of
-from captioner.pipelines.folder.outputs import CsvRows, JsonRows, JsonStream, Outputs, Writer, writer_of
+from captioner.pipelines.folder.outputs import CsvRows, JsonRows, JsonStream, Outputs, Writer, writers_of
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.gallery.lines import LineGallery
 from captioner.pipelines.read.options import ReadOptions
@@ -124,9 +124,6 @@ def _beam(options: ReadOptions, model: "Reader") -> "Beam | None":
 
 
 def _writers(options: ReadOptions, paths: Sequence[str], console: Console) -> list[Writer]:
-    keys = [identity(path) for path in options.outputs or []]
-    if len(set(keys)) < len(keys):
-        raise UsageError("two outputs are the same file; name each once.")
     title = ", ".join(shown(os.path.basename(os.path.abspath(name))) for name in options.inputs if name != "-")
 
     rows: dict[str, Any] = {"overwrite": options.overwrite, "retry": options.retry}
@@ -141,7 +138,7 @@ def _writers(options: ReadOptions, paths: Sequence[str], console: Console) -> li
             ".html": lambda: LineGallery(path, title or "Lines", **rows),
         }
 
-    writers = [writer_of(path, choices(path)) for path in options.outputs or []]
+    writers = writers_of(options.outputs, choices)
     return writers or [JsonStream() if console.stderr else TextTable(console, paths)]
 
 

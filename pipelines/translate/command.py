@@ -10,7 +10,7 @@ from captioner.errors import DataError, UsageError
 from captioner.pipelines.folder.command import run_folder_command
 from captioner.pipelines.folder.inputs import Inputs, find_inputs, identity, same_file, shown
 from captioner.pipelines.folder.made import asked_of, made_by
-from captioner.pipelines.folder.outputs import Outputs, Writer, writer_of
+from captioner.pipelines.folder.outputs import Outputs, Writer, writers_of
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.translate.documents import (
     INPUT_SUFFIXES,
@@ -101,9 +101,6 @@ def _writers(
 ) -> list[Writer]:
     if not options.outputs:
         return [Stream(documents)]
-    keys = [identity(path) for path in options.outputs or []]
-    if len(set(keys)) < len(keys):
-        raise UsageError("two outputs are the same file; name each once.")
     rows = [row for document in documents for row in document.rows]
     kinds = {document.kind for document in documents}
     several = options.num_captions > 1
@@ -141,7 +138,7 @@ def _writers(
             ".html": lambda: AlignmentPages(path, "Translations", rows, overwrite=options.overwrite, made_by=made),
         }
 
-    return [writer_of(path, choices(path)) for path in options.outputs or []]
+    return writers_of(options.outputs, choices)
 
 
 def _suffix(path: str) -> str:

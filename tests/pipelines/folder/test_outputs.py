@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from captioner.errors import UsageError
 from captioner.pipelines.folder.inputs import identity
-from captioner.pipelines.folder.outputs import CsvRows, JsonRows, Outputs, Record, to_json, writer_of
+from captioner.pipelines.folder.outputs import CsvRows, JsonRows, Outputs, Record, to_json, writers_of
 
 COLUMNS = ["path", "caption", "score", "caption_2", "score_2"]
 RECORDS = [
@@ -145,4 +145,15 @@ def test_several_outputs_get_each_what_they_lack(tmp_path):
 
 def test_an_unknown_suffix_names_the_known_ones():
     with pytest.raises(UsageError, match=r"^out\.xls: an output ends in one of \.jsonl \.csv\.$"):
-        writer_of("out.xls", {".jsonl": list, ".csv": list})
+        writers_of(["out.xls"], lambda path: {".jsonl": list, ".csv": list})
+
+
+def test_two_names_of_one_file_are_refused_also_through_links(tmp_path):
+    (tmp_path / "a.csv").touch()
+    (tmp_path / "b.csv").symlink_to("a.csv")
+    os.link(tmp_path / "a.csv", tmp_path / "c.csv")
+    for other in ("b.csv", "c.csv", "./a.csv"):
+        with pytest.raises(UsageError, match="two outputs are the same file; name each once"):
+            writers_of([str(tmp_path / "a.csv"), f"{tmp_path}/{other}"], lambda path: {".csv": list})
+    assert writers_of(["new.csv", "other.csv"], lambda path: {".csv": list}) == [[], []]
+    assert writers_of(None, lambda path: {}) == []
