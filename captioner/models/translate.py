@@ -252,10 +252,10 @@ class Translator:
             state, context = decoder.start(features)
             return search(decoder, state, context, options, return_attention=alignment)
 
-    def _warning(self, text: str, encoded: Sequence[Sequence[int]]) -> str:
-        unknown = sum(index == Vocabulary.unk for ids in encoded for index in ids)
+    def _warning(self, text: str, encoded: Sequence[list[int]]) -> str:
+        unknown = sum(ids.count(Vocabulary.unk) for ids in encoded)
         warnings = []
-        if 2 * unknown > sum(not character.isspace() for character in self.subwords.normalise(text)):
+        if unknown and 2 * unknown > sum(not character.isspace() for character in self.subwords.normalise(text)):
             warnings.append(f"most of its characters are unknown to {self.name}, which reads {self.config.source}")
         if sum(map(len, encoded)) > LIMIT:
             warnings.append(f"longer than {LIMIT} pieces of words, and cut there")

@@ -28,10 +28,14 @@ def unfamiliar_words(text: str, translation: str, familiar: frozenset[str]) -> l
         translation: of it.
         familiar: words in lower case.
     """
+    unknown = (word for word in _WORD.findall(text) if word.lower() not in familiar)
+    unfamiliar = [word for word in unknown if not familiar.issuperset(_words(word))]
+    if not unfamiliar:
+        return []
     repeated = set(_words(translation))
-    unfamiliar = [word for word in _WORD.findall(text) if not familiar.issuperset(_words(word))]
     return list(dict.fromkeys(word for word in unfamiliar if not repeated.issuperset(_words(word))))
 
 
 def _words(text: str) -> list[str]:
-    return [word for word in _WORD.findall(text.lower()) if not any(map(is_alone, word))]
+    words = _WORD.findall(text.lower())
+    return words if text.isascii() else [word for word in words if not any(map(is_alone, word))]

@@ -156,7 +156,7 @@ def clip_sets(draw):
     return ClipSet(tuple(LabelledClip(path, label, group) for path, label, group in clips), "drawn")
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(clip_sets(), st.integers(2, 5), st.integers(0, 9))
 def test_splits_never_part_a_group_and_every_clip_is_tested_once(clips, count, seed):
     parts = clips.folds(count, seed) if count <= 2 else {"held out": clips.hold_out(1 / count, seed)}

@@ -140,7 +140,7 @@ def test_a_writer_that_changes_anything_else_is_refused(monkeypatch):
         embed_description(TAGGED_PHOTO, "A dog.", "en")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 3000), st.binary(min_size=1, max_size=8))
 def test_damaged_photos_are_written_whole_or_refused(place, damage):
     data = bytearray(TAGGED_PHOTO)

@@ -64,7 +64,7 @@ def test_a_beam_wide_enough_finds_the_best_of_all_captions(tiny, seed, length_pe
 
 
 @given(seed=st.integers(0, 10_000), options=searches.filter(lambda options: not options.no_repeat_ngram))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_all_images_at_once_find_what_each_finds_alone(tiny, seed, options):
     model = tiny(seed, vocabulary_size=10, end_bias=1.0)
     state, context = model.start(3, seed)
@@ -95,7 +95,7 @@ def test_one_beam_is_greedy_search(tiny):
 
 
 @given(seed=st.integers(0, 10_000), options=searches)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_a_score_is_the_teacher_forced_log_probability(tiny, seed, options):
     model = tiny(seed, vocabulary_size=12, end_bias=1.0)
     state, context = model.start(2, seed)
@@ -111,7 +111,7 @@ def test_a_score_is_the_teacher_forced_log_probability(tiny, seed, options):
 
 
 @given(seed=st.integers(0, 10_000), options=searches, data=st.data())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_an_image_does_not_see_its_neighbours(tiny, seed, options, data):
     model = tiny(seed, vocabulary_size=12, end_bias=1.0)
     state, context = model.start(6, seed)
@@ -151,7 +151,7 @@ def test_unknown_words_and_padding_are_never_said_even_if_most_probable(tiny):
 
 
 @given(seed=st.integers(0, 10_000), options=searches)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_lengths_and_repeats_stay_within_limits(tiny, seed, options):
     model = tiny(seed, vocabulary_size=20)
     state, context = model.start(3, seed)

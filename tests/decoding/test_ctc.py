@@ -47,7 +47,7 @@ def test_a_blank_between_equal_characters_needs_a_column():
 
 
 @given(st.integers(0, 500))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_log_probability_of_a_text_is_that_of_all_its_labellings(seed):
     log_probs = scores(seed, 5)
     for text, chance in list(totals(log_probs).items())[:10]:
@@ -56,7 +56,7 @@ def test_the_log_probability_of_a_text_is_that_of_all_its_labellings(seed):
 
 
 @given(st.integers(0, 500))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_wide_beam_finds_the_likeliest_text(seed):
     log_probs = scores(seed, 5)
     every = totals(log_probs)
@@ -71,7 +71,7 @@ def test_a_text_may_be_likelier_than_the_best_path():
 
 
 @given(st.integers(0, 500))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_an_alignment_shows_each_character_in_columns_of_its_own_in_order(seed):
     log_probs = scores(seed, 8)
     ids = best_path(torch.from_numpy(log_probs))
@@ -90,7 +90,7 @@ def test_the_alignment_of_the_best_path_is_the_best_path():
 
 
 @given(st.integers(0, 500))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_columns_of_the_best_path_are_those_of_its_alignment(seed):
     log_probs = scores(seed, 12)
     ids, spans = best_spans(log_probs)

@@ -92,7 +92,7 @@ def test_an_image_that_leaves_early_does_not_change_the_others(tiny):
         seed=st.integers(0, 100),
     ),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_score_is_the_models_own_log_probability_whatever_the_options(tiny, seed, options):
     model = tiny(seed, vocabulary_size=20, end_bias=1.0)
     state, context = model.start(2, seed)
@@ -115,7 +115,7 @@ def test_a_score_is_the_models_own_log_probability_whatever_the_options(tiny, se
 
 
 @given(seed=st.integers(0, 10_000), top_k=st.integers(1, 4), temperature=st.floats(0.3, 3))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_top_k_draws_among_the_k_most_probable(tiny, seed, top_k, temperature):
     model = tiny(seed)
     state, context = model.start(1, seed)
@@ -130,7 +130,7 @@ def test_top_k_draws_among_the_k_most_probable(tiny, seed, top_k, temperature):
 
 
 @given(seed=st.integers(0, 10_000), top_p=st.floats(0.05, 1), temperature=st.floats(0.3, 3))
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_top_p_draws_among_the_fewest_words_that_make_up_p(tiny, seed, top_p, temperature):
     model = tiny(seed)
     state, context = model.start(1, seed)

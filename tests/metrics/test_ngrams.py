@@ -1,6 +1,6 @@
 from collections import Counter
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from captioner.metrics.ngrams import MAX_ORDER, NGramIndex, References
@@ -12,7 +12,6 @@ def ngrams(sentence: list[str], order: int) -> Counter[tuple[str, ...]]:
     return Counter(tuple(sentence[start : start + order + 1]) for start in range(len(sentence) - order))
 
 
-@settings(deadline=None)
 @given(sentences, sentences)
 def test_counts_are_those_of_each_sentence_and_numbers_those_of_the_ngrams(
     known: list[list[str]], new: list[list[str]]

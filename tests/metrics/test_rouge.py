@@ -1,7 +1,7 @@
 from functools import cache
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from captioner.metrics.rouge import rouge_l
@@ -9,7 +9,6 @@ from captioner.metrics.rouge import rouge_l
 sentences = st.lists(st.sampled_from("abcd"), min_size=1, max_size=9)
 
 
-@settings(deadline=None)
 @given(sentences, st.lists(sentences, min_size=1, max_size=3))
 def test_rouge_l_is_the_f_score_of_the_longest_common_subsequence(
     words: list[str], references: list[list[str]]

@@ -29,7 +29,7 @@ words = st.sampled_from(["a", "the", "dog", "dog", "cat", "runs", "1\xa01/2", "-
 lines = st.lists(words, max_size=9).map(" ".join)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(lines, st.lists(lines, min_size=1, max_size=4)), min_size=1, max_size=6))
 def test_any_tokenised_captions_score_as_the_official_scorer_does(
     official: Callable[..., Any], pairs: list[tuple[str, list[str]]]
@@ -91,7 +91,6 @@ def test_an_unknown_metric_is_named_with_the_choices() -> None:
         score({1: "a"}, {1: ["a"]}, ["blue"])
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.integers(), st.text(max_size=40), min_size=1, max_size=4))
 def test_any_text_has_scores_within_bounds(captions: dict[int, str]) -> None:
     found = score(captions, {image: [text, "a dog"] for image, text in captions.items()})

@@ -88,7 +88,7 @@ def test_it_learns_two_pictures_by_heart(build, kind):
     lengths=st.lists(st.integers(1, 6), min_size=2, max_size=4),
     padding=st.integers(1, 4),
 )
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_padding_reaches_no_state(build, kind, lengths, padding):
     decoder = build(**kind).decoder
     photo = features(build(**kind), 1)

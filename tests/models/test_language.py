@@ -61,7 +61,7 @@ def test_long_texts_are_scored_in_pieces_without_a_seam(model, monkeypatch):
     assert model.score_text(lines).log_probability == pytest.approx(whole, abs=1e-4)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.lists(st.sampled_from([*WORDS, "zebra"]), max_size=7).map(" ".join), min_size=1, max_size=6))
 def test_a_line_of_its_own_does_not_depend_on_the_others(lines):
     model = make_model()

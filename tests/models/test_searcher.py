@@ -106,7 +106,7 @@ def test_greedy_captions_are_those_of_a_beam_of_one(build):
     assert searcher_of(model).write(shape, photos, longest=6) == wanted
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 30), st.integers(1, 30), st.sampled_from([0, 2, 64, 512, 1024]), st.integers(1, 700))
 def test_any_grid_fits_into_the_room_there_is(rows, columns, hidden, width):
     shape = PackedShape.fitting(rows, columns, hidden, width)

@@ -214,7 +214,7 @@ def test_every_command_has_options_or_arguments_to_try(call):
     assert tried == commands().keys() - {"cache", "models"}  # which take switches alone
 
 
-@settings(max_examples=ROUNDS, deadline=None)
+@settings(max_examples=ROUNDS)
 @given(st.sampled_from(FLAGS), st.data())
 def test_no_value_of_any_option_ends_in_a_traceback(call, flag, data):
     name, option, number = flag
@@ -223,7 +223,7 @@ def test_no_value_of_any_option_ends_in_a_traceback(call, flag, data):
     check(call(name, f"{option}={value}"), name, option, value)
 
 
-@settings(max_examples=ROUNDS // 2, deadline=None)
+@settings(max_examples=ROUNDS // 2)
 @given(st.data())
 def test_no_argument_ends_in_a_traceback(call, data):
     name, place = data.draw(st.sampled_from(call.arguments))
@@ -231,7 +231,7 @@ def test_no_argument_ends_in_a_traceback(call, data):
     check(call(name, value, at=place), name, place, value)
 
 
-@settings(max_examples=ROUNDS, deadline=None)
+@settings(max_examples=ROUNDS)
 @given(st.sampled_from(CONFIGS), st.data())
 def test_no_value_of_a_key_of_a_configuration_ends_in_a_traceback(call, config, data):
     kind = yaml.safe_load(config.read_text("utf-8")).get("kind", "caption")

@@ -131,7 +131,7 @@ def test_padding_has_no_share_of_a_gradient():
     torch.testing.assert_close(sum(share["weight_hh_l0"] for share in split_gradient(layer, weights)), expected)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(radius=st.floats(0.1, 3), seed=st.integers(0, 99), normal=st.booleans())
 def test_no_gradient_of_a_tanh_network_exceeds_its_bound(radius, seed, normal):
     torch.manual_seed(seed)

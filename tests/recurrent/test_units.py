@@ -21,7 +21,7 @@ def make(unit, layers=1, seed=0, **options):
     return network
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     unit=units,
     layers=st.integers(1, 3),

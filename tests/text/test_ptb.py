@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from captioner.data.caption_forms.json_files import read_json, read_karpathy
@@ -56,7 +56,6 @@ def test_a_last_letter_loses_its_full_stop_only_before_a_new_sentence() -> None:
     assert ptb.tokenize_line("the letter P.") == "the letter p."
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_any_text_gives_tokens_without_white_space_and_in_lower_case(text: str) -> None:
     for token in ptb.tokenize(text):
@@ -70,7 +69,6 @@ def test_no_captions_give_no_lines() -> None:
     assert ptb.tokenize_lines([]) == []
 
 
-@settings(deadline=None)
 @given(st.lists(st.from_regex(r"[A-Za-z]{2,8}('s|n't|[.,;!?])?", fullmatch=True), max_size=12))
 def test_plain_tokens_are_tokens_again(words: list[str]) -> None:
     tokens = ptb.tokenize(" ".join(words))

@@ -444,7 +444,7 @@ def test_center_crop_sees_the_middle_and_says_which_part():
     assert Transform().window(100, 300) == (0, 0, 1, 1)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.tuples(*[st.integers(16, 90)] * 4),
     st.sampled_from(["nearest", "bilinear", "bicubic", "lanczos"]),
@@ -475,7 +475,7 @@ def test_area_averages_over_what_each_pixel_covers():
     assert resize(pixels, 60, 20, "area").shape == (60, 20, 3)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 400), st.integers(1, 400), st.sampled_from(["squash", "center"]), st.floats(0.5, 1))
 def test_any_shape_becomes_the_size_asked_for(height, width, crop, crop_pct):
     transform = Transform((20, 30), crop=crop, crop_pct=crop_pct)

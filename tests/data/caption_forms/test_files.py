@@ -204,7 +204,7 @@ def test_files_that_hold_no_captions_say_what_is_wrong(tmp_path, name, content, 
     assert str(error.value).startswith(str(tmp_path / name))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     suffix=st.sampled_from([".csv", ".tsv", ".txt", ".token", ".json", ".jsonl", ".tar"]),
     content=st.one_of(

@@ -87,7 +87,7 @@ def test_a_name_that_is_no_utf_8_is_recognised_again(tmp_path, opened, name):
 
 
 @both
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.floats(0, 1), first=st.integers(0, 4))
 def test_cut_at_any_byte_and_continued_every_row_is_there_once(tmp_path, opened, name, cut, first):
     path = tmp_path / name
