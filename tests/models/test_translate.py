@@ -213,6 +213,15 @@ def test_several_threads_give_the_translations_that_each_sentence_has_alone():
         torch.set_num_threads(threads)
 
 
+@pytest.mark.parametrize("language", ["de", "fr"])
+def test_the_package_reads_texts_without_capital_and_stop_as_sentences(language):
+    model = load(f"en-{language}", "cpu")
+    whole = ["A dog runs.", "A giraffe eats leaves from a tree.", "Two men are playing guitar on a stage."]
+    bare = [each[0].lower() + each[1:-1] for each in whole]
+    found = [each.text for each in model.translate(bare)]
+    assert found == [each.text.removesuffix(".") for each in model.translate(whole)]
+
+
 def test_lost_numbers_and_addresses_are_a_warning(translator):
     first, second, third = translator.translate(
         ["Two dogs run.", f"1234 dogs run, see www.example.com/{'a' * 100}.", "dogs 1234 " * 500]

@@ -56,6 +56,6 @@ def test_a_text_lacks_nothing_of_itself(text, language):
 
 @pytest.mark.parametrize("word", ["a", "1", "a.", "a-", "1,", "www.", "http://", "1,000,"])
 def test_an_endless_word_takes_no_time(word):
-    start = time.monotonic()
+    start = time.process_time()
     missing_details(word * 50_000, "", "de")
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2

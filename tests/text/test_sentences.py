@@ -57,5 +57,5 @@ def test_endless_repetitions_take_no_time(character):
 
 
 def test_lines_are_whole_sentences_but_for_a_few():
-    assert are_whole(["A dog runs."] * 9 + ["a dog"])
-    assert not are_whole(["A dog runs."] * 8 + ["a dog", "A dog. A cat."])
+    assert are_whole(["A dog runs."] * 8 + ["a dog", "A dog. A cat."])
+    assert not are_whole(["A dog runs."] * 7 + ["a dog"] * 3)
