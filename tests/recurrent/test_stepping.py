@@ -30,14 +30,15 @@ def test_steps_give_the_states_of_the_whole_sequence(unit, layers):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("rows", [1, 7, 160])
+@pytest.mark.parametrize("bias", [True, False])
 @torch.no_grad()
-def test_a_prepacked_layer_multiplies_as_any_other(dtype, rows):
+def test_a_prepacked_layer_multiplies_as_any_other(dtype, rows, bias):
     torch.manual_seed(0)
-    layer = torch.nn.Linear(48, 131).to(dtype)
+    layer = torch.nn.Linear(48, 131, bias=bias).to(dtype)
     inputs = torch.randn(rows, 48)
     found = prepacked_linear(layer.weight, layer.bias)(inputs.to(dtype))
     assert found.dtype == dtype
-    expected = torch.nn.functional.linear(inputs.to(dtype).double(), layer.weight.double(), layer.bias.double())
+    expected = layer.double()(inputs.to(dtype).double())
     torch.testing.assert_close(found.double(), expected, atol=0.02 if dtype == torch.bfloat16 else 1e-5, rtol=0.01)
 
 
