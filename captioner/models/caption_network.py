@@ -22,7 +22,7 @@ from captioner.recurrent.units import LockedDropout, Recurrent, State
 from captioner.vision.encoder import Features, Precision
 
 Network = TypeVar("Network", bound=nn.Module)
-Ready = TypeVar("Ready")
+Made = TypeVar("Made")
 
 
 class DecoderConfig(BaseModel):
@@ -254,7 +254,7 @@ class SearchDecoder:
         return logits, {name: value.unflatten(0, (images, beams)) for name, value in new.items()}, weights
 
 
-class Current(Generic[Network, Ready]):
+class ReadyForSearch(Generic[Network, Made]):
     """What is made of a network for searches, at the first call and again whenever training has changed the weights.
 
     Several threads may call it.
@@ -265,12 +265,12 @@ class Current(Generic[Network, Ready]):
         make: what is called with the network in that precision, a copy of it where that is not its own.
     """
 
-    def __init__(self, network: Network, precision: Precision, make: Callable[[Network], Ready]) -> None:
+    def __init__(self, network: Network, precision: Precision, make: Callable[[Network], Made]) -> None:
         self.network, self.precision, self.make = network, precision, make
-        self._made: tuple[tuple[int, ...], Ready] | None = None
+        self._made: tuple[tuple[int, ...], Made] | None = None
         self._making = threading.Lock()
 
-    def __call__(self) -> Ready:
+    def __call__(self) -> Made:
         """Of the network as it is now."""
         versions = tuple(value._version for value in self.network.parameters())
         with self._making:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from captioner.decoding.fusion import ShallowFusion
 from captioner.decoding.search import DecodingConfig, Hypothesis, StepModel, search
 from captioner.errors import UsageError
-from captioner.models.caption_network import CaptionDecoder, Current, SearchDecoder
+from captioner.models.caption_network import CaptionDecoder, ReadyForSearch, SearchDecoder
 from captioner.models.language import LanguageModel
 from captioner.models.teacher_forcing import teacher_forced, with_own_scores
 from captioner.processor import multiplies_bfloat16
@@ -53,7 +53,7 @@ class CaptionWriter:
 
     def __init__(self, decoder: CaptionDecoder, vocabulary: Vocabulary, precision: Precision) -> None:
         self.decoder, self.vocabulary, self.precision = decoder, vocabulary, precision
-        self._searched = Current(decoder, precision, SearchDecoder)
+        self._searched = ReadyForSearch(decoder, precision, SearchDecoder)
         self._fuse: Callable[[StepModel], ShallowFusion] | None = None
 
     @property

@@ -14,7 +14,7 @@ from torch import nn
 from captioner.decoding.search import DecodingConfig, Hypothesis, search
 from captioner.errors import ModelError, UsageError
 from captioner.models.base import read_config, read_weights, write_model
-from captioner.models.caption_network import Current, DecoderConfig, SearchDecoder
+from captioner.models.caption_network import DecoderConfig, ReadyForSearch, SearchDecoder
 from captioner.models.translate_network import SourceConfig, TranslationNetwork
 from captioner.models.translation import Part, Reading, Translation, put_together
 from captioner.processor import one_thread_each
@@ -83,7 +83,7 @@ class Translator:
         self.network = network.to(device).eval()
         self.name = name
         self._familiar = frozenset(config.familiar_words.split())
-        self._searched = Current(self.network, config.search_precision, _ready)
+        self._searched = ReadyForSearch(self.network, config.search_precision, _ready)
 
     @property
     def device(self) -> torch.device:
