@@ -19,7 +19,7 @@ from sacrebleu import corpus_bleu
 from torch import Tensor, nn
 
 from captioner.decoding.search import DecodingConfig, search
-from captioner.decoding.steps import Tensors
+from captioner.decoding.steps import Rows, Tensors
 from captioner.models.base import load
 from captioner.models.translate import LIMIT, Translator
 
@@ -39,7 +39,7 @@ class Ensemble:
             contexts |= {f"{number}.{name}": value for name, value in context.items()}
         return states, contexts
 
-    def step(self, tokens: Tensor, state: Tensors, context: Tensors) -> tuple[Tensor, Tensors, None]:
+    def step(self, tokens: Tensor, state: Tensors, context: Tensors, rows: Rows) -> tuple[Tensor, Tensors, None]:
         """One piece further."""
         scores, states = [], Tensors()
         for number, member in enumerate(self.members):
@@ -48,7 +48,7 @@ class Ensemble:
                 {name.removeprefix(mine): value for name, value in each.items() if name.startswith(mine)}
                 for each in (state, context)
             )
-            logits, after, _ = member.network.decoder.step(tokens, before, read)
+            logits, after, _ = member.network.decoder.step(tokens, before, read, rows)
             scores.append(logits.float().log_softmax(-1))
             states |= {f"{mine}{name}": value for name, value in after.items()}
         return torch.stack(scores).logsumexp(0) - torch.tensor(len(scores)).log(), states, None

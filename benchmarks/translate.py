@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from captioner.data.parallel import read_lines
+from captioner.decoding.steps import Rows
 from captioner.models.base import load
 from captioner.models.translate import Translator
 from captioner.text.vocabulary import Vocabulary
@@ -34,21 +35,22 @@ def plain_search(model: Translator, sentences: Sequence[str], beam: int) -> list
         padded = torch.nn.utils.rnn.pad_sequence(encoded, batch_first=True)
         count, decoder = len(encoded), model.network.decoder
         state, context = decoder.start(model.network.encode(padded, lengths))
-        state = {name: value.expand(-1, beam, -1, -1).clone() for name, value in state.items()}
+        state = {name: value.repeat_interleave(beam, 0) for name, value in state.items()}
         words = torch.full((count, beam, 1), Vocabulary.start)
         scores = torch.full((count, beam), -torch.inf)
         scores[:, 0] = 0
         ended = torch.zeros(count, beam, dtype=torch.bool)
         sizes = torch.ones(count, beam)
         for _ in range(100):
-            logits, state, _ = decoder.step(words[:, :, -1], state, context)
-            log_probs = logits.log_softmax(-1)
+            logits, state, _ = decoder.step(words[:, :, -1].flatten(), state, context, Rows(count, beam))
+            log_probs = logits.log_softmax(-1).unflatten(0, (count, beam))
             log_probs[ended] = -torch.inf
             log_probs[..., Vocabulary.end][ended] = 0
             scores, places = (scores[..., None] + log_probs).flatten(1).topk(beam)
             parents, tokens = places // logits.shape[-1], places % logits.shape[-1]
             words = torch.cat([words.gather(1, parents[..., None].expand_as(words)), tokens[..., None]], -1)
-            state = {name: value.gather(1, parents[..., None, None].expand_as(value)) for name, value in state.items()}
+            rows = (parents + torch.arange(count)[:, None] * beam).flatten()
+            state = {name: value.index_select(0, rows) for name, value in state.items()}
             ended, sizes = ended.gather(1, parents), sizes.gather(1, parents)
             sizes += ~ended
             ended |= tokens == Vocabulary.end

@@ -2,9 +2,9 @@
 
 At each step the `beam_size` best continuations of an image's unfinished hypotheses are kept. A hypothesis that ends
 there leaves the beam and competes, by its length-normalised score, for one of the `num_captions` places in the result.
-An image is finished when its best unfinished hypothesis, even if it ended now with probability 1, would score below the
-worst finished one that is kept. Without length normalisation this bound is exact; with it, a hypothesis that grows much
-longer at little cost could in principle still win. With a beam of one this is greedy search.
+One that would score no better than the worst finished one that is kept, even if it ended now with probability 1, leaves
+the beam too, and an image without any other is finished. Without length normalisation this bound is exact; with it, a
+hypothesis that grows much longer at little cost could in principle still win. With a beam of one this is greedy search.
 """
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from captioner.decoding.steps import (
     DecodingConfig,
     Hypothesis,
+    Rows,
     StepModel,
     Tensors,
     ban_repeats,
@@ -25,7 +26,7 @@ from captioner.text.vocabulary import SPECIALS, Vocabulary
 
 BLOCK = 64  # words of which one maximum is taken before the best are searched
 CACHED = 2**18  # float32 numbers, 1 MB
-TOGETHER = 8  # images leave the batch in groups of this size, because oneDNN prepares anew for each batch size
+TOGETHER = 8  # images and hypotheses leave in groups of this size, because oneDNN prepares anew for each batch size
 
 
 @torch.no_grad()
@@ -39,7 +40,7 @@ def beam_search(
 
     Args:
         model: steps the hypotheses.
-        state: (B, 1, ...) before `<start>` is read.
+        state: (B, ...) before `<start>` is read.
         context: (B, ...).
         options: see `DecodingConfig`.
         return_attention: keep the attention weights, if the model gives them.
@@ -51,61 +52,73 @@ def beam_search(
     count, device = batch_size(state | context), next(iter((state | context).values())).device
     results = _Results(count, options, device)
     images = torch.arange(count, device=device)
-    finished = torch.zeros(count, dtype=torch.bool, device=device)
-    tokens = torch.full((count, 1), Vocabulary.start, device=device)
-    # the unfinished hypotheses; one that ends leaves a place of log-probability -inf behind
+    rows = Rows(count, 1)
+    tokens = torch.full((count,), Vocabulary.start, device=device)
+    # the unfinished hypotheses; one that leaves the beam leaves a place of log-probability -inf behind
     beams = {
         "total": torch.zeros(count, 1, device=device),
         "words": torch.full((count, 1, options.max_length + 1), Vocabulary.pad, device=device),
         "each": torch.zeros(count, 1, options.max_length + 1, device=device),
     }
     for length in range(options.max_length + 1):
-        logits, state, attention = model.step(tokens, state, context)
+        logits, state, attention = model.step(tokens, state, context, rows)
         if return_attention and attention is not None:
             if length == 0:
                 beams["attention"] = attention.new_zeros(*beams["words"].shape, attention.shape[-1])
-            beams["attention"][:, :, length] = attention
-        log_probs, tokens, parents = _best_continuations(logits, beams, length, options)
-        beams, state = take_beams(beams, parents), take_beams(state, parents)
+            beams["attention"][:, :, length] = rows.spread(attention)
+        log_probs, chosen, parents = _best_continuations(logits, beams, rows, length, options)
+        beams, parents = take_beams(beams, parents), rows.find(parents)
         beams["total"] += log_probs
-        beams["total"].masked_fill_(finished.unsqueeze(1), -torch.inf)  # images that wait for a group to leave with
-        beams["words"][:, :, length] = tokens
+        beams["words"][:, :, length] = chosen
         beams["each"][:, :, length] = log_probs
 
-        ended = tokens == Vocabulary.end
+        ended = chosen == Vocabulary.end
         if ended.any():
             results.add(images, beams, ended, length)
-            beams["total"].masked_fill_(ended, -torch.inf)
-        finished = results.finished(images, beams["total"].amax(1), length + 1)
+        gone = ended | results.hopeless(images, beams["total"], length + 1)
+        beams["total"].masked_fill_(gone, -torch.inf)
+        finished = gone.all(1)
         unfinished = len(images) - int(finished.sum())
         if unfinished == 0:
             break
         if (width := -(-unfinished // TOGETHER) * TOGETHER) < len(images):
             rest = finished.int().argsort(stable=True)[:width]
-            images, finished, tokens = images[rest], finished[rest], tokens[rest]
-            beams, state, context = take_images(beams, rest), take_images(state, rest), take_images(context, rest)
+            images, chosen, parents, gone = images[rest], chosen[rest], parents[rest], gone[rest]
+            beams, context = take_images(beams, rest), take_images(context, rest)
+        rows = _rows(gone)
+        tokens, state = rows.pick(chosen), take_images(state, rows.pick(parents))
     return to_hypotheses(results.kept, options.max_length)
 
 
+def _rows(gone: Tensor) -> Rows:
+    """The hypotheses that are stepped: not those that are gone (B, K), but for some that fill a group."""
+    every, count = Rows(*gone.shape), gone.numel()
+    if gone.is_cuda or count <= TOGETHER:  # a GPU would be waited for
+        return every
+    width = -(-(count - int(gone.sum())) // TOGETHER) * TOGETHER
+    return Rows(*gone.shape, gone.flatten().int().argsort(stable=True)[:width]) if width < count else every
+
+
 def _best_continuations(
-    logits: Tensor, beams: Tensors, length: int, options: DecodingConfig
+    logits: Tensor, beams: Tensors, rows: Rows, length: int, options: DecodingConfig
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Choose among all continuations of each image's unfinished hypotheses.
 
     Args:
-        logits: (B, K, V).
+        logits: (N, V).
         beams: the K hypotheses of each image.
+        rows: which of them were stepped.
         length: their number of words.
         options: the search's.
 
     Returns:
         log-probabilities of the tokens chosen, the tokens, and the hypotheses that they continue; (B, beam_size) each.
     """
-    # on a CPU some images at a time, so that what is read several times stays in a core's cache
-    images = len(logits) if logits.is_cuda else max(1, CACHED // logits[0].numel())
-    words = beams["words"][:, :, :length].split(images)
-    some = [_continuations(*each, options) for each in zip(logits.split(images), words, strict=True)]
-    log_probs, tokens = (torch.cat(each) for each in zip(*some, strict=True))
+    # on a CPU some hypotheses at a time, so that what is read several times stays in a core's cache
+    several = len(logits) if logits.is_cuda else max(1, CACHED // logits.shape[-1])
+    words = rows.pick(beams["words"][:, :, :length]).split(several)
+    some = [_continuations(*each, options) for each in zip(logits.split(several), words, strict=True)]
+    log_probs, tokens = (rows.spread(torch.cat(each)) for each in zip(*some, strict=True))
     totals = (beams["total"].unsqueeze(-1) + log_probs).flatten(1)
     chosen = totals.topk(min(options.beam_size, totals.shape[1])).indices
     return log_probs.flatten(1).gather(1, chosen), tokens.flatten(1).gather(1, chosen), chosen // log_probs.shape[-1]
@@ -115,16 +128,16 @@ def _continuations(logits: Tensor, words: Tensor, options: DecodingConfig) -> tu
     """The best next words of each hypothesis, and the end: their log-probabilities and ids.
 
     Args:
-        logits: (B, K, V).
-        words: (B, K, t), the words so far.
+        logits: (N, V).
+        words: (N, t), the words so far.
         options: the search's.
 
     Returns:
-        (B, K, N) each, N as few as the search can need.
+        (N, C) each, C as few as the search can need.
     """
     length, vocabulary_size = words.shape[-1], logits.shape[-1]
     blocks = _in_blocks(logits)
-    padded = blocks.flatten(2)
+    padded = blocks.flatten(1)
     if options.no_repeat_ngram:
         ban_repeats(padded[..., :vocabulary_size], words, options.no_repeat_ngram)
     end_log_probs = padded[..., Vocabulary.end, None].clone()
@@ -141,23 +154,23 @@ def _continuations(logits: Tensor, words: Tensor, options: DecodingConfig) -> tu
 
 
 def _in_blocks(logits: Tensor) -> Tensor:
-    """Log-probabilities of logits (B, K, V): (B, K, blocks, BLOCK) in float32, -inf in the spare places of the last."""
-    size = logits.shape[-1]
+    """Log-probabilities of logits (N, V): (N, blocks, BLOCK) in float32, -inf in the spare places of the last."""
+    count, size = logits.shape
     blocks = -(-size // BLOCK)
-    padded = logits.new_empty((*logits.shape[:-1], blocks * BLOCK), dtype=torch.float32)
-    padded[..., :size] = logits
-    padded[..., size:] = -torch.inf
+    padded = logits.new_empty((count, blocks * BLOCK), dtype=torch.float32)
+    padded[:, :size] = logits
+    padded[:, size:] = -torch.inf
     return padded.log_softmax(-1).unflatten(-1, (blocks, BLOCK))  # half the time of `logsumexp` on a CPU
 
 
 def _best_words(blocks: Tensor, width: int) -> tuple[Tensor, Tensor]:
-    """The `width` best values of (B, K, blocks, BLOCK), and their places among all: (B, K, width) each.
+    """The `width` best values of (N, blocks, BLOCK), and their places among all: (N, width) each.
 
     They are in the `width` blocks with the greatest maxima; looking there only is several times faster than a `topk`
     over the vocabulary, which on a CPU takes longer than the product that made the logits.
     """
-    best = blocks.amax(-1).topk(min(width, blocks.shape[2])).indices
-    found = blocks.gather(2, best.unsqueeze(-1).expand(-1, -1, -1, BLOCK)).flatten(2)
+    best = blocks.amax(-1).topk(min(width, blocks.shape[1])).indices
+    found = blocks.gather(1, best.unsqueeze(-1).expand(-1, -1, BLOCK)).flatten(1)
     values, places = found.topk(width)
     return values, best.gather(-1, places // BLOCK) * BLOCK + places % BLOCK
 
@@ -198,13 +211,13 @@ class _Results:
         for name, tensor in take_beams(both, places).items():
             self.kept[name][images] = tensor
 
-    def finished(self, images: Tensor, best_unfinished: Tensor, length: int) -> Tensor:
-        """Which images are finished.
+    def hopeless(self, images: Tensor, totals: Tensor, length: int) -> Tensor:
+        """Which unfinished hypotheses (M, K) can no longer have one of the places.
 
         Args:
             images: (M,).
-            best_unfinished: (M,), log-probability of each image's best unfinished hypothesis.
-            length: number of words of the unfinished hypotheses.
+            totals: (M, K), log-probabilities of their hypotheses, -inf where there is none.
+            length: number of words of the hypotheses.
         """
-        bound = best_unfinished / (length + 1) ** self.options.length_penalty
-        return self.kept["score"][images, -1] >= bound
+        bound = totals / (length + 1) ** self.options.length_penalty
+        return self.kept["score"][images, -1:] >= bound

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from captioner.decoding.steps import StepModel, Tensors, batch_size
+from captioner.decoding.steps import Rows, StepModel, Tensors, batch_size
 from captioner.errors import UsageError
 from captioner.text.vocabulary import Vocabulary
 
@@ -25,7 +25,7 @@ class ShallowFusion:
     Args:
         model: the decoder.
         language: the language model; it reads no context.
-        begin: the language model's state before any word, (1, 1, ...) each.
+        begin: the language model's state before any word, (1, ...) each.
         words: the decoder's vocabulary.
         known: the language model's vocabulary.
         weight: of the language model's log-probabilities, at least 0.
@@ -55,12 +55,14 @@ class ShallowFusion:
         self.shares = torch.where(unknown, -unknown.sum().float().log(), 0.0)
 
     def start(self, state: Tensors) -> Tensors:
-        """The decoder's state (B, 1, ...) at a search's beginning with the language model's beside it."""
+        """The decoder's state (B, ...) at a search's beginning with the language model's beside it."""
         count = batch_size(state)
         begin = {_OTHER + name: value.expand(count, *value.shape[1:]) for name, value in self.begin.items()}
         return {**state, **begin}
 
-    def step(self, tokens: Tensor, state: Tensors, context: Tensors) -> tuple[Tensor, Tensors, Tensor | None]:
+    def step(
+        self, tokens: Tensor, state: Tensors, context: Tensors, rows: Rows
+    ) -> tuple[Tensor, Tensors, Tensor | None]:
         """Read one token a hypothesis; the logits are the fused scores.
 
         The exponentials of all words' fused scores sum to less than 1; `<pad>`, which no search chooses, gets the rest,
@@ -68,8 +70,8 @@ class ShallowFusion:
         """
         own = {name: value for name, value in state.items() if not name.startswith(_OTHER)}
         other = {name.removeprefix(_OTHER): value for name, value in state.items() if name.startswith(_OTHER)}
-        logits, own, attention = self.model.step(tokens, own, context)
-        scores, other, _ = self.language.step(self.places[tokens], other, {})
+        logits, own, attention = self.model.step(tokens, own, context, rows)
+        scores, other, _ = self.language.step(self.places[tokens], other, {}, rows)
         fluency = scores.float().log_softmax(-1).index_select(-1, self.places) + self.shares
         fused = logits.float().log_softmax(-1) + self.weight * fluency
         fused[..., Vocabulary.pad] = -torch.inf

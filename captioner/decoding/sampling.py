@@ -6,6 +6,7 @@ from torch import Tensor
 from captioner.decoding.steps import (
     DecodingConfig,
     Hypothesis,
+    Rows,
     StepModel,
     Tensors,
     ban_repeats,
@@ -37,7 +38,7 @@ def sample_tokens(
 
     Args:
         model: steps the samples.
-        state: (B, 1, ...) before `<start>` is read.
+        state: (B, ...) before `<start>` is read.
         context: (B, ...).
         num_samples: S, captions an image.
         max_length: of a caption, in words.
@@ -92,14 +93,17 @@ def _sample(
     uniform = torch.rand(*size, steps, generator=generator, device=generator.device if generator else device).to(device)
     kept = {"words": torch.full((*size, steps), Vocabulary.pad, device=device)}
     images = torch.arange(count, device=device)
+    rows = Rows(count, 1)
     tokens = torch.full((count, 1), Vocabulary.start, device=device)
     unfinished = torch.ones(size, dtype=torch.bool, device=device)
     for length in range(steps):
-        logits, state, attention = model.step(tokens, state, context)
+        logits, state, attention = model.step(tokens.flatten(), state, context, rows)
         made = {"logits": logits.float()} | ({} if attention is None or not record else {"attention": attention})
+        made = {name: rows.spread(tensor) for name, tensor in made.items()}
         if length == 0:
             copies = images.new_zeros(size)
-            made, state = take_beams(made, copies), take_beams(state, copies)
+            made, state = take_beams(made, copies), take_images(state, rows.find(copies).flatten())
+            rows = Rows(*size)
         if length == options.max_length:
             tokens = torch.full_like(unfinished, Vocabulary.end, dtype=torch.long)
         else:
@@ -120,7 +124,9 @@ def _sample(
             break
         if len(rest) < len(images):
             images, tokens, unfinished = images[rest], tokens[rest], unfinished[rest]
-            state, context = take_images(state, rest), take_images(context, rest)
+            every = torch.arange(size[1], device=device).expand(rows.images, -1)
+            state, context = take_images(state, rows.find(every)[rest].flatten()), take_images(context, rest)
+            rows = Rows(len(rest), size[1])
     return {name: tensor[:, :, : length + 1] for name, tensor in kept.items()}
 
 

@@ -14,7 +14,7 @@ def search(
 
     Args:
         model: steps the hypotheses.
-        state: (B, 1, ...) before `<start>` is read.
+        state: (B, ...) before `<start>` is read.
         context: (B, ...), the features of each image.
         options: method and limits.
         return_attention: keep each word's attention weights, if the model gives them.

@@ -13,19 +13,66 @@ from captioner.text.vocabulary import SPECIALS, Vocabulary
 Tensors = dict[str, Tensor]
 
 
-class StepModel(Protocol):
-    """A recurrent decoder, one step at a time, for K hypotheses of each of B images at once."""
+@dataclass(frozen=True)
+class Rows:
+    """Which of the hypotheses of some images are stepped together, a row each.
 
-    def step(self, tokens: Tensor, state: Tensors, context: Tensors) -> tuple[Tensor, Tensors, Tensor | None]:
+    Attributes:
+        images: B, how many.
+        beams: K, places for hypotheses of each.
+        places: (N,), where each row's hypothesis stands among all B * K; None where every place has a row, in order.
+    """
+
+    images: int
+    beams: int
+    places: Tensor | None = None
+
+    def pick(self, values: Tensor) -> Tensor:
+        """(B, K, ...) -> (N, ...)."""
+        flat = values.flatten(0, 1)
+        return flat if self.places is None else flat.index_select(0, self.places)
+
+    def spread(self, values: Tensor, fill: float = 0.0) -> Tensor:
+        """(N, ...) -> (B, K, ...), `fill` where there is no row."""
+        if self.places is not None:
+            empty = values.new_full((self.images * self.beams, *values.shape[1:]), fill)
+            values = empty.index_copy_(0, self.places, values)
+        return values.unflatten(0, (self.images, self.beams))
+
+    def of_images(self, values: Tensor) -> Tensor:
+        """(B, ...) -> (N, ...), what each row's image has."""
+        if self.places is None:
+            return values.repeat_interleave(self.beams, 0)
+        return values.index_select(0, self.places // self.beams)
+
+    def find(self, beams: Tensor) -> Tensor:
+        """The rows (B, M) of some of each image's hypotheses, given by their places (B, M) among the image's own; of
+        one that has no row, any."""
+        firsts = torch.arange(self.images, device=beams.device) * self.beams
+        among_all = beams + firsts.unsqueeze(1)
+        if self.places is None:
+            return among_all
+        rows = self.places.new_zeros(self.images * self.beams)
+        rows[self.places] = torch.arange(len(self.places), device=beams.device)
+        return rows[among_all]
+
+
+class StepModel(Protocol):
+    """A recurrent decoder, one step at a time, for N hypotheses of B images at once."""
+
+    def step(
+        self, tokens: Tensor, state: Tensors, context: Tensors, rows: Rows
+    ) -> tuple[Tensor, Tensors, Tensor | None]:
         """Read one token of each hypothesis and score what may follow.
 
         Args:
-            tokens: (B, K) ids; K may differ from call to call.
-            state: the recurrent state of each hypothesis, tensors of shape (B, K, ...). Not to be changed in place.
+            tokens: (N,) ids.
+            state: the recurrent state of each hypothesis, tensors of shape (N, ...). Not to be changed in place.
             context: the features of each image, tensors of shape (B, ...), shared by its hypotheses.
+            rows: which hypotheses of which image they are; these may be others in every call.
 
         Returns:
-            logits (B, K, V), the new state, and attention weights (B, K, R) or None.
+            logits (N, V), the new state, and attention weights (N, R) or None.
         """
         ...
 
@@ -178,7 +225,7 @@ def batch_size(tensors: Mapping[str, Tensor]) -> int:
 
 
 def take_images(tensors: Tensors, images: Tensor) -> Tensors:
-    """Tensors (B, ...) -> (M, ...) for the M images chosen."""
+    """Tensors (B, ...) -> (M, ...) for the M images chosen, or hypotheses where each has a row."""
     return {name: tensor.index_select(0, images) for name, tensor in tensors.items()}
 
 
@@ -197,8 +244,8 @@ def ban_repeats(logits: Tensor, words: Tensor, length: int) -> None:
     """Make impossible each word that would complete a run of `length` words which its hypothesis already holds.
 
     Args:
-        logits: (B, K, V), changed in place. A hypothesis that has used up all words may repeat itself.
-        words: (B, K, t), the words so far.
+        logits: (..., V), changed in place. A hypothesis that has used up all words may repeat itself.
+        words: (..., t), the words so far.
         length: n of the n-grams, at least 1.
     """
     steps = words.shape[-1]

@@ -15,6 +15,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
+from captioner.decoding.steps import Rows
 from captioner.processor import multiplies_bfloat16
 from captioner.recurrent.attention import GridAttention
 from captioner.recurrent.stepping import StepwiseRNN, prepacked_linear, tanh
@@ -121,25 +122,23 @@ class CaptionDecoder(nn.Module):
         return nn.functional.linear(readout, *self.output)
 
     def start(self, features: Features) -> tuple[State, dict[str, Tensor]]:
-        """A search's beginning: the state after the picture, (images, 1, layers, hidden), and each image's context."""
+        """A search's beginning: the state after the picture, (images, layers, hidden), and each image's context."""
         content = self._content(features)
         first = self._first_input(features, content, len(features), self.embedding.weight)
         _, state = self.recurrent(first[:, None])
-        return {name: value[:, None] for name, value in state.items()}, self._context(features, content)
+        return state, self._context(features, content)
 
     def summary(self, features: Features) -> Tensor:
         """What the mean of the features says (images, embedding_size): the content vector, or else the first input."""
         content = self._content(features)
         return self.image_projection(features.pooled) if content is None else content
 
-    def follow(
-        self, tokens: Tensor, state: State, context: dict[str, Tensor]
-    ) -> tuple[Tensor, Tensor | None]:
+    def follow(self, tokens: Tensor, state: State, context: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
         """Hidden representations that predict each next token of given captions, from where `start` begins.
 
         Args:
             tokens: (images, captions, steps), as `forward` takes them.
-            state: (images, 1, layers, hidden) each, as `start` gives it.
+            state: (images, layers, hidden) each, as `start` gives it.
             context: of each image, as `start` gives it.
 
         Returns:
@@ -147,29 +146,29 @@ class CaptionDecoder(nn.Module):
             or None.
         """
         images, captions, steps = tokens.shape
-        begin = {name: value.expand(-1, captions, -1, -1).flatten(0, 1) for name, value in state.items()}
+        begin = {name: value.repeat_interleave(captions, 0) for name, value in state.items()}
         states, _ = self.recurrent(self._embed(tokens).flatten(0, 1), begin)
         readout, weights = self._read_out(states.reshape(images, captions * steps, -1), context)
         weights = None if weights is None else weights.view(images, captions, steps, -1)
         return readout.view(images, captions, steps, -1), weights
 
-    def step(self, tokens: Tensor, state: State, context: dict[str, Tensor]) -> tuple[Tensor, State, Tensor | None]:
+    def step(
+        self, tokens: Tensor, state: State, context: dict[str, Tensor], rows: Rows
+    ) -> tuple[Tensor, State, Tensor | None]:
         """One word further in a search.
 
         Args:
-            tokens: (images, hypotheses), each hypothesis' last word.
-            state: (images, hypotheses, layers, hidden) each.
+            tokens: (hypotheses,), each one's last word.
+            state: (hypotheses, layers, hidden) each.
             context: of each image, as `start` gives it.
+            rows: which hypotheses of which image they are.
 
         Returns:
-            logits (images, hypotheses, vocabulary), the new state, and the attention's weights
-            (images, hypotheses, regions) or None.
+            logits (hypotheses, vocabulary), the new state, and the attention's weights (hypotheses, regions) or None.
         """
-        images, beams = tokens.shape
-        words = self._embed(tokens).view(images * beams, 1, -1)
-        states, new = self.recurrent(words, {name: value.flatten(0, 1) for name, value in state.items()})
-        readout, weights = self._read_out(states.view(images, beams, -1), context)
-        return self.logits(readout), {name: value.unflatten(0, (images, beams)) for name, value in new.items()}, weights
+        states, new = self.recurrent(self._embed(tokens[:, None]), state)
+        readout, weights = self._read_out(rows.spread(states.squeeze(1)), context)
+        return self.logits(rows.pick(readout)), new, None if weights is None else rows.pick(weights)
 
     def _embed(self, tokens: Tensor) -> Tensor:
         # tied embeddings are small enough for the output; inputs want unit variance
@@ -239,19 +238,20 @@ class SearchDecoder:
             context |= {"keys": parts.transpose(2, 3).contiguous(), "values": parts.contiguous()}
         return state, context
 
-    def step(self, tokens: Tensor, state: State, context: dict[str, Tensor]) -> tuple[Tensor, State, Tensor | None]:
+    def step(
+        self, tokens: Tensor, state: State, context: dict[str, Tensor], rows: Rows
+    ) -> tuple[Tensor, State, Tensor | None]:
         """As `CaptionDecoder.step`."""
-        images, beams = tokens.shape
-        states, new = self._cells.step(tokens.flatten(), {name: value.flatten(0, 1) for name, value in state.items()})
-        states, weights = states.view(images, beams, -1), None
+        (states, new), weights = self._cells.step(tokens, state), None
         if "keys" in context:
-            keys, values, real = context["keys"], context["values"], context.get("real")
-            attended, weights = self.decoder.attention.attend(self._query(states), keys, values, real)
-            states = torch.cat([states, attended], dim=-1)
+            queries, real = rows.spread(self._query(states)), context.get("real")
+            attended, weights = self.decoder.attention.attend(queries, context["keys"], context["values"], real)
+            states, weights = torch.cat([states, rows.pick(attended)], dim=-1), rows.pick(weights)
         readout = self._readout(states)
-        readout = tanh(readout + context["inner"]) + context["content"] if "content" in context else tanh(readout)
-        logits = self._logits(readout)
-        return logits, {name: value.unflatten(0, (images, beams)) for name, value in new.items()}, weights
+        if "content" in context:
+            inner, content = (rows.of_images(context[name].squeeze(1)) for name in ("inner", "content"))
+            return self._logits(tanh(readout + inner) + content), new, weights
+        return self._logits(tanh(readout)), new, weights
 
 
 class ReadyForSearch(Generic[Network, Made]):

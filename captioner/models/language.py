@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from captioner.decoding.search import DecodingConfig, search
+from captioner.decoding.steps import Rows
 from captioner.errors import ModelError, UsageError
 from captioner.models.base import read_config, read_weights, write_model
 from captioner.models.language_network import LanguageNetwork, NetworkConfig
@@ -227,8 +228,7 @@ class LanguageModel:
         state = self.network.start(1)
         read = [self.vocabulary.end, *ids]
         if ids:
-            _, last = self.network(torch.tensor([read[:-1]], device=self.device))
-            state = {name: value[:, None] for name, value in last.items()}
+            _, state = self.network(torch.tensor([read[:-1]], device=self.device))
         found = search(_Continued(self.network, read[-1]), state, {}, options)[0]
         lines = []
         for hypothesis in found:
@@ -245,6 +245,6 @@ class _Continued:
     network: LanguageNetwork
     last: int
 
-    def step(self, tokens: Tensor, state: State, context: dict[str, Tensor]) -> tuple[Tensor, State, None]:
+    def step(self, tokens: Tensor, state: State, context: dict[str, Tensor], rows: Rows) -> tuple[Tensor, State, None]:
         """Read `last` where the search reads `<start>`."""
-        return self.network.step(tokens.masked_fill(tokens == Vocabulary.start, self.last), state, context)
+        return self.network.step(tokens.masked_fill(tokens == Vocabulary.start, self.last), state, context, rows)

@@ -8,6 +8,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from captioner.decoding.steps import Rows
 from captioner.recurrent.units import LockedDropout, Recurrent, State, Unit
 from captioner.text.vocabulary import Vocabulary
 
@@ -86,19 +87,17 @@ class LanguageNetwork(nn.Module):
         return nn.functional.linear(readout, self.embedding.weight, self.bias)
 
     def start(self, count: int) -> State:
-        """The state of `count` searches before any word, (count, 1, layers, hidden_size) each."""
-        return self.recurrent.initial_state(count, 1, like=self.bias)
+        """The state of `count` searches before any word, (count, layers, hidden_size) each."""
+        return self.recurrent.initial_state(count, like=self.bias)
 
-    def step(self, tokens: Tensor, state: State, context: dict[str, Tensor]) -> tuple[Tensor, State, None]:
+    def step(self, tokens: Tensor, state: State, context: dict[str, Tensor], rows: Rows) -> tuple[Tensor, State, None]:
         """One word further in a search, as `captioner.decoding.steps.StepModel` says; there is no context.
 
         A search begins with `<start>`, which no text holds: what may begin a line is what follows the end of one.
         """
-        images, beams = tokens.shape
-        words = tokens.masked_fill(tokens == Vocabulary.start, Vocabulary.end).view(-1, 1)
-        readout, new = self(words, {name: value.flatten(0, 1) for name, value in state.items()})
-        logits = self.logits(readout).view(images, beams, -1)
-        return logits, {name: value.unflatten(0, (images, beams)) for name, value in new.items()}, None
+        words = tokens.masked_fill(tokens == Vocabulary.start, Vocabulary.end)
+        readout, new = self(words.unsqueeze(1), state)
+        return self.logits(readout.squeeze(1)), new, None
 
     def _embed(self, tokens: Tensor) -> Tensor:
         # tied embeddings are small enough for the output; inputs want unit variance

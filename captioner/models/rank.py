@@ -24,7 +24,7 @@ class Prepared:
     """Photos as a decoder reads sentences against them.
 
     Attributes:
-        state: after the picture, (photos, 1, layers, hidden) each.
+        state: after the picture, (photos, layers, hidden) each.
         context: what all words read of each photo, (photos, ...) each.
     """
 
@@ -77,9 +77,7 @@ def fits(
 
 
 @torch.inference_mode()
-def log_probs(
-    decoder: CaptionDecoder, photos: Prepared | None, sentences: Sequence[Sequence[int]]
-) -> Tensor:
+def log_probs(decoder: CaptionDecoder, photos: Prepared | None, sentences: Sequence[Sequence[int]]) -> Tensor:
     """log p(sentence | photo), the end included.
 
     Args:

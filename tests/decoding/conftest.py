@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from captioner.decoding.steps import Rows
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 
 
@@ -24,13 +25,13 @@ class TinyModel:
 
     def start(self, images, seed=0):
         context = torch.randn(images, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-        return {"h": torch.zeros(images, 1, 6, dtype=torch.float64)}, {"picture": context}
+        return {"h": torch.zeros(images, 6, dtype=torch.float64)}, {"picture": context}
 
-    def step(self, tokens, state, context):
-        assert tokens.shape == state["h"].shape[:2]
-        assert len(tokens) == len(context["picture"])
-        self.calls.append(tuple(tokens.shape))
-        picture = (context["picture"] @ self.picture)[:, None]
+    def step(self, tokens, state, context, rows):
+        assert len(context["picture"]) == rows.images
+        assert len(tokens) == len(state["h"]) == (rows.images * rows.beams if rows.places is None else len(rows.places))
+        self.calls.append((rows.images, rows.beams, len(tokens)))
+        picture = rows.of_images(context["picture"] @ self.picture)
         hidden = torch.tanh(self.embedding[tokens] + state["h"] @ self.recurrent + picture)
         return hidden @ self.output + self.bias, {"h": hidden}, (hidden @ self.look).softmax(-1)
 
@@ -38,9 +39,9 @@ class TinyModel:
         """Log-probability of each word and the end, and the attention of each, by teacher forcing."""
         state, each, attention, last = self.start(1)[0], [], [], Vocabulary.start
         for word in [*words, Vocabulary.end]:
-            logits, state, weights = self.step(torch.tensor([[last]]), state, {"picture": picture[None]})
-            each.append(float(logits[0, 0].log_softmax(-1)[word]))
-            attention.append(weights[0, 0])
+            logits, state, weights = self.step(torch.tensor([last]), state, {"picture": picture[None]}, Rows(1, 1))
+            each.append(float(logits[0].log_softmax(-1)[word]))
+            attention.append(weights[0])
             last = word
         return each, torch.stack(attention)
 

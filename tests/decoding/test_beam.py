@@ -1,4 +1,5 @@
 import itertools
+import math
 
 import pytest
 import torch
@@ -6,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from captioner.decoding.beam import beam_search
-from captioner.decoding.steps import DecodingConfig
+from captioner.decoding.steps import DecodingConfig, Rows
 from captioner.errors import ModelError
 from captioner.text.vocabulary import Vocabulary
 
@@ -29,9 +30,9 @@ def plain_search(model, picture, options):
         for words, total in beams:
             state, last = model.start(1)[0], Vocabulary.start
             for word in [*words, None]:
-                logits, state, _ = model.step(torch.tensor([[last]]), state, {"picture": picture[None]})
+                logits, state, _ = model.step(torch.tensor([last]), state, {"picture": picture[None]}, Rows(1, 1))
                 last = word
-            log_probs = logits[0, 0].log_softmax(-1).tolist()
+            log_probs = logits[0].log_softmax(-1).tolist()
             if length >= options.min_length:
                 candidates.append((words, total + log_probs[Vocabulary.end], True))
             if length < options.max_length:
@@ -39,14 +40,14 @@ def plain_search(model, picture, options):
         candidates.sort(key=lambda candidate: -candidate[1])
         kept = candidates[: options.beam_size]
         ended += [(total / (length + 1) ** options.length_penalty, words) for words, total, ends in kept if ends]
-        beams = [(words, total) for words, total, ends in kept if not ends]
         best = sorted((score for score, _ in ended), reverse=True)[: options.num_captions]
-        if (
-            len(best) == options.num_captions
-            and beams
-            and best[-1] >= beams[0][1] / (length + 2) ** options.length_penalty
-        ):
-            break
+        worst = best[-1] if len(best) == options.num_captions else -math.inf
+        bounds = [total / (length + 2) ** options.length_penalty for _, total, _ in kept]
+        beams = [
+            (words, total)
+            for (words, total, ends), bound in zip(kept, bounds, strict=True)
+            if not ends and bound > worst
+        ]
     return [words for _, words in sorted(ended, reverse=True)[: options.num_captions]]
 
 
@@ -81,7 +82,7 @@ def test_one_beam_is_greedy_search(tiny):
     for picture, (hypothesis,) in zip(context["picture"], found, strict=True):
         state, last, words = model.start(1)[0], Vocabulary.start, []
         while len(words) < 9:
-            logits, state, _ = model.step(torch.tensor([[last]]), state, {"picture": picture[None]})
+            logits, state, _ = model.step(torch.tensor([last]), state, {"picture": picture[None]}, Rows(1, 1))
             logits[..., [Vocabulary.pad, Vocabulary.start, Vocabulary.unk]] = -torch.inf
             if not words:
                 logits[..., Vocabulary.end] = -torch.inf
@@ -136,9 +137,36 @@ def test_finished_images_leave_the_batch(tiny):
     model = tiny(1, vocabulary_size=20, end_bias=2.0)
     state, context = model.start(16)
     beam_search(model, state, context, DecodingConfig(beam_size=2, max_length=30, length_penalty=0))
-    sizes = [images for images, _ in model.calls]
+    sizes = [images for images, _, _ in model.calls]
     assert sizes == sorted(sizes, reverse=True)
     assert 1 <= sizes[-1] < sizes[0] == 16
+
+
+def stepped(model, seed, options, together):
+    """What a search finds that steps hypotheses in groups of some size."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("captioner.decoding.beam.TOGETHER", together)
+        return beam_search(model, *model.start(9, seed), options, return_attention=True)
+
+
+@given(seed=st.integers(0, 10_000), options=searches, together=st.integers(1, 8))
+@settings(max_examples=40)
+def test_hypotheses_that_left_the_beam_need_not_be_stepped(tiny, seed, options, together):
+    few, everything = (tiny(seed, vocabulary_size=12, end_bias=1.0) for _ in range(2))
+    found, expected = stepped(few, seed, options, together), stepped(everything, seed, options, 1_000_000)
+    for hypotheses, others in zip(found, expected, strict=True):
+        for one, other in zip(hypotheses, others, strict=True):
+            assert one.tokens == other.tokens
+            assert one.log_probability == pytest.approx(other.log_probability, abs=1e-5)
+            assert torch.allclose(one.attention, other.attention)
+    assert all(rows == images * beams for images, beams, rows in everything.calls)
+    assert all(rows % together == 0 or rows == images * beams for images, beams, rows in few.calls)
+
+
+def test_hypotheses_that_left_the_beam_are_not_stepped(tiny):
+    model = tiny(1, vocabulary_size=20, end_bias=2.0)
+    beam_search(model, *model.start(40), DecodingConfig(beam_size=3, length_penalty=0))
+    assert sum(rows for _, _, rows in model.calls) < 0.95 * sum(images * beams for images, beams, _ in model.calls)
 
 
 def test_unknown_words_and_padding_are_never_said_even_if_most_probable(tiny):

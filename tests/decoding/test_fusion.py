@@ -4,7 +4,7 @@ import torch
 from captioner.decoding.beam import beam_search
 from captioner.decoding.fusion import ShallowFusion
 from captioner.decoding.sampling import sample_search
-from captioner.decoding.steps import DecodingConfig
+from captioner.decoding.steps import DecodingConfig, Rows
 from captioner.errors import UsageError
 from captioner.models.language_network import LanguageNetwork, NetworkConfig
 from captioner.text.vocabulary import SPECIALS, Vocabulary
@@ -41,8 +41,8 @@ def fuse(decoder, language, weight):
 def log_probs(model, ids):
     state, read, found = model.start(1), WORDS.start, []
     for word in ids:
-        logits, state, _ = model.step(torch.tensor([[read]]), state, {})
-        found.append(logits.log_softmax(-1)[0, 0])
+        logits, state, _ = model.step(torch.tensor([read]), state, {}, Rows(1, 1))
+        found.append(logits.log_softmax(-1)[0])
         read = word
     return torch.stack(found)
 
@@ -77,9 +77,9 @@ def test_without_weight_the_language_model_changes_nothing(decoder, language):
 def test_a_heavy_language_model_decides(decoder, language):
     fusion = fuse(decoder, language, 1e4)
     best = beam_search(fusion, fusion.start(decoder.start(1)), {}, DecodingConfig(beam_size=1, max_length=3))[0][0]
-    logits, _, _ = language.step(torch.tensor([[KNOWN.start]]), language.start(1), {})
+    logits, _, _ = language.step(torch.tensor([KNOWN.start]), language.start(1), {}, Rows(1, 1))
     shared = [word for word in WORDS.tokens[4:] if word in KNOWN]
-    favourite = max(shared, key=lambda word: float(logits[0, 0, KNOWN.encode([word])[0]]))
+    favourite = max(shared, key=lambda word: float(logits[0, KNOWN.encode([word])[0]]))
     assert WORDS.tokens[best.tokens[0]] == favourite
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from captioner.decoding.beam import beam_search
 from captioner.decoding.sampling import sample_search, sample_tokens
-from captioner.decoding.steps import DecodingConfig
+from captioner.decoding.steps import DecodingConfig, Rows
 from captioner.text.vocabulary import Vocabulary
 
 END, PAD = Vocabulary.end, Vocabulary.pad
@@ -18,9 +18,9 @@ def probabilities(model, picture, words, temperature=1.0):
     """What may follow the words, from the definition."""
     state, last = model.start(1)[0], Vocabulary.start
     for word in [*words, None]:
-        logits, state, _ = model.step(torch.tensor([[last]]), state, {"picture": picture[None]})
+        logits, state, _ = model.step(torch.tensor([last]), state, {"picture": picture[None]}, Rows(1, 1))
         last = word
-    weights = (logits[0, 0, ALLOWED] / temperature).exp()
+    weights = (logits[0, ALLOWED] / temperature).exp()
     return dict(zip(ALLOWED, (weights / weights.sum()).tolist(), strict=True))
 
 
@@ -62,7 +62,7 @@ def test_tokens_are_words_then_the_end_then_padding(tiny):
 def test_all_captions_ending_early_gives_a_short_tensor(tiny):
     model = tiny(0, end_bias=100.0)
     assert sample_tokens(model, *model.start(3), 2, 20).tolist() == [[[END]] * 2] * 3
-    assert model.calls == [(3, 1)]
+    assert model.calls == [(3, 1, 3)]
 
 
 def test_an_image_that_leaves_early_does_not_change_the_others(tiny):
@@ -72,7 +72,7 @@ def test_an_image_that_leaves_early_does_not_change_the_others(tiny):
     before = sample_search(model, state, context, options)
     context["picture"][1] *= 3
     after = sample_search(model, state, context, options)
-    assert len({images for images, _ in model.calls}) > 1
+    assert len({images for images, *_ in model.calls}) > 1
     assert before[1] != after[1]
     assert [before[image] for image in (0, 2, 3)] == [after[image] for image in (0, 2, 3)]
 

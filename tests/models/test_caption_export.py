@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from captioner.decoding.steps import Rows
 from captioner.models.caption_export import STATE, StartNetwork, StepNetwork, context_names
 from captioner.models.caption_network import CaptionDecoder, DecoderConfig
 from captioner.vision.encoder import Features
@@ -29,15 +30,15 @@ def test_start_and_steps_are_the_decoder_s(unit, layers, attention, content):
     state, context = decoder.start(features)
     names = (*STATE[unit], *context_names(decoder))
     parts = dict(zip(names, StartNetwork(decoder)(features.grid), strict=True))
-    for _ in range(2):
-        tokens = torch.randint(0, 11, (3, next(iter(state.values())).shape[1]))
-        logits, state, weights = decoder.step(tokens, state, context)
+    for beams in (1, 3):
+        tokens = torch.randint(0, 11, (3, beams))
+        logits, state, weights = decoder.step(tokens.flatten(), state, context, Rows(3, beams))
         log_probs, *rest = StepNetwork(decoder)(tokens, *parts.values())
-        torch.testing.assert_close(log_probs, logits.log_softmax(-1))
+        torch.testing.assert_close(log_probs.flatten(0, 1), logits.log_softmax(-1))
         if attention:
-            torch.testing.assert_close(rest.pop(0), weights)
+            torch.testing.assert_close(rest.pop(0).flatten(0, 1), weights)
         for name, new in zip(STATE[unit], rest, strict=True):
-            torch.testing.assert_close(new, state[name])
+            torch.testing.assert_close(new.flatten(0, 1), state[name])
         picked = torch.tensor([0, 0, 0])
-        state = {name: value[:, picked] for name, value in state.items()}
+        state = {name: value.repeat_interleave(3, 0) for name, value in state.items()}
         parts |= {name: value[:, picked] for name, value in zip(STATE[unit], rest, strict=True)}

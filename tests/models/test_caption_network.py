@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from captioner.decoding.steps import Rows
 from captioner.models.caption_network import CaptionDecoder, DecoderConfig, SearchDecoder
 from captioner.vision.encoder import Features
 
@@ -15,12 +16,15 @@ def test_a_decoder_made_ready_for_searches_steps_as_before(unit, attention):
     ready = SearchDecoder(decoder)
     features = Features.of(torch.randn(4, 9, 8))
     (state, context), (ready_state, ready_context) = decoder.start(features), ready.start(features)
-    for beams in (1, 3, 3):
-        tokens = torch.randint(20, (4, beams))
-        state = {name: value[:, :1].expand(-1, beams, -1, -1) for name, value in state.items()}
-        ready_state = {name: value[:, :1].expand(-1, beams, -1, -1) for name, value in ready_state.items()}
-        logits, state, weights = decoder.step(tokens, state, context)
-        ready_logits, ready_state, ready_weights = ready.step(tokens, ready_state, ready_context)
+    for rows, parents in (
+        (Rows(4, 1), [0, 1, 2, 3]),
+        (Rows(4, 3), [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]),
+        (Rows(4, 3, torch.tensor([0, 2, 3, 7, 11])), [1, 2, 3, 6, 10]),
+    ):
+        tokens = torch.randint(20, (len(parents),))
+        state, ready_state = ({name: value[parents] for name, value in each.items()} for each in (state, ready_state))
+        logits, state, weights = decoder.step(tokens, state, context, rows)
+        ready_logits, ready_state, ready_weights = ready.step(tokens, ready_state, ready_context, rows)
         torch.testing.assert_close(ready_logits, logits)
         torch.testing.assert_close(ready_state, state)
         torch.testing.assert_close(ready_weights, weights)

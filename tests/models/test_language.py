@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from captioner import load
-from captioner.decoding.steps import DecodingConfig
+from captioner.decoding.steps import DecodingConfig, Rows
 from captioner.errors import ModelError, UsageError
 from captioner.models import language
 from captioner.models.language import LanguageConfig, LanguageModel
@@ -36,8 +36,8 @@ def step_by_step(model, words):
     """Log-probabilities as a search sees them, word for word."""
     state, read, log_probs = model.network.start(1), model.vocabulary.start, []
     for word in words:
-        logits, state, _ = model.network.step(torch.tensor([[read]]), state, {})
-        log_probs.append(float(logits.log_softmax(-1)[0, 0, word]))
+        logits, state, _ = model.network.step(torch.tensor([read]), state, {}, Rows(1, 1))
+        log_probs.append(float(logits.log_softmax(-1)[0, word]))
         read = word
     return log_probs
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from captioner.decoding.steps import Rows
 from captioner.errors import ModelError, UsageError
 from captioner.models.base import load
 from captioner.models.translate import LIMIT, Translator
@@ -32,9 +33,9 @@ def test_padding_gets_no_attention(translator):
     features = translator.network.encode(torch.tensor([[5, 6, 7, 0], [5, 6, 7, 8]]), torch.tensor([3, 4]))
     assert features.real.tolist() == [[True, True, True, False], [True] * 4]
     state, context = translator.network.decoder.start(features)
-    _, _, weights = translator.network.decoder.step(torch.tensor([[1], [1]]), state, context)
-    assert weights[0, 0, 3] == 0
-    assert weights.sum(-1).flatten().tolist() == pytest.approx([1, 1])
+    _, _, weights = translator.network.decoder.step(torch.tensor([1, 1]), state, context, Rows(2, 1))
+    assert weights[0, 3] == 0
+    assert weights.sum(-1).tolist() == pytest.approx([1, 1])
 
 
 def test_scores_of_given_translations_do_not_depend_on_each_other(translator, sentence_pairs):
