@@ -7,6 +7,8 @@ the beam too, and an image without any other is finished. Without length normali
 hypothesis that grows much longer at little cost could in principle still win. With a beam of one this is greedy search.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -96,7 +98,7 @@ def _rows(gone: Tensor) -> Rows:
     if gone.is_cuda or count <= TOGETHER:  # a GPU would be waited for
         return every
     width = -(-(count - int(gone.sum())) // TOGETHER) * TOGETHER
-    return Rows(*gone.shape, gone.flatten().int().argsort(stable=True)[:width]) if width < count else every
+    return replace(every, places=gone.flatten().int().argsort(stable=True)[:width]) if width < count else every
 
 
 def _best_continuations(
