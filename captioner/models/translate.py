@@ -11,6 +11,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import nn
 
+from captioner.decoding.repeats import WithoutRepeats
 from captioner.decoding.search import DecodingConfig, Hypothesis, search
 from captioner.errors import ModelError, UsageError
 from captioner.models.base import read_config, read_weights, write_model
@@ -19,12 +20,14 @@ from captioner.models.translate_network import SourceConfig, TranslationNetwork
 from captioner.models.translation import Part, Reading, Translation, put_together
 from captioner.processor import one_thread_each
 from captioner.text.bpe import Subwords, whole_characters
+from captioner.text.repeats import repeats_itself
 from captioner.text.sentences import Sentence, sentences_of
 from captioner.text.vocabulary import Vocabulary
 from captioner.vision.encoder import Precision
 from captioner.weights import Weights, check_fit
 
 BATCH = 128
+LONGER = 2  # pieces by which a translation that does not repeat itself may exceed one that does
 LIMIT = 200  # pieces of a sentence that are read: several times the longest sentence that was learnt from
 
 
@@ -167,6 +170,29 @@ class Translator:
         texts = _texts(sentences)
         read = self._read(texts)
         flat = [reading for readings in read for reading in readings if reading.ids]
+        parts = self._parts(flat, options, alignment=alignment)
+        if options.method == "beam":
+            looped = [place for place, several in enumerate(parts) if _loops(several)]
+            wide = replace(options, num_captions=options.beam_size)
+            again = self._parts([flat[place] for place in looped], wide, alignment=alignment, repeats=False)
+            for place, several in zip(looped, again, strict=True):
+                parts[place] = _mended(several, LONGER + max(part.length for part in parts[place]))
+        in_order = iter(parts)
+        whole = [
+            put_together([next(in_order) if each.ids else [each.copied(alignment=alignment)] for each in readings])
+            for readings in read
+        ]
+        if options.method == "beam":
+            whole = list(map(_each_once, whole))
+        return [
+            [each.checked(text, self.config.target, self._familiar) for each in several[: options.num_captions]]
+            for text, several in zip(texts, whole, strict=True)
+        ]
+
+    def _parts(
+        self, flat: Sequence[Reading], options: DecodingConfig, *, alignment: bool, repeats: bool = True
+    ) -> list[list[Part]]:
+        """What a search finds for sentences, best first for each; without `repeats` nothing follows itself at once."""
         parts: dict[int, list[Part]] = {}
         # pieces may be put together in several ways that say the same
         found = options.beam_size if options.num_captions > 1 and options.method == "beam" else options.num_captions
@@ -175,7 +201,7 @@ class Translator:
             most, places = batch
             limit = max(options.min_length, min(options.max_length, most))
             wanted = replace(options, max_length=limit, num_captions=found)
-            several = self._search([flat[place].ids for place in places], wanted, alignment)
+            several = self._search([flat[place].ids for place in places], wanted, alignment, repeats)
             for place, hypotheses in zip(places, several, strict=True):
                 parts[place] = [flat[place].part(hypothesis, self.subwords) for hypothesis in hypotheses]
 
@@ -188,19 +214,7 @@ class Translator:
         else:
             for batch in batches:
                 work(batch)
-        in_order = iter(range(len(flat)))
-        whole = [
-            put_together(
-                [parts[next(in_order)] if each.ids else [each.copied(alignment=alignment)] for each in readings]
-            )
-            for readings in read
-        ]
-        if options.method == "beam":
-            whole = list(map(_each_once, whole))
-        return [
-            [each.checked(text, self.config.target, self._familiar) for each in several[: options.num_captions]]
-            for text, several in zip(texts, whole, strict=True)
-        ]
+        return [parts[place] for place in range(len(flat))]
 
     def _read(self, texts: Sequence[str]) -> list[list[Reading]]:
         """The sentences of texts that hold anything, as they are read; those beyond the limit are not."""
@@ -242,7 +256,7 @@ class Translator:
 
     @torch.inference_mode()
     def _search(
-        self, batch: Sequence[Sequence[int]], options: DecodingConfig, alignment: bool
+        self, batch: Sequence[Sequence[int]], options: DecodingConfig, alignment: bool, repeats: bool
     ) -> list[list[Hypothesis]]:
         network, decoder = self._searched()
         lengths = torch.tensor([len(ids) for ids in batch])
@@ -250,7 +264,10 @@ class Translator:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "cpu"):
             features = network.encode(padded.to(self.device), lengths).to(decoder.decoder.bias.dtype)
             state, context = decoder.start(features)
-            return search(decoder, state, context, options, return_attention=alignment)
+            if repeats:
+                return search(decoder, state, context, options, return_attention=alignment)
+            without = WithoutRepeats(decoder)
+            return search(without, without.start(state), context, options, return_attention=alignment)
 
     def _warning(self, text: str, encoded: Sequence[list[int]]) -> str:
         unknown = sum(ids.count(Vocabulary.unk) for ids in encoded)
@@ -272,6 +289,18 @@ def _texts(sentences: str | Iterable[str]) -> list[str]:
         if not isinstance(text, str):
             raise UsageError(f"sentence {number} to translate is {type(text).__name__}, not text.")
     return list(map(whole_characters, texts))  # parts of a text may be copied into its translation
+
+
+def _loops(parts: Sequence[Part]) -> bool:
+    """Whether a translation of a sentence repeats itself, where the sentence does not."""
+    texts = [part.translation.text for part in parts]
+    return any(map(repeats_itself, texts)) and not repeats_itself(parts[0].sentence.text)
+
+
+def _mended(parts: Sequence[Part], length: int) -> list[Part]:
+    """Those first that neither repeat themselves (other pieces may spell the same words) nor are longer than `length`,
+    as they are where other things were invented in the place of the run."""
+    return sorted(parts, key=lambda part: (repeats_itself(part.translation.text), part.length > length))
 
 
 def _each_once(translations: Sequence[Translation]) -> list[Translation]:

@@ -12,10 +12,12 @@ from captioner.decoding.search import Hypothesis
 from captioner.text.bpe import Subwords
 from captioner.text.details import missing_details
 from captioner.text.familiar import unfamiliar_words
+from captioner.text.repeats import repeats_itself
 from captioner.text.sentences import Sentence
 
 _SPACE = "▁"  # with which a piece begins that follows a space
 LACKS = "the translation lacks"
+REPEATS = "the translation repeats itself"
 RARE = "words rarely met in training:"
 _LONGEST = 60  # characters of an address that a warning repeats
 
@@ -45,7 +47,7 @@ class Translation:
 
     def checked(self, source: str, language: str, familiar: frozenset[str]) -> "Translation":
         """With a warning of what a translator of few words invents others for: numbers and addresses that it lacks, and
-        words that the translator hardly met.
+        words that the translator hardly met; and of words that it says again at once.
 
         Args:
             source: the text that was translated.
@@ -58,6 +60,7 @@ class Translation:
         warnings = [
             self.warning,
             f"{LACKS} {first_few(missing)}" if missing else "",
+            REPEATS if repeats_itself(self.text) and not repeats_itself(source) else "",
             f"{RARE} {first_few(rare)}" if rare else "",
         ]
         return replace(self, warning="; ".join(filter(None, warnings)))

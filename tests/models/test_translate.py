@@ -8,7 +8,9 @@ from captioner.decoding.steps import Rows
 from captioner.errors import ModelError, UsageError
 from captioner.models.base import load
 from captioner.models.translate import LIMIT, Translator
+from captioner.models.translation import REPEATS
 from captioner.text.bpe import Subwords
+from captioner.text.repeats import repeats_itself
 
 
 @pytest.fixture(scope="module")
@@ -239,3 +241,44 @@ def test_words_that_were_hardly_met_are_a_warning(make_translator):
     knowing = type(translator)(config, translator.subwords, translator.network)
     warnings = [each.warning for each in knowing.translate(["TWO dogs run.", "Two Gnus run 1234."])]
     assert warnings == ["", "the translation lacks 1234; words rarely met in training: Gnus"]
+
+
+@pytest.fixture
+def favouring(make_translator):
+    """A translator that gives every place the same scores, of which some words have the best."""
+
+    def make(words):
+        model = make_translator()
+        pieces = model.subwords.pieces(range(len(model.subwords)))
+        usual = [
+            place for place, piece in enumerate(pieces) if piece[:1] == "▁" and piece[1:].isalpha() and len(piece) > 4
+        ]
+        with torch.no_grad():
+            for parameter in model.network.parameters():
+                parameter.zero_()
+            model.network.decoder.bias[usual[:words]] = 9.0
+        return model, replace(model.config.search, length_penalty=4.0, max_length=8)
+
+    return make
+
+
+def test_a_translation_that_repeats_itself_is_searched_again(favouring, monkeypatch):
+    model, options = favouring(4)
+    (found,) = model.generate("Two dogs run.", options)[0]
+    assert not repeats_itself(found.text)
+    assert REPEATS not in found.warning
+    monkeypatch.setattr("captioner.models.translate._loops", lambda parts: False)
+    assert repeats_itself(model.generate("Two dogs run.", options)[0][0].text)
+
+
+def test_a_translation_that_still_repeats_itself_has_a_warning(favouring, monkeypatch):
+    model, options = favouring(1)
+    monkeypatch.setattr("captioner.models.translate._loops", lambda parts: False)
+    assert REPEATS in model.generate("Two dogs run.", options)[0][0].warning
+
+
+def test_what_a_sentence_says_twice_its_translation_may_say_twice(favouring):
+    model, options = favouring(1)
+    (found,) = model.generate("Dogs, dogs and dogs, dogs and dogs.", options)[0]
+    assert repeats_itself(found.text)
+    assert REPEATS not in found.warning
