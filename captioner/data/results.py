@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 from captioner.data.caption_forms import Entry, FoundCaptions, find_captions
+from captioner.data.caption_forms.columns import refuse_swallowed
 from captioner.data.caption_forms.json_files import read_json
 from captioner.data.ids import ImageId, image_id
 from captioner.data.names import Names, parts_of
@@ -204,6 +205,10 @@ def _from_rows(path: Path, references: Annotations | None) -> dict[ImageId, str]
 def _rows(path: Path) -> Iterator[tuple[str, str]]:
     """Paths and best captions."""
     table = _read_table(path)
+    if table.broken:
+        raise DataError(
+            f"{path}: row {table.broken[0]} has too many cells or too few; quote captions that hold the separator."
+        )
     for number, cells in enumerate(table.rows, 1):
         row = dict(zip(table.columns, cells, strict=True))
         if not isinstance(row.get("path"), str):
@@ -223,7 +228,9 @@ def _read_table(path: Path) -> Table:
     rows = split_rows(read_texts(path, "surrogateescape"), delimiter, path) or [[]]
     if "path" not in rows[0]:
         raise DataError(f"{path}: no column path; rows have path and caption.")
-    return even(rows[1:], rows[0], len(rows[0]) - 1, delimiter)
+    refuse_swallowed(rows, delimiter, path)
+    last = rows[0].index("caption") if "caption" in rows[0] else len(rows[0]) - 1
+    return even(rows[1:], rows[0], last, delimiter)
 
 
 def some(images: Sequence[ImageId]) -> str:

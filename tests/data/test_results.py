@@ -201,3 +201,12 @@ def test_rows_that_were_written_are_results_by_the_annotated_names(write: Write)
     assert read_results(path, references) == {22: "B."}
     with pytest.raises(DataError, match=r"a\.jpg may be 2019/a\.jpg or 2020/a\.jpg"):
         read_results(write("path,caption\na.jpg,B.\n", "rows.csv"), references)
+
+
+def test_a_caption_that_a_comma_cuts_in_two_is_refused_where_another_column_follows(write: Write) -> None:
+    references = read_annotations(write(coco(5)))
+    path = write("path,caption,score\n5.jpg,A man, a horse,0.3\n", "rows.csv")
+    with pytest.raises(DataError, match="row 1 has too many cells or too few"):
+        read_results(path, references)
+    path = write("path,score,caption\n5.jpg,0.3,A man, a horse\n", "rows.csv")
+    assert list(read_results(path, references).values()) == ["A man, a horse"]

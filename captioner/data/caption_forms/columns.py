@@ -1,7 +1,9 @@
 """Which columns of a table name photos, which hold captions, and which say the split."""
 
+import ast
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,9 +96,10 @@ def entries_of(table: Table, columns: Columns, source: Path) -> tuple[list[Entry
     splits: dict[str, Split] = {}
     strange: dict[str, str] = {}
     nameless = 0
+    read = {name: _reader([row[places[name]] for row in table.rows]) for name in columns.captions}
     for row in table.rows:
         name = file_name(row[places[columns.image]])
-        texts = [text for column in columns.captions for text in texts_in(row[places[column]])]
+        texts = [text for column in columns.captions for text in texts_in(read[column](row[places[column]]))]
         if not name:
             nameless += bool(texts)
             continue
@@ -143,17 +146,57 @@ def texts_in(cell: Any) -> list[str]:
     return []
 
 
+def _reader(cells: Sequence[Any]) -> Callable[[Any], Any]:
+    """What reads the cells of a column: as they are, or where all are lists written as texts (`["a", "b"]` as JSON or
+    Python writes them), as these."""
+    filled = [cell.strip() for cell in cells if isinstance(cell, str) and cell.strip()]
+    if not filled or not all(cell[0] == "[" and cell[-1] == "]" and _list_in(cell) is not None for cell in filled):
+        return lambda cell: cell
+    return lambda cell: _list_in(cell.strip()) if isinstance(cell, str) and cell.strip() else cell
+
+
+def _list_in(text: str) -> list[str] | None:
+    """The texts of a list that is written as text; None where it holds something else."""
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            found = parse(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+        if isinstance(found, list) and all(isinstance(each, str) for each in found):
+            return found
+    return None
+
+
+def refuse_swallowed(rows: Sequence[Sequence[str]], delimiter: str, path: Path) -> None:
+    """Refuse a table in which a quotation mark that is not closed has made one cell of several rows.
+
+    Raises:
+        DataError: a cell holds a line that begins with a photo's name and a separator.
+    """
+    for number, row in enumerate(rows, 1):
+        for line in (line for cell in row if "\n" in cell for line in cell.split("\n")[1:]):
+            name, separator, _ = line.partition(delimiter)
+            if separator and is_media(name.strip('"')):
+                raise DataError(
+                    f"{path}: row {number} has a quotation mark that is not closed, so that it holds the row of {name} "
+                    "too; close it, or write it twice."
+                )
+
+
 def is_media(name: str) -> bool:
     """Whether a name is that of a photo or clip."""
     suffix = re.sub(r"#\d+$", "", name.strip()).rpartition(".")[2]
     return f".{suffix.lower()}" in SUFFIXES | VIDEO_SUFFIXES
 
 
-def without_names(rows: Sequence[Sequence[str]]) -> Columns | None:
-    """The columns of a table that does not name them: files first, and captions, which have several words.
+def without_names(rows: Sequence[Sequence[str]], path: Path) -> Columns | None:
+    """The columns of a table that does not name them: files first, captions, which have several words, and splits.
 
     Returns:
         places as names, `0` and so on; None if these are no captions.
+
+    Raises:
+        DataError: several columns may be captions.
     """
     some = rows[:200]
     if not some or sum(is_media(row[0]) for row in some) < 0.9 * len(some):
@@ -166,4 +209,10 @@ def without_names(rows: Sequence[Sequence[str]]) -> Columns | None:
     likely = [place for place in likely if words[place] > 1.5 or not any(row[place + 1].isascii() for row in some)]
     if not likely:
         return None
-    return Columns("0", (str(1 + max(likely, key=lambda place: words[place])),))
+    if len(several := [place for place in likely if words[place] > 1.5]) > 1:
+        raise DataError(
+            f"{path}: does not name its columns, of which {len(several)} may hold captions; name them in a first line, "
+            "such as file_name and caption, and quote captions that hold the separator."
+        )
+    splits = (str(place) for place in range(1, width) if all(row[place].strip().lower() in SPLITS for row in some))
+    return Columns("0", (str(1 + max(likely, key=lambda place: words[place])),), next(splits, None))

@@ -9,7 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from captioner.data.caption_forms.columns import Columns, entries_of, file_name, find_columns, without_names
+from captioner.data.caption_forms.columns import (
+    Columns,
+    entries_of,
+    file_name,
+    find_columns,
+    refuse_swallowed,
+    without_names,
+)
 from captioner.data.caption_forms.entries import Entry, FoundCaptions
 from captioner.data.splits import SPLITS, Split
 from captioner.data.tables import DELIMITERS, Table, even, read_json_lines, read_parquet, read_texts, split_rows
@@ -78,10 +85,12 @@ def _read_texts(path: Path, wanted: Mapping[str, str] | None) -> FoundCaptions:
             if twice:
                 raise DataError(f"{path}: has the column {twice[0]} twice; call them {twice[0]}_1 and {twice[0]}_2.")
             rows = split_rows(text, delimiter, path)
+            refuse_swallowed(rows, delimiter, path)
             return _found(path, form, even(rows[1:], names, names.index(columns.captions[-1]), delimiter), columns)
-        columns = without_names(first)
-        if columns is not None and not wanted:
+        columns = None if wanted else without_names(first, path)
+        if columns is not None:
             rows = split_rows(text, delimiter, path)
+            refuse_swallowed(rows, delimiter, path)
             caption = int(columns.captions[0])
             width = min(len(row) for row in first)
             rows = rows if caption == width - 1 else [row[:width] for row in rows]

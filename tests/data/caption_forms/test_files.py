@@ -253,3 +253,33 @@ def test_a_column_that_is_there_twice_is_refused(tmp_path):
     (tmp_path / "a.csv").write_text("image,caption,caption\na.jpg,A dog.,A dog runs.\n")
     with pytest.raises(DataError, match="column caption twice; call them caption_1 and caption_2"):
         find_captions(tmp_path / "a.csv")
+
+
+def test_lists_that_are_written_as_text_are_several_captions(tmp_path):
+    path = tmp_path / "flickr.csv"
+    path.write_text('raw,filename\n"[""A dog runs."", ""A brown dog.""]",1.jpg\n"[\'A cat\', \'Two cats\']",2.jpg\n,3.jpg\n')
+    assert found_in(path) == {"1.jpg": ("A dog runs.", "A brown dog."), "2.jpg": ("A cat", "Two cats"), "3.jpg": ()}
+    path.write_text("raw,filename\n[A dog runs],1.jpg\n")
+    assert found_in(path) == {"1.jpg": ("[A dog runs]",)}
+
+
+def test_a_quotation_mark_that_is_not_closed_is_refused_where_it_holds_other_rows(tmp_path):
+    path = tmp_path / "captions.csv"
+    path.write_text('image,caption\na.jpg,A dog\nb.jpg,"No entry sign\nc.jpg,A red sign\na.jpg,The dog\n')
+    with pytest.raises(DataError, match="row 3 has a quotation mark that is not closed.*row of c.jpg"):
+        find_captions(path)
+    path.write_text('image,caption\na.jpg,"A dog,\nand a cat"\nb.jpg,"Stop" sign\n')
+    assert set(found_in(path)) == {"a.jpg", "b.jpg"}
+
+
+def test_the_split_of_a_table_without_names_of_columns_counts(tmp_path):
+    path = tmp_path / "captions.csv"
+    path.write_text("a.jpg,A dog runs fast,train\nb.jpg,A cat sits here,test\n")
+    assert {entry.name: entry.split for entry in find_captions(path).entries} == {"a.jpg": "train", "b.jpg": "test"}
+
+
+def test_several_columns_of_captions_without_names_are_refused(tmp_path):
+    path = tmp_path / "captions.csv"
+    path.write_text("a.jpg,A dog runs, and barks\nb.jpg,A cat, sits here\n")
+    with pytest.raises(DataError, match="does not name its columns, of which 2 may hold captions"):
+        find_captions(path)
