@@ -7,11 +7,13 @@ may follow each other without an empty line, and identifiers may be missing or w
 import html
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from captioner.data.tables import lines_of
 
 _TIMES = re.compile(r"\s*\d[\d:.,]*\s*-->")
 _MARKUP = re.compile(r"(</?[A-Za-z][^<>]*>|<\d\d[\d:.]*>|\{\\[^{}]*\}| ?♪ ?)")
+_VOICE = re.compile(r"\s*<v[ .][^<>]*>", re.IGNORECASE)
 _PARTS = re.compile(r" ?♪|<br\b", re.IGNORECASE)  # of markup, what stands between words
 _REOPENED = re.compile(r"</(\w+)>(\s*)<\1>")
 _DASHES = ("-", "–", "—", "‐", "‑")
@@ -26,7 +28,8 @@ def read_cues(text: str, *, vtt: bool) -> Iterator[dict[str, str]]:
 
     Yields:
         `cue` (identifier and times), `caption` (its text; a line begins where another speaker does), and `before` and
-        `after`, the markup around it, where there is any; or `block`, what is no cue.
+        `after`, the markup around it or, where they have several lines, around each of its lines, where there is any;
+        or `block`, what is no cue.
     """
     lines = lines_of(text)
     times = [place for place, line in enumerate(lines) if _TIMES.match(line)]
@@ -47,7 +50,11 @@ def cue_text(fields: Mapping[str, str], translation: str, *, vtt: bool) -> str:
     if "block" in fields:
         return fields["block"]
     text = html.escape(translation, quote=False) if vtt else translation
-    return f"{fields['cue']}\n{fields.get('before', '')}{text}{fields.get('after', '')}"
+    before, after = fields.get("before", ""), fields.get("after", "")
+    if "\n" in before and text.count("\n") == before.count("\n"):
+        lines = zip(before.split("\n"), text.split("\n"), after.split("\n"), strict=True)
+        return "\n".join([fields["cue"], *map("".join, lines)])
+    return f"{fields['cue']}\n{before}{text}{after}"
 
 
 def _head(lines: Sequence[str], place: int, *, vtt: bool) -> int:
@@ -70,6 +77,11 @@ def _blocks(lines: Sequence[str]) -> Iterator[dict[str, str]]:
 
 def _text(lines: Sequence[str], *, vtt: bool) -> dict[str, str]:
     """What `read_cues` says of a cue's lines."""
+    voices = [place for place, line in enumerate(lines) if _VOICE.match(line)]
+    if vtt and len(voices) > 1 and voices[0] == 0:
+        each = [_text(lines[first:last], vtt=vtt) for first, last in pairwise([*voices, len(lines)])]
+        if not any("\n" in fields["caption"] for fields in each):
+            return {key: "\n".join(fields.get(key, "") for fields in each) for key in ("caption", "before", "after")}
     joined = ""
     for line in filter(None, (" ".join(line.split()) for line in lines)):
         speaks = _MARKUP.sub("", line).lstrip().startswith(_DASHES)
@@ -79,7 +91,8 @@ def _text(lines: Sequence[str], *, vtt: bool) -> dict[str, str]:
     first, last = (texts[0], texts[-1]) if texts else (len(parts), len(parts))
     before, inside, after = parts[:first], parts[first : last + 1], parts[last + 1 :]
     if len(inside) > 1:  # markup of single words, whose translations may stand elsewhere
-        before, after = [part for part in before if part.startswith("{")], []
+        before = [part for part in before if part.startswith("{") or _VOICE.match(part)]
+        after = ["</v>"] * ("</v>" in after and any(map(_VOICE.match, before)))
     inside[1::2] = [" " if _PARTS.match(part) else "" for part in inside[1::2]]
     text = "\n".join(" ".join(line.split()) for line in "".join(inside).split("\n"))
     fields = {"caption": html.unescape(text) if vtt else text, "before": "".join(before), "after": "".join(after)}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from captioner.pipelines.translate.cues import cue_text, read_cues
 
 _LINES = ["1", "42", "00:00:01,000 --> 00:00:02,000", "00:01.000 --> 00:02.000 align:start", "A man.", "<i>", "</i>"]
-_LINES += ["- Hi", "", " \t", "WEBVTT", "NOTE x", "♪", "{\\an8}", "&amp;", "-->"]
+_LINES += ["<v Anna>A man.</v>", "<v Bob>", "- Hi", "", " \t", "WEBVTT", "NOTE x", "♪", "{\\an8}", "&amp;", "-->"]
 
 
 def times(text):
@@ -36,3 +36,22 @@ def test_no_times_and_no_words_are_lost_whatever_the_file_looks_like(lines, end,
 )
 def test_words_on_both_sides_of_markup_stay_apart_where_they_were(text, caption):
     assert [row["caption"] for row in read_cues(f"00:01.000 --> 00:02.000\n{text}\n", vtt=True)] == [caption]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<v Anna>A dog runs.</v>\n<v Bob>A cat sleeps.</v>",
+        "<v Anna>A dog runs.\n<v.loud Bob>A cat sleeps.",
+        "<v Anna>A dog runs.</v>",
+    ],
+)
+def test_each_voice_keeps_its_line(text):
+    (row,) = read_cues(f"00:01.000 --> 00:02.000\n{text}\n", vtt=True)
+    assert "<" not in row["caption"]
+    assert cue_text(row, row["caption"], vtt=True).partition("\n")[2] == text
+
+
+def test_a_voice_stays_where_single_words_have_markup():
+    (row,) = read_cues("00:01.000 --> 00:02.000\n<v Anna>A <i>dog</i> runs.</v>\n", vtt=True)
+    assert cue_text(row, "Ein Hund rennt.", vtt=True).endswith("<v Anna>Ein Hund rennt.</v>")
