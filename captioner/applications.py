@@ -10,7 +10,11 @@ from typing import Any
 
 FILES = ("config.json", "model.safetensors", "vocabulary.json")
 """What a model folder holds besides its card."""
-MORE_FILES = ("search.json", "search.safetensors", "concepts.json", "concepts.safetensors")
+MORE_FILES = (
+    *("search.json", "search.safetensors"),
+    *("concepts.json", "concepts.safetensors"),
+    *("phrases.json", "phrases.safetensors"),
+)
 """What it may hold too: of a captioner, by what its photos are found and its captions chosen, and its concept words."""
 
 
@@ -82,8 +86,7 @@ APPLICATIONS = {
                 "classify",
                 "captioner.pipelines.classify.options:ClassifyOptions",
                 "captioner.pipelines.classify.command:classify",
-                "Classify clips: a table on a terminal, JSON Lines on a pipe, or files. "
-                "Running again continues.",
+                "Classify clips: a table on a terminal, JSON Lines on a pipe, or files. Running again continues.",
             ),
         ),
         files=FILES[:2],

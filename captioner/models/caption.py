@@ -20,6 +20,7 @@ from captioner.models.caption_network import CaptionDecoder, DecoderConfig
 from captioner.models.caption_writer import Caption, CaptionWriter
 from captioner.models.concepts import CONCEPT_FILES, NO_CONCEPTS, Concept, ConceptWords
 from captioner.models.language import LanguageModel
+from captioner.models.phrases import PHRASE_FILES
 from captioner.models.rank import Prepared, fits
 from captioner.models.search import Finder, Found, Seen
 from captioner.models.search_config import SHARE, encode_sentence
@@ -124,11 +125,12 @@ class Captioner:
     def save(self, folder: Path, card: str) -> None:
         """Write a model folder: configuration, weights as float16, vocabulary and the model card (`README.md`).
 
-        Concept words are written too if the model has just learnt them; those of an older one are removed.
+        Concept words are written too if the model has just learnt them; those of an older one, and its phrases, are
+        removed.
         """
         write_model(folder, self.config, self.weights(), card)
         self.vocabulary.save(folder / "vocabulary.json")
-        for name in CONCEPT_FILES:
+        for name in (*CONCEPT_FILES, *PHRASE_FILES):
             (folder / name).unlink(missing_ok=True)
         if self.concept_words is not None:
             self.concept_words.save(folder)

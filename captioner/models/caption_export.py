@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from captioner.models.caption_network import CaptionDecoder
-from captioner.models.search import Finder
+from captioner.models.phrases import LONGEST, SCALE, Phrases, keys_of_grams, keys_of_runs
+from captioner.models.search import Finder, SearchNetwork
 from captioner.recurrent.stepping import CELLS
 from captioner.text.vocabulary import Vocabulary
 
@@ -105,26 +106,36 @@ class StepNetwork(nn.Module):
 
 
 class FitNetwork(nn.Module):
-    """How well captions fit images, by the quick part of a search.
+    """How well captions fit images, by the quick part of a search and by the phrases that captions probably hold.
 
     Args:
-        finder: of a captioner, with a quick part.
+        finder: of a captioner, with one of them or both.
     """
 
     def __init__(self, finder: Finder) -> None:
         super().__init__()
-        assert finder.network is not None
-        self.network = finder.network
+        self.network = finder.network if finder.caption_weight else None
+        self.phrases = finder.phrases
+        self.weight = finder.caption_weight
         self.embedding = finder.captioner.decoder.embedding
 
     def forward(self, grid: Tensor, tokens: Tensor) -> Tensor:
-        """Cosines (images, captions).
+        """What counts beside log-probabilities that are normalised by length (images, captions).
 
         Args:
             grid: (images, regions, channels), as an encoder gives it.
             tokens: (images, captions, steps), each caption's, its end, and padding.
         """
-        captions, recurrent = tokens.flatten(0, 1), self.network.recurrent
+        pooled = grid.mean(dim=1)
+        fits = torch.zeros_like(tokens[..., 0], dtype=grid.dtype)
+        if self.network is not None:
+            fits = fits + self.weight * self._cosines(self.network, pooled, tokens)
+        if self.phrases is not None:
+            fits = fits + self.phrases.weight * self._expected(self.phrases, pooled, tokens)
+        return fits
+
+    def _cosines(self, quick: SearchNetwork, pooled: Tensor, tokens: Tensor) -> Tensor:
+        captions, recurrent = tokens.flatten(0, 1), quick.recurrent
         network = recurrent.network
         assert isinstance(network, nn.RNNBase)
         weight, repeated, bias, repeated_bias = network.all_weights[0]
@@ -138,8 +149,24 @@ class FitNetwork(nn.Module):
             state = list(cell(inputs[:, step], product, *state))
             real = captions[:, step, None] != Vocabulary.pad
             strongest = torch.where(real, torch.maximum(strongest, state[0]), strongest)
-        texts = nn.functional.normalize(self.network.sentence(strongest), dim=-1).unflatten(0, tokens.shape[:2])
-        return (texts * self.network.look(grid.mean(dim=1))[:, None]).sum(-1)
+        texts = nn.functional.normalize(quick.sentence(strongest), dim=-1).unflatten(0, tokens.shape[:2])
+        return (texts * quick.look(pooled)[:, None]).sum(-1)
+
+    def _expected(self, phrases: Phrases, pooled: Tensor, tokens: Tensor) -> Tensor:
+        """As `Phrases.fit`, of tokens (images, captions, steps), by comparisons alone."""
+        expected, keys, captions = phrases.expected(pooled), keys_of_grams(phrases.grams), tokens.flatten(0, 1)
+        images = expected.repeat_interleave(tokens.shape[1], 0)
+        found = torch.zeros_like(images[:, 0])
+        for size in range(1, min(LONGEST, tokens.shape[2]) + 1):
+            runs, real = keys_of_runs(captions, size)
+            same = (runs.unsqueeze(2) == keys).to(expected.dtype)
+            known = same.sum(2)
+            idf = (same @ phrases.idf + (1 - known) * phrases.rare) * real
+            times = ((runs.unsqueeze(2) == runs.unsqueeze(1)) & real.unsqueeze(1)).sum(2)
+            norms = (times * idf.square()).sum(1).sqrt()
+            products = (idf * known * (same * images.unsqueeze(1)).sum(2)).sum(1)
+            found = found + products / norms.clamp(min=1e-6)
+        return SCALE * found.unflatten(0, tokens.shape[:2])
 
 
 def _advance(decoder: CaptionDecoder, inputs: Tensor, states: list[list[Tensor]]) -> tuple[Tensor, tuple[Tensor, ...]]:

@@ -23,6 +23,7 @@ from torch.nn.functional import normalize
 from captioner.errors import DataError, ModelError
 from captioner.models.caption_writer import Caption
 from captioner.models.packed import PackedShape, pack
+from captioner.models.phrases import Phrases
 from captioner.models.rank import Prepared, fits, log_probs
 from captioner.models.search_config import CANDIDATES, SEARCH_FILES, SHARE, SearchConfig, read_search_config
 from captioner.recurrent.units import LockedDropout, Recurrent
@@ -124,13 +125,19 @@ class Finder:
         captioner: the careful part.
         config: of the quick part; None without one.
         network: the quick part.
+        phrases: what captions probably say, where the captioner knows that.
     """
 
     def __init__(
-        self, captioner: "Captioner", config: SearchConfig | None = None, network: SearchNetwork | None = None
+        self,
+        captioner: "Captioner",
+        config: SearchConfig | None = None,
+        network: SearchNetwork | None = None,
+        phrases: Phrases | None = None,
     ) -> None:
         self.captioner, self.config = captioner, config
         self.network = None if network is None else network.to(captioner.device).eval()
+        self.phrases = None if phrases is None else phrases.to(captioner.device).eval()
 
     @classmethod
     def load(cls, folder: Path, captioner: "Captioner") -> "Finder":
@@ -139,17 +146,18 @@ class Finder:
         Raises:
             ModelError: its search files are damaged, or belong to another captioner.
         """
-        config = read_search_config(folder)
-        if config is None:
-            return cls(captioner)
-        decoder = captioner.decoder
+        config, decoder = read_search_config(folder), captioner.decoder
         photo_layer = decoder.content if decoder.config.content_vector else decoder.image_projection
-        network = SearchNetwork(config, decoder.config.embedding_size, photo_layer.in_features)
+        channels = photo_layer.in_features
+        phrases = Phrases.load(folder, channels, len(captioner.vocabulary))
+        if config is None:
+            return cls(captioner, phrases=phrases)
+        network = SearchNetwork(config, decoder.config.embedding_size, channels)
         path = folder / SEARCH_FILES[1]
         weights = read_tensors(path)
         check_fit(weights, network.state_dict(), path)
         network.load_state_dict(weights)
-        return cls(captioner, config, network)
+        return cls(captioner, config, network, phrases)
 
     @torch.inference_mode()
     def look(self, features: Features) -> Seen:
@@ -204,14 +212,20 @@ class Finder:
 
     @property
     def chooses(self) -> bool:
-        """Whether the quick part has something to say when captions are chosen."""
-        return self.network is not None and self.config is not None and self.config.caption_weight > 0
+        """Whether there is something to say when captions are chosen."""
+        return self.caption_weight > 0 or self.phrases is not None
+
+    @property
+    def caption_weight(self) -> float:
+        """What a cosine of the quick part counts when captions are chosen."""
+        return 0.0 if self.config is None else self.config.caption_weight
 
     @torch.inference_mode()
     def choose(
         self, features: Features, captions: Sequence[Sequence[Caption]], length_penalty: float, *, bfloat16: bool
     ) -> list[list[Caption]]:
-        """Captions of images in the order in which they fit, by the search's score and the cosine together.
+        """Captions of images in the order in which they fit, by the search's score, the cosine and the CIDEr to be
+        expected together.
 
         Args:
             features: of the images.
@@ -219,23 +233,24 @@ class Finder:
             length_penalty: of the search.
             bfloat16: read captions in it.
         """
-        assert self.network is not None
-        encode = self.captioner.vocabulary.encode
-        with torch.autocast(features.pooled.device.type, torch.bfloat16, enabled=bfloat16):
-            texts = self.read([encode(caption.tokens) for several in captions for caption in several])
-        images = self.network.look(features.pooled.float()).cpu()
+        every = [caption for several in captions for caption in several]
+        ids = [self.captioner.vocabulary.encode(caption.tokens) for caption in every]
         counts = [len(several) for several in captions]
-        cosines = (texts * images.repeat_interleave(torch.tensor(counts), 0)).sum(1).split(counts)
-        return [
-            [several[place] for place in self._order(several, each, length_penalty)]
-            for several, each in zip(captions, cosines, strict=True)
-        ]
-
-    def _order(self, captions: Sequence[Caption], cosines: Tensor, length_penalty: float) -> list[int]:
-        assert self.config is not None
-        lengths = torch.tensor([float(len(caption.tokens) + 1) for caption in captions])
-        scores = torch.tensor([caption.log_probability for caption in captions]) / lengths**length_penalty
-        return (scores + self.config.caption_weight * cosines).argsort(descending=True, stable=True).tolist()
+        images = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+        lengths = torch.tensor([float(len(caption.tokens) + 1) for caption in every])
+        scores = torch.tensor([caption.log_probability for caption in every]) / lengths**length_penalty
+        if self.network is not None and self.caption_weight:
+            with torch.autocast(features.pooled.device.type, torch.bfloat16, enabled=bfloat16):
+                texts = self.read(ids)
+            seen = self.network.look(features.pooled.float()).cpu()
+            scores += self.caption_weight * (texts * seen[images]).sum(1)
+        if self.phrases is not None:
+            padded = nn.utils.rnn.pad_sequence([torch.tensor(each) for each in ids], batch_first=True)
+            device = features.pooled.device
+            fits = self.phrases.fit(features.pooled, padded.to(device), images.to(device))
+            scores += self.phrases.weight * fits.cpu()
+        orders = [each.argsort(descending=True, stable=True).tolist() for each in scores.split(counts)]
+        return [[several[place] for place in order] for several, order in zip(captions, orders, strict=True)]
 
     @cached_property
     def cosine_weight(self) -> float:

@@ -128,11 +128,8 @@ def about(model: Captioner) -> dict[str, Any]:
 
 
 def _choose(model: Captioner) -> dict[str, Any] | None:
-    """How one of the captions that a search finds is chosen: what a cosine counts, and the tokens that are read."""
-    config = model.finder.config
-    if config is None or not model.finder.chooses:
-        return None
-    return {"weight": config.caption_weight, "steps": model.config.search.max_length + 1}
+    """How one of the captions that a search finds is chosen, by `fit`: how many tokens of each that reads."""
+    return {"steps": model.config.search.max_length + 1} if model.finder.chooses else None
 
 
 def _networks(model: Captioner) -> Networks:
@@ -158,7 +155,7 @@ def _networks(model: Captioner) -> Networks:
     }
     if choice := _choose(model):
         tokens = torch.full((2, 3, choice["steps"]), 1)
-        networks["fit"] = (FitNetwork(model.finder).eval(), {"grid": grid, "tokens": tokens}, ("cosines",))
+        networks["fit"] = (FitNetwork(model.finder).eval(), {"grid": grid, "tokens": tokens}, ("fits",))
     return networks
 
 

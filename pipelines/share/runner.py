@@ -49,8 +49,10 @@ def search(begun, step, beam_size, min_length, max_length, length_penalty, no_re
         totals = (np.array([[total] for _, total in beams]) + log_probs).ravel()
         chosen = [(*divmod(at, log_probs.shape[1]), totals[at]) for at in np.argsort(-totals)[:beam_size]]
         found += [(t / (length + 1) ** length_penalty, beams[row][0][1:], t) for row, word, t in chosen if word == END]
-        found, going = sorted(found, reverse=True)[:kept], [each for each in chosen if each[1] != END]
-        if not going or (len(found) == kept and found[-1][0] >= going[0][2] / (length + 2) ** length_penalty):
+        found = sorted(found, reverse=True)[:kept]
+        least = found[-1][0] if len(found) == kept else -np.inf
+        going = [each for each in chosen if each[1] != END and each[2] / (length + 2) ** length_penalty > least]
+        if not going:
             break
         beams = [([*beams[row][0], int(word)], total) for row, word, total in going]
         state = {name: out[f"new_{name}"][:, [row for row, _, _ in going]] for name in ABOUT["state"]}
@@ -74,7 +76,7 @@ if __name__ == "__main__":
         scores, texts, totals = zip(*search(start({"grid": grid}), step, **ABOUT["search"]), strict=True)
         if choice := ABOUT["choose"]:  # the caption that fits the photo best
             read = [([*words, END] + [0] * choice["steps"])[: choice["steps"]] for words in texts]
-            scores += choice["weight"] * fit[0]({"grid": grid, "tokens": np.array([read])})["cosines"][0]
+            scores += fit[0]({"grid": grid, "tokens": np.array([read])})["fits"][0]
         tokens, log_prob = texts[np.argmax(scores)], totals[np.argmax(scores)]
         text = sentence(ABOUT["tokens"][token] for token in tokens)
         print(json.dumps({"path": path, "caption": text, "score": round(float(log_prob) / (len(tokens) + 1), 4)}))

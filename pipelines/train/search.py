@@ -1,18 +1,18 @@
 """`captioner train` of a search's quick part: its captioner's folder comes out with the search in it."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from captioner.applications import MORE_FILES
 from captioner.data.captions import CaptionedImage, CaptionSet
 from captioner.data.shard_copies import Copies
 from captioner.errors import ConfigError
 from captioner.models.base import read_weights, tokenization_of
 from captioner.models.caption import Captioner
-from captioner.models.concepts import CONCEPT_FILES
 from captioner.models.search import Finder, SearchNetwork, write_search
 from captioner.models.search_config import SearchConfig, captioner_digest
 from captioner.training.batches import make_loader
@@ -21,9 +21,10 @@ from captioner.training.caption.photo_parts import PhotoParts
 from captioner.training.checkpoints import digest_of
 from captioner.training.loop import Run, Scores
 from captioner.training.record import counting, say
-from captioner.training.search.card import with_search
-from captioner.training.search.config import SearchTrainingConfig
+from captioner.training.search.card import with_phrases, with_search
+from captioner.training.search.config import ContrastiveStage, SearchTrainingConfig
 from captioner.training.search.objective import Contrastive, SearchItems, search_scores
+from captioner.training.search.phrases import fit_phrases
 from captioner.training.start import find_init
 from captioner.vision.cache import FeatureCache, digest_of_weights, fingerprints
 from captioner.vision.encoder import Engine
@@ -47,9 +48,7 @@ class SearchTraining:
         DataError: captions or photos cannot be used.
     """
 
-    def __init__(
-        self, config: SearchTrainingConfig, folder: Path, command: str, *, device: str, resume: bool
-    ) -> None:
+    def __init__(self, config: SearchTrainingConfig, folder: Path, command: str, *, device: str, resume: bool) -> None:
         self.config, self.folder, self.command = config, folder, command
         self.origin = find_init(config.init, "caption")
         data = config.data
@@ -83,6 +82,8 @@ class SearchTraining:
             ConfigError: no photo is left to validate on.
         """
         config, stage = self.config, self.config.stages.contrastive
+        if stage is None and not config.phrase_weight:
+            raise ConfigError("stages.contrastive: null leaves nothing to learn; or set phrase_weight.")
         cache = self._fill()
         parts = {name: [image for image in each if image.split == "val"] for name, each in self.sets.items()}
         validation = {
@@ -95,14 +96,27 @@ class SearchTraining:
         everything = leave_out_copies(CaptionSet.join(list(self.sets.values())), self.photos)
         images = everything.split("train").without(cache.unreadable)
         pooled = _pooled(cache, images, self.captioner.grid_shape())
-        finder = self._new_finder(pooled)
+        if stage is not None:
+            seen = {name: _pooled(cache, part)[:, 0] for name, part in validation.items()}
+            self._learn(stage, images, pooled, validation, seen)
+        if config.phrase_weight:
+            self._add_phrases(images, pooled[:, 0])
+        return self.folder / "model"
+
+    def _learn(
+        self,
+        stage: ContrastiveStage,
+        images: CaptionSet,
+        pooled: Tensor,
+        validation: Mapping[str, Sequence[CaptionedImage]],
+        seen: Mapping[str, Tensor],
+    ) -> None:
+        """Train the quick part; the folder has the best so far."""
+        config, finder = self.config, self._new_finder(pooled)
         assert finder.network is not None
         embedding = self.captioner.decoder.embedding.weight * self.captioner.decoder.config.embedding_size**0.5
         objective = Contrastive(finder.network, embedding.float(), stage.temperature)
-        items = SearchItems(
-            images, pooled, self.captioner.vocabulary, config.data.max_caption_length, config.seed
-        )
-        seen = {name: _pooled(cache, part)[:, 0] for name, part in validation.items()}
+        items = SearchItems(images, pooled, self.captioner.vocabulary, config.data.max_caption_length, config.seed)
         self.run.train(
             "contrastive",
             0,
@@ -113,7 +127,17 @@ class SearchTraining:
             lambda: search_scores(finder, validation, seen),
             lambda score, scores: self._keep(finder, len(images), scores),
         )
-        return self.folder / "model"
+
+    def _add_phrases(self, images: CaptionSet, pooled: Tensor) -> None:
+        """Learn what captions probably say, beside the search of the finished folder."""
+        target = self.folder / "model"
+        _copy(self.origin, target)
+        phrases = fit_phrases(pooled, images, self.captioner.vocabulary, self.config.phrase_weight)
+        phrases.save(target)
+        cards = [folder / "README.md" for folder in (target, self.origin)]
+        before = next((card.read_text(encoding="utf-8") for card in cards if card.is_file()), "")
+        card = with_phrases(before, self.config, phrases, self.command, len(images))
+        write_atomically(target / "README.md", card)
 
     def _new_finder(self, pooled: Tensor) -> Finder:
         """Networks that have learnt nothing, but what photos are like on average."""
@@ -160,9 +184,7 @@ class SearchTraining:
         return cache
 
 
-def _pooled(
-    cache: FeatureCache, images: Iterable[CaptionedImage], shape: tuple[int, int] | None = None
-) -> Tensor:
+def _pooled(cache: FeatureCache, images: Iterable[CaptionedImage], shape: tuple[int, int] | None = None) -> Tensor:
     """The mean (photos, views, channels) of each photo's features.
 
     Args:
@@ -185,9 +207,9 @@ def _pooled(
 
 
 def _copy(origin: Path, target: Path) -> None:
-    """The captioner's own files, the words that it tells among them."""
+    """The captioner's own files, and what else it knows."""
     target.mkdir(parents=True, exist_ok=True)
     read_weights(origin)  # a damaged one is not handed on
-    for name in ("config.json", "model.safetensors", "vocabulary.json", *CONCEPT_FILES):
-        if (name not in CONCEPT_FILES or (origin / name).exists()) and not (target / name).exists():
+    for name in ("config.json", "model.safetensors", "vocabulary.json", *MORE_FILES):
+        if (name not in MORE_FILES or (origin / name).exists()) and not (target / name).exists():
             shutil.copyfile(origin / name, target / name)

@@ -59,9 +59,9 @@ class ContrastiveStage(Stage):
 
 
 class SearchStages(Strict):
-    """The one stage there is."""
+    """The one stage there is; without it the captioner keeps the quick part that it has."""
 
-    contrastive: ContrastiveStage
+    contrastive: ContrastiveStage | None
 
 
 class SearchTrainingConfig(TrainingConfig):
@@ -69,11 +69,14 @@ class SearchTrainingConfig(TrainingConfig):
 
     Attributes:
         init: the captioner that it belongs to: a model in the package, a folder, or `hf-hub:owner/name`.
+        phrase_weight: what the CIDEr to be expected of a caption counts where the captioner chooses among what its
+            search has found (`captioner.models.phrases`); 0 to predict no phrases.
     """
 
     kind: Literal["search"] = "search"
     purpose: str = "finds photos by sentences"
     init: str = "photos"
+    phrase_weight: float = Field(0.0, ge=0)
     data: SearchData
     network: NetworkChoice = Field(default_factory=lambda: NetworkChoice.model_validate({}))
     stages: SearchStages

@@ -113,11 +113,11 @@ function weights(from, to) {
 // The caption that fits best, where the captioner chooses among several.
 async function best(found, grid) {
   if (!about.choose) return found[0];
-  const {weight, steps} = about.choose, tokens = new BigInt64Array(found.length * steps);
+  const {steps} = about.choose, tokens = new BigInt64Array(found.length * steps);
   found.forEach((each, row) => [...each.tokens, END].forEach((token, place) => { tokens[row * steps + place] = BigInt(token) }));
-  const {cosines} = await networks.fit.run({grid, tokens: new ort.Tensor("int64", tokens, [1, found.length, steps])});
-  const fits = found.map(({score}, row) => score + weight * cosines.data[row]);
-  return found[fits.indexOf(Math.max(...fits))];
+  const {fits} = await networks.fit.run({grid, tokens: new ort.Tensor("int64", tokens, [1, found.length, steps])});
+  const worth = found.map(({score}, row) => score + fits.data[row]);
+  return found[worth.indexOf(Math.max(...worth))];
 }
 
 // Beam search, as the package's: what it finds, best first.
@@ -143,8 +143,9 @@ async function search(begun, {beam_size, min_length, max_length, length_penalty,
       if (word === END) found.push({score, tokens: beams[row].words.slice(1), logProb: total, attention: attention.slice(0, length)});
     }
     found = found.sort((one, other) => other.score - one.score).slice(0, kept);
-    const going = candidates.filter(({word}) => word !== END);
-    if (!going.length || (found.length === kept && found.at(-1).score >= going[0].total / (length + 2) ** length_penalty)) break;
+    const least = found.length === kept ? found.at(-1).score : -Infinity;
+    const going = candidates.filter(({word, total}) => word !== END && total / (length + 2) ** length_penalty > least);
+    if (!going.length) break;
     beams = going.map(({row, word, total, attention}) => ({words: [...beams[row].words, word], total, attention}));
     state = Object.fromEntries(about.state.map((name) => [name, chosen(out[`new_${name}`], going.map(({row}) => row))]));
   }

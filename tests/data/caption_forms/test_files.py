@@ -257,7 +257,8 @@ def test_a_column_that_is_there_twice_is_refused(tmp_path):
 
 def test_lists_that_are_written_as_text_are_several_captions(tmp_path):
     path = tmp_path / "flickr.csv"
-    path.write_text('raw,filename\n"[""A dog runs."", ""A brown dog.""]",1.jpg\n"[\'A cat\', \'Two cats\']",2.jpg\n,3.jpg\n')
+    lists = '"[""A dog runs."", ""A brown dog.""]",1.jpg\n"[\'A cat\', \'Two cats\']",2.jpg\n,3.jpg\n'
+    path.write_text(f"raw,filename\n{lists}")
     assert found_in(path) == {"1.jpg": ("A dog runs.", "A brown dog."), "2.jpg": ("A cat", "Two cats"), "3.jpg": ()}
     path.write_text("raw,filename\n[A dog runs],1.jpg\n")
     assert found_in(path) == {"1.jpg": ("[A dog runs]",)}
@@ -266,7 +267,7 @@ def test_lists_that_are_written_as_text_are_several_captions(tmp_path):
 def test_a_quotation_mark_that_is_not_closed_is_refused_where_it_holds_other_rows(tmp_path):
     path = tmp_path / "captions.csv"
     path.write_text('image,caption\na.jpg,A dog\nb.jpg,"No entry sign\nc.jpg,A red sign\na.jpg,The dog\n')
-    with pytest.raises(DataError, match="row 3 has a quotation mark that is not closed.*row of c.jpg"):
+    with pytest.raises(DataError, match=r"row 3 has a quotation mark that is not closed.*row of c\.jpg"):
         find_captions(path)
     path.write_text('image,caption\na.jpg,"A dog,\nand a cat"\nb.jpg,"Stop" sign\n')
     assert set(found_in(path)) == {"a.jpg", "b.jpg"}

@@ -135,3 +135,24 @@ def test_captions_become_the_tokens_of_their_captioner(write, tmp_path, captione
 def test_a_batch_of_one_has_no_wrong_answers(write):
     with pytest.raises(ConfigError, match="batch_size is 1"):
         load_config(write(batch_size=1))
+
+
+def test_phrases_are_learnt_with_the_quick_part_or_beside_the_one_that_is_there(write, tmp_path, squares):
+    first = train(write(epochs=1), ["phrase_weight=1.0"], tmp_path / "both", resume=False, device="cpu")
+    photos = sorted((squares / "photos").iterdir())[:4]
+    model = load(first)
+    assert model.finder.phrases is not None
+    assert model.finder.network is not None
+    assert len(model.caption(photos)) == 4
+    card = (first / "README.md").read_text()
+    assert card.index("## Search") < card.index("## Phrases")
+    overrides = ["phrase_weight=2.0", "stages.contrastive=null", f"init={first}"]
+    again = train(write(), overrides, tmp_path / "phrases", resume=False, device="cpu")
+    assert load(again).finder.phrases.weight == 2.0
+    assert (again / "search.safetensors").read_bytes() == (first / "search.safetensors").read_bytes()
+    assert (again / "README.md").read_text().count("## Phrases") == 1
+
+
+def test_a_training_that_would_learn_nothing_is_refused(write, tmp_path):
+    with pytest.raises(ConfigError, match="nothing to learn; or set phrase_weight"):
+        train(write(), ["stages.contrastive=null"], tmp_path / "run", resume=False, device="cpu")
