@@ -102,7 +102,7 @@ def _rows(table: Path, group: str, problems: list[str]) -> _Rows:
     """The rows of a list of clips, by `path`, `label` and whatever else counts, with the numbers of their lines."""
     text = read_texts(table)
     if _names_clip(_first_line(text)):
-        columns, rows = {name: name for name in _NAMES}, _unnamed(text)
+        columns, rows = {name: name for name in _NAMES}, _unnamed(text, table)
     else:
         columns, rows = _named(text, table, group, problems)
     for line, row in rows:
@@ -211,22 +211,47 @@ def _lists_clips(path: Path) -> bool:
         return False
 
 
-def _unnamed(text: str) -> _Rows:
-    """A path and a label a line; without a label the clip's folder is its class."""
-    read: list[tuple[int, str, str]] = []
-    for line, row in enumerate(text.split("\n"), 1):
-        cells = [cell.strip() for cell in re.split(r"[\t,;]", row.strip())]
-        if len(cells) == 1 and not _is_clip(cells[0]):
-            cells = [cell.strip() for cell in cells[0].rpartition(" ")[::2]]
-        if any(cells):
-            read.append((line, cells[0], cells[1] if len(cells) > 1 else Path(cells[0]).parent.name))
-    folders = {(label, Path(path).parent.name) for _, path, label in read}
+def _unnamed(text: str, table: Path) -> _Rows:
+    """A path and a label a line, and perhaps a split; without a label the clip's folder is its class.
+
+    Raises:
+        DataError: lines have more cells than that, and nothing says what they mean.
+    """
+    read = [(line, cells) for line, row in enumerate(text.split("\n"), 1) if (cells := _unnamed_cells(row))]
+    split = any(len(cells) > 2 for _, cells in read)
+    others = [line for line, cells in read if len(cells) != 3 or cells[2].lower() not in SPLITS]
+    if split and others:
+        raise DataError(
+            f"{table}: line {others[0]} is not a path, a label and a split (train, val, test), though lines have more "
+            "than two cells; name the columns in a first line, such as path,label,split."
+        )
+    rows = [{"path": cells[0], "label": cells[1] if len(cells) > 1 else _folder(cells[0])} for _, cells in read]
+    folders = {(row["label"], _folder(row["path"])) for row in rows}
     numbered = all(label.isdigit() for label, _ in folders) and all(name for _, name in folders)
     # numbers say less than the folders that stand for the same classes
-    if numbered and len({label for label, _ in folders}) == len({name for _, name in folders}) == len(folders):
-        read = [(line, path, Path(path).parent.name) for line, path, _ in read]
-    for line, path, label in read:
-        yield line, {"path": path, "label": label}
+    by_folder = numbered and len({label for label, _ in folders}) == len({name for _, name in folders}) == len(folders)
+    for (line, cells), row in zip(read, rows, strict=True):
+        named = {**row, "label": _folder(row["path"])} if by_folder else row
+        yield line, {**named, "split": cells[2]} if split else named
+
+
+def _unnamed_cells(row: str) -> list[str]:
+    """The cells of a line without names: those between separators, or a path and what follows the last space."""
+    row = row.strip()
+    cells = [cell.strip() for cell in re.split(r"[\t,;]", row)]
+    if not _is_clip(cells[0]):
+        if _is_clip(row):
+            cells = [row]
+        elif len(cells) == 1 or _is_clip(row.rpartition(" ")[0]):
+            cells = [cell.strip() for cell in row.rpartition(" ")[::2]]
+    while cells and not cells[-1]:
+        cells.pop()
+    return cells
+
+
+def _folder(path: str) -> str:
+    """The folder that a clip lies in, whichever slashes lead to it."""
+    return "".join(parts_of(path)[-2:-1])
 
 
 def _cells(text: str, delimiter: str, table: Path) -> Iterator[tuple[int, list[str]]]:

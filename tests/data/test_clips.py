@@ -357,3 +357,36 @@ def test_what_is_wrong_with_a_list_in_the_folder_is_said(folder):
     (root / "clips.csv").write_text("path,label,label\n0.mp4,a,x\n1.mp4,b,x\n")
     with pytest.raises(DataError, match="column label twice"):
         ClipSet.read(root)
+
+
+@pytest.mark.parametrize("separator", ["\t", ",", ";"])
+def test_a_third_cell_without_names_is_the_split_where_every_line_has_one(folder, separator):
+    root = folder(*(f"all/{label}{n}.mp4" for label in "ab" for n in range(2)))
+    rows = [("a0.mp4", "a", "train"), ("a1.mp4", "a", "Test"), ("b0.mp4", "b", "train"), ("b1.mp4", "b", "Test")]
+    (root / "list.txt").write_text("\r\n".join(map(separator.join, rows)) + "\r\n")
+    assert [clip.split for clip in ClipSet.read(root).clips] == ["train", "test", "train", "test"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "line"),
+    [(["a 12", "b 12"], 1), (["a train", "b "], 2), (["a train x", "b train x"], 1), (["a train", "b x"], 2)],
+)
+def test_other_cells_without_names_are_refused_with_what_to_do(folder, rows, line):
+    root = folder("all/0.mp4", "all/1.mp4")
+    (root / "list.txt").write_text("".join(f"{n}.mp4,{','.join(row.split(' '))}\n" for n, row in enumerate(rows)))
+    with pytest.raises(
+        DataError, match=rf"list\.txt: line {line} is not a path, a label and a split .* name the columns"
+    ):
+        ClipSet.read(root)
+
+
+def test_separators_at_the_end_of_lines_and_in_names_of_clips_are_no_further_cells(folder):
+    root = folder("a, b; c 1.mp4", "2.mp4", "3.mp4", "4.mp4")
+    (root / "commas.txt").write_text("2.mp4,x,,\na, b; c 1.mp4 x\n3.mp4,y,\n4.mp4 y\n")
+    assert [clip.label for clip in ClipSet.read(root).clips] == ["x", "x", "y", "y"]
+
+
+def test_without_labels_backslashes_separate_folders_too(folder):
+    root = folder("all/a/1.mp4", "all/a/2.mp4", "all/b/1.mp4", "all/b/2.mp4")
+    (root / "list.txt").write_text("a\\1.mp4\na\\2.mp4\nb\\1.mp4\nb\\2.mp4\n")
+    assert ClipSet.read(root).labels == ["a", "b"]
