@@ -71,7 +71,7 @@ class ClipSet:
         clips = list(
             _read_folder(root, group, problems) if table is None else read_table(root, root / table, group, problems)
         )
-        clips = _join_copies(clips)
+        clips = _join_copies(clips, source, problems)
         for side in SIDES:
             _check_sides(clips, side, source)
         return cls(tuple(clips), source, tuple(problems))._checked()
@@ -219,17 +219,33 @@ def _files_of(clip: Path) -> list[Path]:
     return [Path(frame) for frame in numbered_frames(clip)] if clip.is_dir() else [clip]
 
 
-def _join_copies(clips: Sequence[LabelledClip]) -> list[LabelledClip]:
-    """Put copies of one file into one group, so that no copy of a training clip is tested on."""
+def _join_copies(clips: Sequence[LabelledClip], source: str, problems: list[str]) -> list[LabelledClip]:
+    """Put copies of one file into one group, so that no copy of a training clip is tested on.
+
+    Args:
+        clips: of which some may have the same bytes.
+        source: where they come from, for messages.
+        problems: gets a sentence if copies have different labels.
+    """
     size_of = [sum(file.stat().st_size for file in _files_of(clip.path)) for clip in clips]
     sizes = Counter(size for size in size_of if size)
-    first: dict[str, str] = {}
-    joined = []
+    first: dict[str, LabelledClip] = {}
+    joined, unlike = [], []
     for clip, size in zip(clips, size_of, strict=True):
         if sizes[size] > 1:
             digest = "".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in _files_of(clip.path))
-            clip = replace(clip, group=first.setdefault(digest, clip.group))
+            other = first.setdefault(digest, clip)
+            if clip.label != other.label:
+                unlike.append((other, clip))
+            clip = replace(clip, group=other.group)
         joined.append(clip)
+    if unlike:
+        other, clip = unlike[0]
+        more = f" ({len(unlike):,} clips are such copies)" if len(unlike) > 1 else ""
+        problems.append(
+            f"{source}: {other.path} of class {other.label} and {clip.path} of class {clip.label} are copies of one "
+            f"clip, which is learnt as both{more}; keep one of them unless that is meant."
+        )
     return joined
 
 

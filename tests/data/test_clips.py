@@ -390,3 +390,16 @@ def test_without_labels_backslashes_separate_folders_too(folder):
     root = folder("all/a/1.mp4", "all/a/2.mp4", "all/b/1.mp4", "all/b/2.mp4")
     (root / "list.txt").write_text("a\\1.mp4\na\\2.mp4\nb\\1.mp4\nb\\2.mp4\n")
     assert ClipSet.read(root).labels == ["a", "b"]
+
+
+def test_copies_of_a_clip_with_different_labels_are_named(folder):
+    root = folder("jump/1.mp4", "jump/2.mp4", "sit/1.mp4", "sit/2.mp4")
+    shutil.copy(root / "jump/1.mp4", root / "jump/3.mp4")
+    assert ClipSet.read(root).problems == ()
+    shutil.copy(root / "jump/1.mp4", root / "sit/3.mp4")
+    (problem,) = ClipSet.read(root).problems
+    one, other = root / "jump/1.mp4", root / "sit/3.mp4"
+    assert problem.startswith(f"{root}: {one} of class jump and {other} of class sit are copies of one clip")
+    shutil.copy(root / "jump/2.mp4", root / "sit/4.mp4")
+    (problem,) = ClipSet.read(root).problems
+    assert "(2 clips are such copies)" in problem
