@@ -220,7 +220,7 @@ def _files_of(clip: Path) -> list[Path]:
 
 
 def _join_copies(clips: Sequence[LabelledClip], source: str, problems: list[str]) -> list[LabelledClip]:
-    """Put copies of one file into one group, so that no copy of a training clip is tested on.
+    """Make the groups of copies of one file one group, so that no copy of a training clip is tested on.
 
     Args:
         clips: of which some may have the same bytes.
@@ -230,15 +230,22 @@ def _join_copies(clips: Sequence[LabelledClip], source: str, problems: list[str]
     size_of = [sum(file.stat().st_size for file in _files_of(clip.path)) for clip in clips]
     sizes = Counter(size for size in size_of if size)
     first: dict[str, LabelledClip] = {}
-    joined, unlike = [], []
+    joined: dict[str, str] = {}
+    unlike = []
+
+    def group_of(name: str) -> str:
+        while name in joined:
+            name = joined[name]
+        return name
+
     for clip, size in zip(clips, size_of, strict=True):
         if sizes[size] > 1:
             digest = "".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in _files_of(clip.path))
             other = first.setdefault(digest, clip)
             if clip.label != other.label:
                 unlike.append((other, clip))
-            clip = replace(clip, group=other.group)
-        joined.append(clip)
+            if group_of(clip.group) != group_of(other.group):
+                joined[group_of(clip.group)] = group_of(other.group)
     if unlike:
         other, clip = unlike[0]
         more = f" ({len(unlike):,} clips are such copies)" if len(unlike) > 1 else ""
@@ -246,7 +253,7 @@ def _join_copies(clips: Sequence[LabelledClip], source: str, problems: list[str]
             f"{source}: {other.path} of class {other.label} and {clip.path} of class {clip.label} are copies of one "
             f"clip, which is learnt as both{more}; keep one of them unless that is meant."
         )
-    return joined
+    return [replace(clip, group=group_of(clip.group)) for clip in clips]
 
 
 def _check_sides(clips: Iterable[LabelledClip], side: Literal["split", "fold"], source: str) -> None:

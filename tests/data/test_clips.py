@@ -403,3 +403,14 @@ def test_copies_of_a_clip_with_different_labels_are_named(folder):
     shutil.copy(root / "jump/2.mp4", root / "sit/4.mp4")
     (problem,) = ClipSet.read(root).problems
     assert "(2 clips are such copies)" in problem
+
+
+def test_groups_that_share_a_copy_are_one_group(folder):
+    root = folder(*(f"{n}.mp4" for n in range(6)))
+    shutil.copy(root / "1.mp4", root / "copy.mp4")
+    rows = ["0.mp4 a g", "1.mp4 a g", "copy.mp4 a h", "2.mp4 a h", "3.mp4 a i", "4.mp4 b j", "5.mp4 b k"]
+    clips = table(root, "path label group", *rows)
+    assert [clip.group for clip in clips.clips] == ["g", "g", "g", "g", "i", "j", "k"]
+    sides = ["train", "train", "train", "val", "val", "train", "val"]
+    with pytest.raises(DataError, match=r"0\.mp4 is in split train and 2\.mp4 in split val"):
+        table(root, "path label group split", *map(" ".join, zip(rows, sides, strict=True)))
