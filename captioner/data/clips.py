@@ -6,6 +6,7 @@ another: scores would say how well a model knows a scene again, not what happens
 
 import hashlib
 import random
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -149,7 +150,7 @@ class ClipSet:
         problems = []
         alike = defaultdict[str, list[str]](list)
         for label in self.labels:
-            alike[" ".join(label.casefold().split())].append(label)
+            alike[_spoken(label)].append(label)
         for labels in alike.values():
             told = f"{self.source}: {' and '.join(labels)} are taken for different classes."
             if len(labels) > 1 and told not in self.problems:
@@ -172,6 +173,12 @@ class ClipSet:
                 f"for each class or a table with the columns path and label. {every}".rstrip()
             )
         return replace(self, clips=clips, problems=self.problems + tuple(problems))
+
+
+def _spoken(label: str) -> str:
+    """A label without what may differ where one class is meant: case, what separates words, how a number is written."""
+    words = re.sub(r"(?<=\w)[\s_-]+(?=\w)", " ", " ".join(label.casefold().split()))
+    return re.sub(r"^0*(\d+?)(\.0*)?$", r"\1", words)
 
 
 def _read_folder(root: Path, group: str, problems: list[str]) -> Iterator[LabelledClip]:

@@ -414,3 +414,21 @@ def test_groups_that_share_a_copy_are_one_group(folder):
     sides = ["train", "train", "train", "val", "val", "train", "val"]
     with pytest.raises(DataError, match=r"0\.mp4 is in split train and 2\.mp4 in split val"):
         table(root, "path label group split", *map(" ".join, zip(rows, sides, strict=True)))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("01", "1"), ("1", "1.0"), ("007", "7"), ("High Jump", "high_jump"), ("high-jump", "high jump"), ("A  B", "a b")],
+)
+def test_labels_that_may_be_one_class_are_named(folder, one, other):
+    root = folder(*(f"{n}.mp4" for n in range(4)))
+    (root / "clips.csv").write_text("".join(f"{n}.mp4,{(one, other)[n % 2]}\n" for n in range(4)))
+    first, second = sorted((one, other))
+    assert ClipSet.read(root).problems == (f"{root}: {first} and {second} are taken for different classes.",)
+
+
+@pytest.mark.parametrize(("one", "other"), [("1", "10"), ("1", "-1"), ("0", "00x"), ("1.5", "1"), ("a", "a1")])
+def test_labels_that_are_plainly_different_are_not_named(folder, one, other):
+    root = folder(*(f"{n}.mp4" for n in range(4)))
+    (root / "clips.csv").write_text("".join(f"{n}.mp4,{(one, other)[n % 2]}\n" for n in range(4)))
+    assert ClipSet.read(root).problems == ()
