@@ -56,9 +56,9 @@ class ClipSet:
             root: folder of the clips; without a table each of its sub-folders is a class, or each of theirs where all
                 are called train, val and the like.
             table: a table of clips and labels, whose columns may also be `fold`, `split` and one that says which clips
-                belong together, or a list of paths and labels; paths are relative to `root`, or as much of them as
-                tells clips apart. Where `root` has no two sub-folders, one that lies there counts, or several that
-                are called train, val and test.
+                belong together, or a list of paths, labels and perhaps splits; paths are relative to `root`, or as
+                much of them as tells clips apart. Where `root` has no two sub-folders, one that lies there counts, or
+                several that are called train, val and test.
             group: name of that column.
 
         Raises:
