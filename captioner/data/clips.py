@@ -6,6 +6,7 @@ another: scores would say how well a model knows a scene again, not what happens
 
 import hashlib
 import random
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -55,9 +56,9 @@ class ClipSet:
             root: folder of the clips; without a table each of its sub-folders is a class, or each of theirs where all
                 are called train, val and the like.
             table: a table of clips and labels, whose columns may also be `fold`, `split` and one that says which clips
-                belong together, or a list of paths and labels; paths are relative to `root`, or as much of them as
-                tells clips apart. Where `root` has no two sub-folders, one that lies there counts, or several that
-                are called train, val and test.
+                belong together, or a list of paths, labels and perhaps splits; paths are relative to `root`, or as
+                much of them as tells clips apart. Where `root` has no two sub-folders, one that lies there counts, or
+                several that are called train, val and test.
             group: name of that column.
 
         Raises:
@@ -71,7 +72,7 @@ class ClipSet:
         clips = list(
             _read_folder(root, group, problems) if table is None else read_table(root, root / table, group, problems)
         )
-        clips = _join_copies(clips)
+        clips = _join_copies(clips, source, problems)
         for side in SIDES:
             _check_sides(clips, side, source)
         return cls(tuple(clips), source, tuple(problems))._checked()
@@ -149,7 +150,7 @@ class ClipSet:
         problems = []
         alike = defaultdict[str, list[str]](list)
         for label in self.labels:
-            alike[" ".join(label.casefold().split())].append(label)
+            alike[_spoken(label)].append(label)
         for labels in alike.values():
             told = f"{self.source}: {' and '.join(labels)} are taken for different classes."
             if len(labels) > 1 and told not in self.problems:
@@ -172,6 +173,12 @@ class ClipSet:
                 f"for each class or a table with the columns path and label. {every}".rstrip()
             )
         return replace(self, clips=clips, problems=self.problems + tuple(problems))
+
+
+def _spoken(label: str) -> str:
+    """A label without what may differ where one class is meant: case, what separates words, how a number is written."""
+    words = re.sub(r"(?<=\w)[\s_-]+(?=\w)", " ", " ".join(label.casefold().split()))
+    return re.sub(r"^0*(\d+?)(\.0*)?$", r"\1", words)
 
 
 def _read_folder(root: Path, group: str, problems: list[str]) -> Iterator[LabelledClip]:
@@ -219,18 +226,41 @@ def _files_of(clip: Path) -> list[Path]:
     return [Path(frame) for frame in numbered_frames(clip)] if clip.is_dir() else [clip]
 
 
-def _join_copies(clips: Sequence[LabelledClip]) -> list[LabelledClip]:
-    """Put copies of one file into one group, so that no copy of a training clip is tested on."""
+def _join_copies(clips: Sequence[LabelledClip], source: str, problems: list[str]) -> list[LabelledClip]:
+    """Make the groups of copies of one file one group, so that no copy of a training clip is tested on.
+
+    Args:
+        clips: of which some may have the same bytes.
+        source: where they come from, for messages.
+        problems: gets a sentence if copies have different labels.
+    """
     size_of = [sum(file.stat().st_size for file in _files_of(clip.path)) for clip in clips]
     sizes = Counter(size for size in size_of if size)
-    first: dict[str, str] = {}
-    joined = []
+    first: dict[str, LabelledClip] = {}
+    joined: dict[str, str] = {}
+    unlike = []
+
+    def group_of(name: str) -> str:
+        while name in joined:
+            name = joined[name]
+        return name
+
     for clip, size in zip(clips, size_of, strict=True):
         if sizes[size] > 1:
             digest = "".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in _files_of(clip.path))
-            clip = replace(clip, group=first.setdefault(digest, clip.group))
-        joined.append(clip)
-    return joined
+            other = first.setdefault(digest, clip)
+            if clip.label != other.label:
+                unlike.append((other, clip))
+            if group_of(clip.group) != group_of(other.group):
+                joined[group_of(clip.group)] = group_of(other.group)
+    if unlike:
+        other, clip = unlike[0]
+        more = f" ({len(unlike):,} clips are such copies)" if len(unlike) > 1 else ""
+        problems.append(
+            f"{source}: {other.path} of class {other.label} and {clip.path} of class {clip.label} are copies of one "
+            f"clip, which is learnt as both{more}; keep one of them unless that is meant."
+        )
+    return [replace(clip, group=group_of(clip.group)) for clip in clips]
 
 
 def _check_sides(clips: Iterable[LabelledClip], side: Literal["split", "fold"], source: str) -> None:

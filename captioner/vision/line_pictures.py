@@ -73,7 +73,7 @@ def stretch(grey: Pixels) -> Pixels:
     """Stretch contrast so that the darkest and the lightest hundredth of the pixels are 0 and 255.
 
     Raises:
-        ImageError: all pixels are nearly the same.
+        ImageError: all pixels are nearly equally bright.
     """
     counts = np.bincount(grey.ravel(), minlength=256).cumsum()
     for share in (0.01, 0.0005):  # a full stop on a long strip of paper is less than a hundredth
@@ -82,7 +82,10 @@ def stretch(grey: Pixels) -> Pixels:
         if high - low >= _FAINTEST:
             table = ((np.arange(256) - low) * (255 / (high - low))).clip(0, 255).astype(np.uint8)
             return table[grey]
-    raise ImageError("the picture is empty: all of it has about the same colour")
+    raise ImageError(
+        "the picture looks empty: all of it is about equally bright, as white letters on transparency (which becomes "
+        "white) and red ones on green can be; give letters that are darker or lighter than what is behind them"
+    )
 
 
 def background(grey: Pixels) -> int:

@@ -272,3 +272,163 @@ def test_a_row_with_more_cells_than_columns_is_refused(folder):
     folder("1.mp4", "2.mp4")
     with pytest.raises(DataError, match="line 2 has 4 cells, but the first line names 3 columns; quote"):
         table(folder(), "path label note", "1.mp4 jump high x", "2.mp4 sit y")
+
+
+@pytest.mark.parametrize("column", ["Split", "SPLIT", "subset", "Set", "partition", "part"])
+def test_a_split_column_may_have_any_usual_name_in_any_case(folder, column):
+    root = folder(*(f"{n}.mp4" for n in range(6)))
+    rows = [f"{n}.mp4 {'ab'[n % 2]} {['Train', 'validation', 'TEST'][n // 2]}" for n in range(6)]
+    clips = table(root, f"Path Label {column}", *rows)
+    assert [clip.split for clip in clips.clips] == ["train", "train", "val", "val", "test", "test"]
+
+
+@pytest.mark.parametrize("column", ["Fold", "cv-fold"])
+def test_a_fold_column_may_have_any_usual_name_in_any_case(folder, column):
+    root = folder(*(f"{n}.mp4" for n in range(4)))
+    clips = table(root, f"path label {column}", "0.mp4 a x", "1.mp4 b x", "2.mp4 a y", "3.mp4 b y")
+    assert {name: names(part.test) for name, part in clips.folds(5).items()} == {
+        "x": ["0.mp4", "1.mp4"],
+        "y": ["2.mp4", "3.mp4"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("column", "group"), [("Group", "group"), ("Source Video", "source_video"), ("video", "Video"), ("fold", "Fold")]
+)
+def test_a_group_column_may_be_written_in_another_case(folder, column, group):
+    root = folder(*(f"{n}.mp4" for n in range(4)))
+    rows = ["0.mp4,a,g", "1.mp4,a,h", "2.mp4,b,g", "3.mp4,b,h"]
+    (root / "clips.csv").write_text("\n".join([f"file,label,{column}", *rows]))
+    assert [clip.group for clip in ClipSet.read(root, root / "clips.csv", group).clips] == ["g", "h", "g", "h"]
+
+
+@pytest.mark.parametrize("column", ["set", "Part", "Split"])
+def test_a_column_of_nothing_but_other_words_is_no_split_and_is_named(folder, column):
+    root = folder(*(f"{n}.mp4" for n in range(4)))
+    clips = table(root, f"path label {column}", "0.mp4 a x", "1.mp4 a y", "2.mp4 b x", "3.mp4 b ")
+    assert {clip.split for clip in clips.clips} == {None}
+    assert clips.problems == (
+        f"{root / 'clips.tsv'}: the column {column} has none of the words train, val and test, and says no split.",
+    )
+
+
+def test_a_split_is_looked_for_in_the_next_column_where_one_has_other_words(folder):
+    root = folder(*(f"{n}.mp4" for n in range(4)))
+    clips = table(
+        root, "path label Set part", *(f"{n}.mp4 {'ab'[n % 2]} I {['train', 'test'][n // 2]}" for n in range(4))
+    )
+    assert [clip.split for clip in clips.clips] == ["train", "train", "test", "test"]
+    assert clips.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["path label Subset", "1.mp4 a train", "2.mp4 b other"], "line 3 has Subset 'other'; known are train, val"),
+        (["path label set", "1.mp4 a train", "2.mp4 b "], "line 3 has no set; fill it"),
+        (["path label Fold", "1.mp4 a 1", "2.mp4 b "], "line 3 has no Fold; fill it"),
+        (["path label split Split", "1.mp4 a train test", "2.mp4 b test train"], r"split twice \(split, Split\)"),
+        (["path label Group group", "1.mp4 a g h", "2.mp4 b g h"], r"group twice \(Group, group\)"),
+        (["path label Group split", "1.mp4 a g train", "2.mp4 b g val"], "1.mp4 is in split train and 2.mp4 in split"),
+    ],
+)
+def test_sides_and_groups_under_other_names_are_checked_as_well(folder, lines, message):
+    root = folder("1.mp4", "2.mp4")
+    with pytest.raises(DataError, match=message):
+        table(root, *lines)
+
+
+def test_names_of_columns_may_have_spaces_or_hyphens(folder):
+    root = folder(*(f"{n}.mp4" for n in range(4)))
+    (root / "clips.csv").write_text("Video Path,class-name\n0.mp4,a\n1.mp4,a\n2.mp4,b\n3.mp4,b\n")
+    assert ClipSet.read(root).labels == ["a", "b"]
+
+
+def test_a_rows_own_split_counts_more_than_its_lists_name(folder):
+    root = folder(*(f"all/{n}.mp4" for n in range(6)))
+    (root / "train.csv").write_text("path,label,split\n0.mp4,a,train\n1.mp4,b,train\n2.mp4,a,val\n3.mp4,b,val\n")
+    (root / "test.csv").write_text("path,label\n4.mp4,a\n5.mp4,b\n")
+    splits = {clip.path.name: clip.split for clip in ClipSet.read(root).clips}
+    assert [splits[f"{n}.mp4"] for n in range(6)] == ["train", "train", "val", "val", "test", "test"]
+
+
+def test_what_is_wrong_with_a_list_in_the_folder_is_said(folder):
+    root = folder(*(f"all/{n}.mp4" for n in range(4)))
+    (root / "clips.csv").write_text("path,label,label\n0.mp4,a,x\n1.mp4,b,x\n")
+    with pytest.raises(DataError, match="column label twice"):
+        ClipSet.read(root)
+
+
+@pytest.mark.parametrize("separator", ["\t", ",", ";"])
+def test_a_third_cell_without_names_is_the_split_where_every_line_has_one(folder, separator):
+    root = folder(*(f"all/{label}{n}.mp4" for label in "ab" for n in range(2)))
+    rows = [("a0.mp4", "a", "train"), ("a1.mp4", "a", "Test"), ("b0.mp4", "b", "train"), ("b1.mp4", "b", "Test")]
+    (root / "list.txt").write_text("\r\n".join(map(separator.join, rows)) + "\r\n")
+    assert [clip.split for clip in ClipSet.read(root).clips] == ["train", "test", "train", "test"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "line"),
+    [(["a 12", "b 12"], 1), (["a train", "b "], 2), (["a train x", "b train x"], 1), (["a train", "b x"], 2)],
+)
+def test_other_cells_without_names_are_refused_with_what_to_do(folder, rows, line):
+    root = folder("all/0.mp4", "all/1.mp4")
+    (root / "list.txt").write_text("".join(f"{n}.mp4,{','.join(row.split(' '))}\n" for n, row in enumerate(rows)))
+    with pytest.raises(
+        DataError, match=rf"list\.txt: line {line} is not a path, a label and a split .* name the columns"
+    ):
+        ClipSet.read(root)
+
+
+def test_separators_at_the_end_of_lines_and_in_names_of_clips_are_no_further_cells(folder):
+    root = folder("a, b; c 1.mp4", "2.mp4", "3.mp4", "4.mp4")
+    (root / "commas.txt").write_text("2.mp4,x,,\na, b; c 1.mp4 x\n3.mp4,y,\n4.mp4 y\n")
+    assert [clip.label for clip in ClipSet.read(root).clips] == ["x", "x", "y", "y"]
+
+
+def test_without_labels_backslashes_separate_folders_too(folder):
+    root = folder("all/a/1.mp4", "all/a/2.mp4", "all/b/1.mp4", "all/b/2.mp4")
+    (root / "list.txt").write_text("a\\1.mp4\na\\2.mp4\nb\\1.mp4\nb\\2.mp4\n")
+    assert ClipSet.read(root).labels == ["a", "b"]
+
+
+def test_copies_of_a_clip_with_different_labels_are_named(folder):
+    root = folder("jump/1.mp4", "jump/2.mp4", "sit/1.mp4", "sit/2.mp4")
+    shutil.copy(root / "jump/1.mp4", root / "jump/3.mp4")
+    assert ClipSet.read(root).problems == ()
+    shutil.copy(root / "jump/1.mp4", root / "sit/3.mp4")
+    (problem,) = ClipSet.read(root).problems
+    one, other = root / "jump/1.mp4", root / "sit/3.mp4"
+    assert problem.startswith(f"{root}: {one} of class jump and {other} of class sit are copies of one clip")
+    shutil.copy(root / "jump/2.mp4", root / "sit/4.mp4")
+    (problem,) = ClipSet.read(root).problems
+    assert "(2 clips are such copies)" in problem
+
+
+def test_groups_that_share_a_copy_are_one_group(folder):
+    root = folder(*(f"{n}.mp4" for n in range(6)))
+    shutil.copy(root / "1.mp4", root / "copy.mp4")
+    rows = ["0.mp4 a g", "1.mp4 a g", "copy.mp4 a h", "2.mp4 a h", "3.mp4 a i", "4.mp4 b j", "5.mp4 b k"]
+    clips = table(root, "path label group", *rows)
+    assert [clip.group for clip in clips.clips] == ["g", "g", "g", "g", "i", "j", "k"]
+    sides = ["train", "train", "train", "val", "val", "train", "val"]
+    with pytest.raises(DataError, match=r"0\.mp4 is in split train and 2\.mp4 in split val"):
+        table(root, "path label group split", *map(" ".join, zip(rows, sides, strict=True)))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("01", "1"), ("1", "1.0"), ("007", "7"), ("High Jump", "high_jump"), ("high-jump", "high jump"), ("A  B", "a b")],
+)
+def test_labels_that_may_be_one_class_are_named(folder, one, other):
+    root = folder(*(f"{n}.mp4" for n in range(4)))
+    (root / "clips.csv").write_text("".join(f"{n}.mp4,{(one, other)[n % 2]}\n" for n in range(4)))
+    first, second = sorted((one, other))
+    assert ClipSet.read(root).problems == (f"{root}: {first} and {second} are taken for different classes.",)
+
+
+@pytest.mark.parametrize(("one", "other"), [("1", "10"), ("1", "-1"), ("0", "00x"), ("1.5", "1"), ("a", "a1")])
+def test_labels_that_are_plainly_different_are_not_named(folder, one, other):
+    root = folder(*(f"{n}.mp4" for n in range(4)))
+    (root / "clips.csv").write_text("".join(f"{n}.mp4,{(one, other)[n % 2]}\n" for n in range(4)))
+    assert ClipSet.read(root).problems == ()

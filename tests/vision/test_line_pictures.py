@@ -1,9 +1,13 @@
+import io
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from captioner.errors import ImageError
+from captioner.vision.images import decode
 from captioner.vision.line_augmentation import augment
 from captioner.vision.line_pictures import LineTransform, background, extend, stretch
 
@@ -43,6 +47,17 @@ def test_faint_writing_is_stretched_and_an_empty_picture_refused():
     assert stretch(page(ink=120, ground=160)[:, :, 0]).min() == 0
     with pytest.raises(ImageError, match="empty"):
         TRANSFORM(page(ink=200, ground=205))
+
+
+def test_letters_as_bright_as_their_ground_are_refused_in_a_sentence_that_names_colours_and_transparency():
+    letters = Image.new("RGBA", (100, 32))
+    letters.paste((255, 255, 255, 255), (20, 8, 60, 24))
+    file = io.BytesIO()
+    letters.save(file, "PNG")
+    red_on_green = page(ground=(0, 130, 0), ink=(255, 0, 0))
+    for picture in (decode(file.getvalue(), "letters.png").pixels, red_on_green):
+        with pytest.raises(ImageError, match=r"equally bright, as white letters on transparency .* red ones on green"):
+            TRANSFORM(picture)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (40, 2)])

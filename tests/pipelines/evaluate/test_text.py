@@ -35,13 +35,18 @@ def test_the_reference_itself_has_100(texts):
 
 
 def test_scores_and_signatures_are_those_of_sacrebleu(texts):
-    from sacrebleu.metrics import BLEU
+    from sacrebleu.metrics import BLEU, CHRF
 
-    found = scores(texts, texts["better"], "--samples", "100")[str(texts["better"])]["BLEU"]
-    assert found["score"] == pytest.approx(BLEU().corpus_score(BETTER, [REFERENCE]).score)
-    assert found["half_width"] > 0
-    assert "tok:13a" in found["signature"]
-    assert "bs:100" in found["signature"]
+    found = scores(texts, texts["better"], "--samples", "100")[str(texts["better"])]
+    for name, metric in (("BLEU", BLEU()), ("chrF", CHRF())):
+        theirs = metric.corpus_score(BETTER, [REFERENCE], n_bootstrap=100)
+        assert found[name] == {
+            "score": theirs.score,
+            "half_width": float(theirs._ci),
+            "signature": str(metric.get_signature()),
+        }
+    assert "tok:13a" in found["BLEU"]["signature"]
+    assert "bs:100" in found["BLEU"]["signature"]
 
 
 def test_a_second_system_is_tested_against_the_first(texts):
@@ -100,3 +105,22 @@ def test_one_line_is_too_few_for_a_test(tmp_path):
     options = {"reference": tmp_path / "ref", "hypothesis": tmp_path / "one", "compare": tmp_path / "two"}
     with pytest.raises(DataError, match="has one line, but a paired test draws among several"):
         evaluate_text(EvaluateTextOptions(**options))
+
+
+def test_texts_that_share_no_words_in_some_samples_have_scores(tmp_path):
+    lines = {
+        "ref": "Two dogs play in the snow.\nA cat sleeps.\nA man rides.\n",
+        "some": "Two dogs play in snow.\n\nA man.\n",
+        "none": "x\ny\nz\n",
+    }
+    for name, text in lines.items():
+        (tmp_path / name).write_text(text)
+    texts = {name: tmp_path / name for name in lines}
+    some, none = str(texts["some"]), str(texts["none"])
+    alone = scores(texts, some)[some]
+    assert alone["BLEU"]["score"] > 0
+    assert alone["BLEU"]["half_width"] > 0
+    assert scores(texts, none)[none]["BLEU"]["score"] == 0
+    compared = scores(texts, some, "--compare", none)
+    assert compared[some] == alone
+    assert 0 < compared[none]["BLEU"]["p_value"] < 1

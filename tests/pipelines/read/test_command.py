@@ -121,7 +121,7 @@ def test_what_is_no_line_has_its_own_row_and_the_rest_is_read(run, lines, tmp_pa
     status, _, err = run(lines, "-o", output)
     rows = {row["path"].rpartition("/")[2]: row for row in rows_of(output.read_text())}
     assert status == 1
-    assert "all of it has about the same colour" in rows["empty.png"]["error"]
+    assert "all of it is about equally bright" in rows["empty.png"]["error"]
     assert "1 x 1 pixels holds no text" in rows["dot.png"]["error"]
     assert "too long for a line (40000 x 16 pixels)" in rows["long.png"]["error"]
     assert "lies on its side" in rows["side.png"]["error"]
