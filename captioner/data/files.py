@@ -34,6 +34,12 @@ def read_unpacked(path: Path, *, largest: int = LARGEST) -> bytes:
     return data
 
 
+def plain_suffix(path: Path) -> str:
+    """What a file's name ends in, in lower case and without `.gz`: `.jsonl` of `rows.jsonl.gz`."""
+    suffix = path.suffix.lower()
+    return Path(path.stem).suffix.lower() if suffix == ".gz" else suffix
+
+
 def read_member(archive: zipfile.ZipFile, name: str, *, largest: int = LARGEST) -> bytes:
     """A file in a zip file.
 

@@ -12,6 +12,7 @@ from typing import get_args
 from captioner.data.caption_forms import Entry, FoundCaptions, find_captions
 from captioner.data.caption_forms.columns import refuse_swallowed
 from captioner.data.caption_forms.json_files import read_json
+from captioner.data.files import plain_suffix
 from captioner.data.ids import ImageId, image_id
 from captioner.data.names import Names, parts_of
 from captioner.data.splits import Split
@@ -75,7 +76,8 @@ def read_annotations(path: Path, split: str | None = None) -> Annotations:
 
     Args:
         path: a file or folder in one of the forms that `caption_forms.find_captions` knows, such as COCO captions and
-            Karpathy's `dataset_*.json`, plain or zipped. Images that have no id there are known by their names.
+            Karpathy's `dataset_*.json`, also gzipped or zipped. Images that have no id there are known by their
+            names.
         split: the part of captions that say their splits, as Karpathy's files do; test by default.
 
     Raises:
@@ -131,14 +133,15 @@ def read_results(path: Path, references: Annotations | None = None) -> dict[Imag
     """Read captions by image id: a COCO results file, or rows of paths and captions in JSON Lines, CSV or Parquet.
 
     Args:
-        path: of the file; `.jsonl`, `.csv`, `.tsv` and `.parquet` are rows as `captioner caption` writes them.
+        path: of the file; `.jsonl`, `.csv`, `.tsv` and `.parquet` are rows as `captioner caption` writes them;
+            texts may be gzipped.
         references: the annotated images, whose names tell which image a path is; rows need them, and so do results
             that name images by their files.
 
     Raises:
         DataError: it is missing, cut short, empty, or holds something else or an image twice.
     """
-    if path.suffix.lower() in (".jsonl", ".csv", ".tsv", ".parquet"):
+    if plain_suffix(path) in (".jsonl", ".csv", ".tsv", ".parquet"):
         return _from_rows(path, references)
     content = read_json(path)
     if isinstance(content, dict) and "annotations" in content:
@@ -220,11 +223,12 @@ def _rows(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _read_table(path: Path) -> Table:
-    if path.suffix.lower() == ".jsonl":
+    suffix = plain_suffix(path)
+    if suffix == ".jsonl":
         return read_json_lines(path)
-    if path.suffix.lower() == ".parquet":
+    if suffix == ".parquet":
         return read_parquet(path, lambda names: [name for name in names if name in _ROW_COLUMNS])
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    delimiter = "\t" if suffix == ".tsv" else ","
     rows = split_rows(read_texts(path, "surrogateescape"), delimiter, path) or [[]]
     if "path" not in rows[0]:
         raise DataError(f"{path}: no column path; rows have path and caption.")

@@ -1,3 +1,4 @@
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -210,3 +211,30 @@ def test_a_caption_that_a_comma_cuts_in_two_is_refused_where_another_column_foll
         read_results(path, references)
     path = write("path,score,caption\n5.jpg,0.3,A man, a horse\n", "rows.csv")
     assert list(read_results(path, references).values()) == ["A man, a horse"]
+
+
+def pack(path: Path) -> Path:
+    packed = path.with_name(f"{path.name}.gz")
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    return packed
+
+
+def test_gzipped_annotations_and_results_are_read_as_plain_ones(write: Write) -> None:
+    plain = write(coco(1, 2), "annotations.json")
+    references = read_annotations(pack(plain))
+    assert references.captions == read_annotations(plain).captions
+    assert read_results(pack(write(results(1, 2)))) == {1: "a dog", 2: "a dog"}
+    rows = {
+        "rows.jsonl": '{"path": "1.jpg", "caption": "a dog"}\n',
+        "rows.csv": "path,caption\n1.jpg,a dog\n",
+        "rows.tsv": "path\tcaption\n1.jpg\ta dog\n",
+    }
+    for name, text in rows.items():
+        assert read_results(pack(write(text, name)), references) == {1: "a dog"}
+
+
+@pytest.mark.parametrize("name", ["cut.json.gz", "cut.jsonl.gz"])
+def test_a_gzipped_file_that_is_cut_short_is_named(write: Write, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(gzip.compress(json.dumps(results(*range(99))).encode())[:-20])
+    with pytest.raises(DataError, match=r"cut\.jsonl?\.gz: cannot be read as text"):
+        read_results(tmp_path / name, read_annotations(write(coco(1))))

@@ -11,13 +11,15 @@ from captioner.data.caption_forms.columns import is_media
 from captioner.data.caption_forms.entries import FoundCaptions
 from captioner.data.caption_forms.json_files import read_json_captions
 from captioner.data.caption_forms.table_files import JSON_LINES, read_table_captions
+from captioner.data.files import plain_suffix
 from captioner.data.names import LEFT_OUT, first_few
 from captioner.data.shards import TEXTS
 from captioner.data.splits import SPLITS, split_in
 from captioner.errors import DataError
 
 TABLES = (".csv", ".tsv", ".txt", ".token", ".parquet", *JSON_LINES)
-_SUFFIXES = (*TABLES, ".json", ".zip", ".csv.gz", ".tsv.gz", ".txt.gz")
+_PACKED = tuple(f"{suffix}.gz" for suffix in (".csv", ".tsv", ".txt", ".json", *JSON_LINES))
+_SUFFIXES = (*TABLES, ".json", ".zip", *_PACKED)
 _DEEPEST = 2  # folders below the one that is searched
 _MANY = 50  # files that might hold captions; of more only those whose names say so
 _TELLING = re.compile(r"caption|metadata|annotation|dataset|token|label|result|text|info")
@@ -47,7 +49,7 @@ def find_captions(path: Path, columns: Mapping[str, str] | None = None) -> Found
         if found is None:
             raise DataError(f"{path}: no photo in it has captions beside it, as 0001.jpg has in 0001.txt or 0001.json.")
         return found
-    if suffix in TABLES or path.name.lower().endswith((".csv.gz", ".tsv.gz", ".txt.gz")):
+    if plain_suffix(path) in TABLES:
         return read_table_captions(path, columns)
     return read_json_captions(path, columns)
 

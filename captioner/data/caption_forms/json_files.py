@@ -1,4 +1,4 @@
-"""Captions in JSON files, plain or zipped: COCO's, Karpathy's, and lists and objects of photos with their captions."""
+"""Captions in JSON files, also packed: COCO's, Karpathy's, and lists and objects of photos with their captions."""
 
 import contextlib
 import io
@@ -10,7 +10,7 @@ from typing import Any, cast, get_args
 
 from captioner.data.caption_forms.columns import entries_of, file_name, find_columns, is_media, texts_in
 from captioner.data.caption_forms.entries import Entry, FoundCaptions
-from captioner.data.files import read_member
+from captioner.data.files import read_member, read_unpacked
 from captioner.data.ids import ImageId, image_id
 from captioner.data.names import first_few
 from captioner.data.splits import Split
@@ -58,14 +58,15 @@ def is_karpathy(content: Any) -> bool:
 
 
 def read_json(path: Path) -> Any:
-    """Parse a JSON file, or the only JSON file inside a zip file.
+    """Parse a JSON file, possibly gzipped, or the only JSON file inside a zip file.
 
     Raises:
-        DataError: it is missing, not JSON (perhaps cut short), or a zip file with no or several JSON files.
+        DataError: it is missing, not JSON (perhaps cut short), unpacks to too much, or is a zip file with no or several
+            JSON files.
     """
     try:
         if not zipfile.is_zipfile(path):
-            return parse_json(Path(path).read_bytes())
+            return parse_json(read_unpacked(path))
         with zipfile.ZipFile(path) as archive:
             names = [name for name in archive.namelist() if name.endswith(".json") and "__MACOSX" not in name]
             if len(names) != 1:

@@ -18,6 +18,7 @@ from captioner.data.caption_forms.columns import (
     without_names,
 )
 from captioner.data.caption_forms.entries import Entry, FoundCaptions
+from captioner.data.files import plain_suffix
 from captioner.data.splits import SPLITS, Split
 from captioner.data.tables import DELIMITERS, Table, even, read_json_lines, read_parquet, read_texts, split_rows
 from captioner.errors import DataError
@@ -36,7 +37,7 @@ def read_table_captions(path: Path, wanted: Mapping[str, str] | None = None) -> 
     Raises:
         DataError: it cannot be read, or is no such table; the message names its columns.
     """
-    suffix = path.suffix.lower()
+    suffix = plain_suffix(path)
     if suffix in JSON_LINES:
         table, form = read_json_lines(path), "JSON Lines"
     elif suffix == ".parquet":

@@ -174,6 +174,8 @@ def test_other_encodings_are_read_or_named(tmp_path):
     text = "image\tcaption\na.jpg\tEin Mädchen.\n"
     (tmp_path / "utf16.txt").write_bytes(text.encode("utf-16"))
     (tmp_path / "packed.tsv.gz").write_bytes(gzip.compress(text.encode()))
+    (tmp_path / "packed.jsonl.gz").write_bytes(gzip.compress(b'{"file_name": "a.jpg", "text": "Ein M\\u00e4dchen."}'))
+    assert found_in(tmp_path / "packed.jsonl.gz") == found_in(tmp_path / "packed.tsv.gz")
     assert found_in(tmp_path / "utf16.txt") == found_in(tmp_path / "packed.tsv.gz") == {"a.jpg": ("Ein Mädchen.",)}
     (tmp_path / "latin.tsv").write_bytes(text.encode("latin-1"))
     with pytest.raises(DataError, match=r"latin\.tsv: not UTF-8 text \(byte 0xe4 at position 25\)"):
