@@ -25,8 +25,15 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _BRACES = re.compile(r"\{(?:(\d{1,18})\.\.(\d{1,18})|([^{}]*,[^{}]*))\}")
 _ATOMIC = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss"})
 """Storages in which a file that is being written cannot be seen before it is whole."""
-_MARKS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "created")
-"""What storages tell of a file that changes with its content, the surest first."""
+_MARKS = (
+    *("ETag", "etag", "md5Hash", "Content-MD5", "Digest", "blob_id", "sha", "hex"),
+    *("LastModified", "Last-Modified", "last_modified", "modified", "modificationTime", "modify", "mtime", "created"),
+)
+"""What storages tell of a file that changes with its content, the surest first: digests, then times.
+
+The web's are `ETag`, `Content-MD5`, `Digest` and `Last-Modified`; `blob_id` is of Hugging Face's hub, `sha` and `hex`
+of git, `modified` of WebDAV, `modificationTime` of HDFS, `modify` of FTP, `mtime` of SFTP and SMB.
+"""
 _MOST_NAMES = 10_000_000
 _TRIES = 3
 _LASTING = (FileNotFoundError, PermissionError, ImportError, ValueError, tarfile.TarError, zipfile.BadZipFile)

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from captioner.data.addresses import explained, file_system
@@ -27,38 +28,55 @@ def listed(names: Sequence[str], missing: list[str]) -> Iterator[tuple[str, dict
         by_folder[name.rstrip("/").rpartition("/")[0]].append(name)
     for folder, members in by_folder.items():
         plain = [name for name in members if not _is_pattern(name)]
-        about: dict[str, dict[str, Any]] = {}
-        if len(plain) > _MANY and not folder.startswith("http"):
-            system, path = file_system(folder)
-            with explained(folder, "listed"):
-                entries = {str(each["name"]).rstrip("/"): each for each in system.ls(path, detail=True)}
-            paths = {name: str(system._strip_protocol(name)).rstrip("/") for name in plain}  # of s3a:// as of s3://
-            about = {name: entries[path] for name, path in paths.items() if path in entries}
-            missing += [name for name in plain if name not in about]
-        elif plain:
-            with ThreadPoolExecutor(_AT_ONCE) as pool:
-                told = pool.map(_about, plain)
-                for name, each in zip(plain, told, strict=True):
-                    if each is None:
-                        missing.append(name)
-                    else:
-                        about[name] = each
+        many = len(plain) > _MANY and not folder.startswith("http")
+        about = _in_folder(folder, plain) if many else _asked(plain)
+        missing += [name for name in plain if name not in about]
         yield from ((name, about[name]) for name in plain if name in about)
         for pattern in members:
             if _is_pattern(pattern):
-                system, path = file_system(pattern)
-                with explained(pattern, "listed"):
-                    fitting = system.glob(path, detail=True)
-                if not fitting and (exactly := _about(pattern)) is not None:  # photo[1].jpg is the name of a file, too
-                    yield pattern, exactly
-                elif not fitting:
+                fitting = _fitting(pattern)
+                if not fitting:
                     missing.append(pattern)
-                yield from ((system.unstrip_protocol(name), fitting[name]) for name in sorted(fitting))
+                yield from fitting.items()
 
 
 def _is_pattern(address: str) -> bool:
     """Whether an address is a pattern of names; a question mark in a web address begins its query."""
     return "*" in address or (not address.startswith("http") and any(sign in address for sign in "?["))
+
+
+def _in_folder(folder: str, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What a listing of a folder tells of those of its files that are there."""
+    system, path = file_system(folder)
+    with explained(folder, "listed"):
+        entries = {str(each["name"]).rstrip("/"): each for each in system.ls(path, detail=True)}
+    paths = {name: str(system._strip_protocol(name)).rstrip("/") for name in names}  # of s3a:// as of s3://
+    return {name: entries[path] for name, path in paths.items() if path in entries}
+
+
+def _fitting(pattern: str) -> dict[str, dict[str, Any]]:
+    """What is told of the files that fit a pattern, in the order of their names."""
+    system, path = file_system(pattern)
+    with explained(pattern, "listed"):
+        fitting = system.glob(path, detail=True)
+    if not fitting:
+        return _asked([pattern])  # photo[1].jpg is the name of a file, too
+    found = {system.unstrip_protocol(name): dict(fitting[name]) for name in sorted(fitting)}
+    links = [name for name, about in found.items() if about.get("size") is None]  # of a page on the web
+    return found | _asked(links, lenient=True)
+
+
+def _asked(names: Sequence[str], *, lenient: bool = False) -> dict[str, dict[str, Any]]:
+    """What a request for each tells of those files that are there; `lenient`: and can be read."""
+
+    def ask(name: str) -> dict[str, Any] | None:
+        with suppress(DataError) if lenient else nullcontext():
+            return _about(name)
+        return None
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        told = pool.map(ask, names)
+        return {name: about for name, about in zip(names, told, strict=True) if about is not None}
 
 
 def _about(address: str) -> dict[str, Any] | None:

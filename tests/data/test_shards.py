@@ -161,7 +161,9 @@ def test_what_a_network_spoils_is_tried_again(monkeypatch):
         patiently(read)
 
 
-def test_a_web_server_without_parts_of_files_serves_shards_that_fit_and_is_named_otherwise(storage, tmp_path):
+@pytest.fixture
+def web(storage, tmp_path):
+    """The address of a web server of the shards, which tells no ETag and gives no parts of files."""
     pytest.importorskip("aiohttp")
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -170,13 +172,25 @@ def test_a_web_server_without_parts_of_files_serves_shards_that_fit_and_is_named
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        addresses = [f"http://127.0.0.1:{server.server_port}/{{0..2}}.tar"]
-        found = Shards(addresses, tmp_path / "lists", Copies(tmp_path / "copies", 1 << 20))
-        assert ImageStore([], found).read("2.tar/1.jpg").tobytes() == content(2, 1)
-        found.copies.folder = tmp_path / "elsewhere"
-        with pytest.raises(DataError, match="or its server gives no parts of files"):
-            ImageStore([], found).read("2.tar/1.jpg")
-    finally:
-        server.shutdown()
-        server.server_close()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_web_server_without_parts_of_files_serves_shards_that_fit_and_is_named_otherwise(web, shards, tmp_path):
+    found = shards([f"{web}/{{0..2}}.tar"])
+    assert ImageStore([], found).read("2.tar/1.jpg").tobytes() == content(2, 1)
+    found.copies.folder = tmp_path / "elsewhere"
+    with pytest.raises(DataError, match="or its server gives no parts of files"):
+        ImageStore([], found).read("2.tar/1.jpg")
+
+
+@pytest.mark.parametrize("pattern", ["{0..2}.tar", "*.tar"])
+def test_a_shard_on_the_web_that_changes_at_the_same_size_is_noticed(web, shards, tmp_path, pattern):
+    before = ImageStore([], shards([f"{web}/{pattern}"])).fingerprint("0.tar/1.jpg")
+    path = tmp_path / "0.tar"
+    path.write_bytes(path.read_bytes().replace(content(0, 1), content(7, 7)))
+    os.utime(path, (1e9, 1e9))
+    after = ImageStore([], shards([f"{web}/{pattern}"]))
+    assert after.read("0.tar/1.jpg").tobytes() == content(7, 7)
+    assert after.fingerprint("0.tar/1.jpg") != before
