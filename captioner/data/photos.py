@@ -60,7 +60,8 @@ class ImageStore:
         numbers: of the shards that are meant; all by default.
 
     Raises:
-        DataError: a path does not exist, or is neither a folder nor an archive that can be read.
+        DataError: a path does not exist, or is neither a folder nor an archive that can be read; or a file of a shard
+            at another address is called as one here.
     """
 
     def __init__(
@@ -245,8 +246,11 @@ class ImageStore:
     def _add_remote(self, shards: Shards, number: int) -> None:
         found, shard = shards.files(number), shards.shards[number]
         for name, start, length in {file[0]: file for file in found.files}.values():
-            place = _Place(name, None, length, f"{start}-{shard.mark}", (start, length), number)
-            self._add(f"{shards.name(number)}/{name}", place)
+            key = f"{shards.name(number)}/{name}"
+            if key in self._places:
+                first = self._places[key].archive or self._places[key].path
+                raise DataError(f"{shard.address}: {key} is called as a file of {first} is; rename one of the two.")
+            self._add(key, _Place(name, None, length, f"{start}-{shard.mark}", (start, length), number))
         if found.problem is not None:
             _log.warning("%s", found.problem)
 
