@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 
 from captioner.data.addresses import expand_braces, patiently
+from captioner.data.caption_forms.beside import read_captions_beside
 from captioner.data.photos import ImageStore
 from captioner.data.shard_copies import Copies
 from captioner.data.shards import Shards
@@ -121,6 +122,22 @@ def test_shards_of_one_name_in_two_folders_are_told_apart(shards, storage):
     assert "0.tar/0.jpg" in store
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["photos/train-0.tar", "photos/train-1.tar", "photos/val-0.tar"],
+        ["photos/a/train-0.tar", "photos/a/train-1.tar", "photos/b/val-0.tar"],
+        ["photos/a/train/0.tar", "photos/a/train/1.tar", "photos/b/val/0.tar"],
+        ["photos/train-0.TAR", "photos/more/TRAIN-1.TAR", "else/val-0.tar"],
+    ],
+)
+def test_shards_called_by_splits_are_these_in_whatever_folders(shards, storage, names):
+    for number, name in enumerate(names):
+        storage.pipe_file(f"/{name}", storage.cat_file(f"/photos/{number}.tar"))
+    found = read_captions_beside("shards", ImageStore([], shards([f"memory://{name}" for name in names])))
+    assert {entry.captions[0][-1]: entry.split for entry in found.entries} == {"0": "train", "1": "train", "2": "val"}
+
+
 def test_a_shard_that_changes_is_noticed(shards, storage):
     found = shards(room=0)
     storage.pipe_file("/photos/0.tar", b"short")
@@ -194,3 +211,15 @@ def test_a_shard_on_the_web_that_changes_at_the_same_size_is_noticed(web, shards
     after = ImageStore([], shards([f"{web}/{pattern}"]))
     assert after.read("0.tar/1.jpg").tobytes() == content(7, 7)
     assert after.fingerprint("0.tar/1.jpg") != before
+
+
+def test_a_query_is_no_part_of_a_shards_name_but_where_two_differ_in_it_only(web, shards, tmp_path):
+    for number, name in enumerate(("train-0.tar", "train-1.tar", "val-0.tar")):
+        (tmp_path / f"{number}.tar").rename(tmp_path / name)
+    signed = [f"{web}/train-0.tar?sign=a/b", f"{web}/train-1.tar?sign=a/c", f"{web}/val-0.tar?sign=a/d"]
+    store = ImageStore([], shards(signed))
+    assert store.read("val-0.tar/1.jpg").tobytes() == content(2, 1)
+    entries = read_captions_beside("shards", store).entries
+    assert [entry.split for entry in entries] == ["train"] * 6 + ["val"] * 3
+    twice = read_captions_beside("shards", ImageStore([], shards([*signed, f"{web}/val-0.tar?sign=a/e"])))
+    assert [entry.split for entry in twice.entries] == ["train"] * 6 + ["val"] * 6
