@@ -38,6 +38,8 @@ _MOST_NAMES = 10_000_000
 _TRIES = 3
 _LASTING = (FileNotFoundError, PermissionError, ImportError, ValueError, tarfile.TarError, zipfile.BadZipFile)
 """Causes that another try does not mend."""
+_GONE = (404, 410)
+"""Answers of a web server that there is no such file."""
 _PASSING = (408, 425, 429)
 """Answers of a web server in the four hundreds that another try may mend."""
 _READ_AHEAD = 8 << 20  # bytes a request, for files that are read from beginning to end
@@ -107,7 +109,12 @@ def explained(address: str, action: str = "read") -> Iterator[None]:
     except (DataError, GeneratorExit):
         raise
     except FileNotFoundError as error:
-        raise DataError(f"{address}: cannot be {action} (no such file or folder).") from error
+        cause = error.__cause__
+        status = getattr(cause, "status", None)
+        if cause is None or not address.startswith(("http://", "https://")) or status in _GONE:
+            raise DataError(f"{address}: cannot be {action} (no such file or folder).") from error
+        # whatever befalls a request on the web is a missing file to fsspec
+        raise DataError(f"{address}: cannot be {action if status else 'reached'} ({_first_line(cause)}).") from cause
     except PermissionError as error:
         raise DataError(
             f"{address}: cannot be {action}, for access is refused ({_first_line(error)}); check the credentials."

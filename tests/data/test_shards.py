@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from captioner.data.addresses import expand_braces, patiently
+from captioner.data.addresses import expand_braces, open_address, patiently
 from captioner.data.caption_forms.beside import read_captions_beside
 from captioner.data.photos import ImageStore
 from captioner.data.shard_copies import Copies
@@ -223,3 +223,55 @@ def test_a_query_is_no_part_of_a_shards_name_but_where_two_differ_in_it_only(web
     assert [entry.split for entry in entries] == ["train"] * 6 + ["val"] * 3
     twice = read_captions_beside("shards", ImageStore([], shards([*signed, f"{web}/val-0.tar?sign=a/e"])))
     assert [entry.split for entry in twice.entries] == ["train"] * 6 + ["val"] * 6
+
+
+@pytest.fixture
+def answers():
+    """The address of a web server that answers `/STATUS.tar` with that status."""
+    pytest.importorskip("aiohttp")
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(int(self.path[1:4]))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (404, "no such shard of photos."),
+        (410, "no such shard of photos."),
+        (403, "cannot be read (403, message='Forbidden', url="),
+        (503, "cannot be read (503, message='Service Unavailable', url="),
+    ],
+)
+def test_what_a_web_server_answers_is_told_apart(answers, shards, status, sentence):
+    with pytest.raises(DataError) as raised:
+        shards([f"{answers}/{status}.tar"])
+    assert str(raised.value).startswith(f"{answers}/{status}.tar: {sentence}")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_web_server_that_is_not_there_cannot_be_reached(answers, shards, scheme):
+    nobody = "http://127.0.0.1:9" if scheme == "http" else answers.replace("http", "https")
+    with pytest.raises(DataError) as raised:
+        shards([f"{nobody}/0.tar"])
+    assert str(raised.value).startswith(f"{nobody}/0.tar: cannot be reached (Cannot connect to host 127.0.0.1:")
+    with pytest.raises(DataError) as raised, open_address(f"{nobody}/0.tar") as file:
+        file.read()
+    assert str(raised.value).startswith(f"{nobody}/0.tar: cannot be reached (")
+
+
+def test_many_shards_of_a_folder_that_is_not_there_are_missing(shards):
+    with pytest.raises(DataError, match=r"memory://nowhere/0\.tar, .* and 17 more: no such shard of photos\."):
+        shards(["memory://nowhere/{0..19}.tar"])
