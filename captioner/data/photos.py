@@ -9,6 +9,7 @@ import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -239,7 +240,7 @@ class ImageStore:
                     if inner is not None and info.offset_data + info.size <= size:
                         found[inner] = (info.offset_data, info.size)
             except DataError as error:
-                _log.warning("%s", error)
+                _warn(str(error))
         for inner, (start, length) in found.items():
             self._add(f"{name}/{inner}", _Place(inner, path, length, None, (start, length)))
 
@@ -252,7 +253,7 @@ class ImageStore:
                 raise DataError(f"{shard.address}: {key} is called as a file of {first} is; rename one of the two.")
             self._add(key, _Place(name, None, length, f"{start}-{shard.mark}", (start, length), number))
         if found.problem is not None:
-            _log.warning("%s", found.problem)
+            _warn(found.problem)
 
     def _open_archives(self) -> None:
         self._lock = threading.Lock()
@@ -273,6 +274,12 @@ class ImageStore:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._open_archives()
+
+
+@cache
+def _warn(problem: str) -> None:
+    """Say what is wrong with a shard, once however many stores have it."""
+    _log.warning("%s", problem)
 
 
 def _first_visit(folder: str, walked: set[tuple[int, int]]) -> bool:

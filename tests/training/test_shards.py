@@ -184,7 +184,17 @@ def test_a_shard_cut_short_gives_the_photos_before_and_says_so(config, shards, s
     data = (shards / "train-0.tar").read_bytes()
     s3.pipe_file("photos/squares/train-0.tar", data[: len(data) // 2])
     train(config(stages={"cross_entropy": STAGES["cross_entropy"]}), [], tmp_path / "run", resume=False, device="cpu")
-    assert "s3://photos/squares/train-0.tar: the archive ends too soon; only the" in caplog.text
+    assert caplog.text.count("s3://photos/squares/train-0.tar: the archive ends too soon; only the") == 1
+
+
+def test_a_shard_here_that_is_cut_short_says_so_once(config, shards, tmp_path, caplog):
+    path = shards / "train-0.tar"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    local = {"squares": {"photos": ["train-*.tar", "val-0.tar"]}}
+    stages = {"cross_entropy": {**STAGES["cross_entropy"], "epochs": 1}}
+    changes = {"data__root": str(shards), "data__sets": local, "stages": stages}
+    train(config(**changes), [], tmp_path / "run", resume=False, device="cpu")
+    assert caplog.text.count("train-0.tar: the archive ends too soon; only the") == 1
 
 
 def test_a_shard_that_vanishes_while_training_stops_it_with_one_sentence(config, s3, tmp_path, monkeypatch):
