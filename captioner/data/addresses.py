@@ -25,12 +25,21 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _BRACES = re.compile(r"\{(?:(\d{1,18})\.\.(\d{1,18})|([^{}]*,[^{}]*))\}")
 _ATOMIC = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss"})
 """Storages in which a file that is being written cannot be seen before it is whole."""
-_MARKS = ("ETag", "etag", "md5Hash", "LastModified", "last_modified", "mtime", "created")
-"""What storages tell of a file that changes with its content, the surest first."""
+_MARKS = (
+    *("ETag", "etag", "md5Hash", "Content-MD5", "Digest", "blob_id", "sha", "hex"),
+    *("LastModified", "Last-Modified", "last_modified", "modified", "modificationTime", "modify", "mtime", "created"),
+)
+"""What storages tell of a file that changes with its content, the surest first: digests, then times.
+
+The web's are `ETag`, `Content-MD5`, `Digest` and `Last-Modified`; `blob_id` is of Hugging Face's hub, `sha` and `hex`
+of git, `modified` of WebDAV, `modificationTime` of HDFS, `modify` of FTP, `mtime` of SFTP and SMB.
+"""
 _MOST_NAMES = 10_000_000
 _TRIES = 3
 _LASTING = (FileNotFoundError, PermissionError, ImportError, ValueError, tarfile.TarError, zipfile.BadZipFile)
 """Causes that another try does not mend."""
+_GONE = (404, 410)
+"""Answers of a web server that there is no such file."""
 _PASSING = (408, 425, 429)
 """Answers of a web server in the four hundreds that another try may mend."""
 _READ_AHEAD = 8 << 20  # bytes a request, for files that are read from beginning to end
@@ -100,7 +109,12 @@ def explained(address: str, action: str = "read") -> Iterator[None]:
     except (DataError, GeneratorExit):
         raise
     except FileNotFoundError as error:
-        raise DataError(f"{address}: cannot be {action} (no such file or folder).") from error
+        cause = error.__cause__
+        status = getattr(cause, "status", None)
+        if cause is None or not address.startswith(("http://", "https://")) or status in _GONE:
+            raise DataError(f"{address}: cannot be {action} (no such file or folder).") from error
+        # whatever befalls a request on the web is a missing file to fsspec
+        raise DataError(f"{address}: cannot be {action if status else 'reached'} ({_first_line(cause)}).") from cause
     except PermissionError as error:
         raise DataError(
             f"{address}: cannot be {action}, for access is refused ({_first_line(error)}); check the credentials."

@@ -9,6 +9,7 @@ import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,8 @@ class ImageStore:
         numbers: of the shards that are meant; all by default.
 
     Raises:
-        DataError: a path does not exist, or is neither a folder nor an archive that can be read.
+        DataError: a path does not exist, or is neither a folder nor an archive that can be read; or a file of a shard
+            at another address is called as one here.
     """
 
     def __init__(
@@ -238,17 +240,20 @@ class ImageStore:
                     if inner is not None and info.offset_data + info.size <= size:
                         found[inner] = (info.offset_data, info.size)
             except DataError as error:
-                _log.warning("%s", error)
+                _warn(str(error))
         for inner, (start, length) in found.items():
             self._add(f"{name}/{inner}", _Place(inner, path, length, None, (start, length)))
 
     def _add_remote(self, shards: Shards, number: int) -> None:
         found, shard = shards.files(number), shards.shards[number]
         for name, start, length in {file[0]: file for file in found.files}.values():
-            place = _Place(name, None, length, f"{start}-{shard.mark}", (start, length), number)
-            self._add(f"{shards.name(number)}/{name}", place)
+            key = f"{shards.name(number)}/{name}"
+            if key in self._places:
+                first = self._places[key].archive or self._places[key].path
+                raise DataError(f"{shard.address}: {key} is called as a file of {first} is; rename one of the two.")
+            self._add(key, _Place(name, None, length, f"{start}-{shard.mark}", (start, length), number))
         if found.problem is not None:
-            _log.warning("%s", found.problem)
+            _warn(found.problem)
 
     def _open_archives(self) -> None:
         self._lock = threading.Lock()
@@ -269,6 +274,12 @@ class ImageStore:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._open_archives()
+
+
+@cache
+def _warn(problem: str) -> None:
+    """Say what is wrong with a shard, once however many stores have it."""
+    _log.warning("%s", problem)
 
 
 def _first_visit(folder: str, walked: set[tuple[int, int]]) -> bool:

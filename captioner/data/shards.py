@@ -7,6 +7,7 @@ any time, copies only save requests, and nothing needs to be remembered but whic
 
 import json
 import tarfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -15,7 +16,15 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-from captioner.data.addresses import expand_braces, file_system, mark_of, open_address, patiently, read_span
+from captioner.data.addresses import (
+    expand_braces,
+    file_system,
+    mark_of,
+    open_address,
+    patiently,
+    read_span,
+    without_query,
+)
 from captioner.data.listing import listed
 from captioner.data.names import first_few, inner_name
 from captioner.data.shard_copies import Copies, Shard
@@ -75,9 +84,7 @@ class Shards:
     ) -> None:
         self.shards = find(addresses)
         self.lists, self.copies = lists, copies
-        folders = [shard.address.split("/")[:-1] for shard in self.shards]
-        common = len(list(takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))))
-        self._names = ["/".join(shard.address.split("/")[common:]) for shard in self.shards]
+        self._names = _short_names([shard.address for shard in self.shards])
         self._texts: tuple[int, dict[str, str]] | None = None
         lists.mkdir(parents=True, exist_ok=True)
         mine = self.shards[share[0] :: share[1]]
@@ -98,7 +105,7 @@ class Shards:
         return [places[shard.address] for shard in find(addresses)]
 
     def name(self, number: int) -> str:
-        """A shard's address from the folder on that all of them are in."""
+        """A shard's address from the folder on that all of them are in; with its query where two differ in it only."""
         return self._names[number]
 
     def files(self, number: int) -> ShardFiles:
@@ -166,6 +173,16 @@ class Shards:
 
     def _listing(self, shard: Shard) -> Path:
         return self.lists / f"{shard.key}.json"
+
+
+def _short_names(addresses: Sequence[str]) -> list[str]:
+    """Addresses from their common folder on, without the queries that are not needed to tell them apart."""
+    plain = [without_query(address) for address in addresses]
+    folders = [address.split("/")[:-1] for address in plain]
+    common = len(list(takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))))
+    count = Counter(plain)
+    names = zip(addresses, plain, strict=True)
+    return ["/".join((short if count[short] == 1 else whole).split("/")[common:]) for whole, short in names]
 
 
 def find(addresses: Sequence[str]) -> list[Shard]:

@@ -166,7 +166,7 @@ class _Search:
 
     def read_lists(self) -> None:
         """Take what the lists name that have been found; a file that is not there gets its row."""
-        lists, self._lists, several = self._lists, [], []
+        lists, self._lists, several, odd = self._lists, [], [], []
         for address in lists:
             try:
                 names = names_in(read_address(address))
@@ -180,6 +180,12 @@ class _Search:
                     several.append(name)
                 else:
                     self._files[name] = None
+                    if is_remote(name) and _suffix(name) not in self.suffixes:  # it may be a folder
+                        odd.append(name)
+        told = listed(odd, [], lenient=True)
+        folders = {name for name, about in told if about.get("type") == "directory"}.intersection(odd)
+        self._files = {name: None for name in self._files if name not in folders}
+        several += [name for name in dict.fromkeys(odd) if name in folders]
         if several:
             self.take_all(several)
         if lists:  # which may call a file otherwise than its folder does

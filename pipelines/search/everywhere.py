@@ -50,7 +50,7 @@ def find_everywhere(options: SearchOptions, arguments: Sequence[str]) -> tuple[I
             del there.archives[address]
             there.files += inside
     asked = [name for name in there.files if is_remote(name) and name not in there.marks]  # those of lists
-    marks = there.marks | {name: mark_of(about) for name, about in listed(asked, [])}
+    marks = there.marks | {name: mark_of(about) for name, about in listed(asked, [], lenient=True)}
     marks |= {address: archive.mark for address, archive in there.archives.items()}
     every = {identity(name): name for name in [*found.paths, *there.files, *there.archives]}
     found = replace(

@@ -37,7 +37,7 @@ def pixels(path):  # a photo as the encoder wants it: uint8 RGB (1, height, widt
 def search(begun, step, beam_size, min_length, max_length, length_penalty, no_repeat_ngram):
     """What a beam search finds, best first: score, tokens and log-probability of each caption."""
     state, context = ({name: begun[name] for name in ABOUT[part]} for part in ("state", "context"))
-    beams, found, size, kept = [([START], 0.0)], [], no_repeat_ngram, beam_size if ABOUT["choose"] else 1
+    beams, size, found = [([START], 0.0)], no_repeat_ngram, [(-np.inf, [], 0.0)] * (beam_size if ABOUT["choose"] else 1)
     for length in range(max_length + 1):
         out = step({"tokens": np.array([[words[-1] for words, _ in beams]]), **state, **context})
         log_probs = np.minimum(out["log_probs"][0], 0)
@@ -48,15 +48,13 @@ def search(begun, step, beam_size, min_length, max_length, length_penalty, no_re
         log_probs[:, END] = ends if length >= min_length else -np.inf
         totals = (np.array([[total] for _, total in beams]) + log_probs).ravel()
         chosen = [(*divmod(at, log_probs.shape[1]), totals[at]) for at in np.argsort(-totals)[:beam_size]]
-        found += [(t / (length + 1) ** length_penalty, beams[row][0][1:], t) for row, word, t in chosen if word == END]
-        found = sorted(found, reverse=True)[:kept]
-        least = found[-1][0] if len(found) == kept else -np.inf
-        going = [each for each in chosen if each[1] != END and each[2] / (length + 2) ** length_penalty > least]
-        if not going:
+        ended = [(t / (length + 1) ** length_penalty, beams[row][0][1:], t) for row, word, t in chosen if word == END]
+        found, bound = sorted(found + ended, reverse=True)[: len(found)], (length + 2) ** length_penalty
+        if not (going := [each for each in chosen if each[1] != END and each[2] / bound > found[-1][0]]):
             break
         beams = [([*beams[row][0], int(word)], total) for row, word, total in going]
         state = {name: out[f"new_{name}"][:, [row for row, _, _ in going]] for name in ABOUT["state"]}
-    return found
+    return [each for each in found if each[0] > -np.inf]
 
 
 def sentence(tokens):  # as ordinary English

@@ -7,7 +7,8 @@ from functools import partial
 
 import pytest
 
-from captioner.data.addresses import expand_braces, patiently
+from captioner.data.addresses import expand_braces, open_address, patiently
+from captioner.data.caption_forms.beside import read_captions_beside
 from captioner.data.photos import ImageStore
 from captioner.data.shard_copies import Copies
 from captioner.data.shards import Shards
@@ -121,6 +122,22 @@ def test_shards_of_one_name_in_two_folders_are_told_apart(shards, storage):
     assert "0.tar/0.jpg" in store
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["photos/train-0.tar", "photos/train-1.tar", "photos/val-0.tar"],
+        ["photos/a/train-0.tar", "photos/a/train-1.tar", "photos/b/val-0.tar"],
+        ["photos/a/train/0.tar", "photos/a/train/1.tar", "photos/b/val/0.tar"],
+        ["photos/train-0.TAR", "photos/more/TRAIN-1.TAR", "else/val-0.tar"],
+    ],
+)
+def test_shards_called_by_splits_are_these_in_whatever_folders(shards, storage, names):
+    for number, name in enumerate(names):
+        storage.pipe_file(f"/{name}", storage.cat_file(f"/photos/{number}.tar"))
+    found = read_captions_beside("shards", ImageStore([], shards([f"memory://{name}" for name in names])))
+    assert {entry.captions[0][-1]: entry.split for entry in found.entries} == {"0": "train", "1": "train", "2": "val"}
+
+
 def test_a_shard_that_changes_is_noticed(shards, storage):
     found = shards(room=0)
     storage.pipe_file("/photos/0.tar", b"short")
@@ -161,7 +178,9 @@ def test_what_a_network_spoils_is_tried_again(monkeypatch):
         patiently(read)
 
 
-def test_a_web_server_without_parts_of_files_serves_shards_that_fit_and_is_named_otherwise(storage, tmp_path):
+@pytest.fixture
+def web(storage, tmp_path):
+    """The address of a web server of the shards, which tells no ETag and gives no parts of files."""
     pytest.importorskip("aiohttp")
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -170,13 +189,89 @@ def test_a_web_server_without_parts_of_files_serves_shards_that_fit_and_is_named
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path))
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        addresses = [f"http://127.0.0.1:{server.server_port}/{{0..2}}.tar"]
-        found = Shards(addresses, tmp_path / "lists", Copies(tmp_path / "copies", 1 << 20))
-        assert ImageStore([], found).read("2.tar/1.jpg").tobytes() == content(2, 1)
-        found.copies.folder = tmp_path / "elsewhere"
-        with pytest.raises(DataError, match="or its server gives no parts of files"):
-            ImageStore([], found).read("2.tar/1.jpg")
-    finally:
-        server.shutdown()
-        server.server_close()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_web_server_without_parts_of_files_serves_shards_that_fit_and_is_named_otherwise(web, shards, tmp_path):
+    found = shards([f"{web}/{{0..2}}.tar"])
+    assert ImageStore([], found).read("2.tar/1.jpg").tobytes() == content(2, 1)
+    found.copies.folder = tmp_path / "elsewhere"
+    with pytest.raises(DataError, match="or its server gives no parts of files"):
+        ImageStore([], found).read("2.tar/1.jpg")
+
+
+@pytest.mark.parametrize("pattern", ["{0..2}.tar", "*.tar"])
+def test_a_shard_on_the_web_that_changes_at_the_same_size_is_noticed(web, shards, tmp_path, pattern):
+    before = ImageStore([], shards([f"{web}/{pattern}"])).fingerprint("0.tar/1.jpg")
+    path = tmp_path / "0.tar"
+    path.write_bytes(path.read_bytes().replace(content(0, 1), content(7, 7)))
+    os.utime(path, (1e9, 1e9))
+    after = ImageStore([], shards([f"{web}/{pattern}"]))
+    assert after.read("0.tar/1.jpg").tobytes() == content(7, 7)
+    assert after.fingerprint("0.tar/1.jpg") != before
+
+
+def test_a_query_is_no_part_of_a_shards_name_but_where_two_differ_in_it_only(web, shards, tmp_path):
+    for number, name in enumerate(("train-0.tar", "train-1.tar", "val-0.tar")):
+        (tmp_path / f"{number}.tar").rename(tmp_path / name)
+    signed = [f"{web}/train-0.tar?sign=a/b", f"{web}/train-1.tar?sign=a/c", f"{web}/val-0.tar?sign=a/d"]
+    store = ImageStore([], shards(signed))
+    assert store.read("val-0.tar/1.jpg").tobytes() == content(2, 1)
+    entries = read_captions_beside("shards", store).entries
+    assert [entry.split for entry in entries] == ["train"] * 6 + ["val"] * 3
+    twice = read_captions_beside("shards", ImageStore([], shards([*signed, f"{web}/val-0.tar?sign=a/e"])))
+    assert [entry.split for entry in twice.entries] == ["train"] * 6 + ["val"] * 6
+
+
+@pytest.fixture
+def answers():
+    """The address of a web server that answers `/STATUS.tar` with that status."""
+    pytest.importorskip("aiohttp")
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(int(self.path[1:4]))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("status", "sentence"),
+    [
+        (404, "no such shard of photos."),
+        (410, "no such shard of photos."),
+        (403, "cannot be read (403, message='Forbidden', url="),
+        (503, "cannot be read (503, message='Service Unavailable', url="),
+    ],
+)
+def test_what_a_web_server_answers_is_told_apart(answers, shards, status, sentence):
+    with pytest.raises(DataError) as raised:
+        shards([f"{answers}/{status}.tar"])
+    assert str(raised.value).startswith(f"{answers}/{status}.tar: {sentence}")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_web_server_that_is_not_there_cannot_be_reached(answers, shards, scheme):
+    nobody = "http://127.0.0.1:9" if scheme == "http" else answers.replace("http", "https")
+    with pytest.raises(DataError) as raised:
+        shards([f"{nobody}/0.tar"])
+    assert str(raised.value).startswith(f"{nobody}/0.tar: cannot be reached (Cannot connect to host 127.0.0.1:")
+    with pytest.raises(DataError) as raised, open_address(f"{nobody}/0.tar") as file:
+        file.read()
+    assert str(raised.value).startswith(f"{nobody}/0.tar: cannot be reached (")
+
+
+def test_many_shards_of_a_folder_that_is_not_there_are_missing(shards):
+    with pytest.raises(DataError, match=r"memory://nowhere/0\.tar, .* and 17 more: no such shard of photos\."):
+        shards(["memory://nowhere/{0..19}.tar"])

@@ -77,6 +77,33 @@ def test_shards_of_a_bucket_train_as_the_same_shards_here(config, shards, write_
     assert [line["loss"] for line in lines(tmp_path / "remote")] == [line["loss"] for line in lines(tmp_path / "here")]
 
 
+def test_a_set_may_have_shards_here_and_in_a_bucket(config, shards, write_config, tmp_path, s3):
+    stages = {"cross_entropy": {**STAGES["cross_entropy"], "epochs": 1}}
+    (tmp_path / "here").mkdir()
+    for number in range(3):
+        (shards / f"train-{number}.tar").rename(tmp_path / "here" / f"train-{number}.tar")
+        s3.rm(f"photos/squares/train-{number}.tar")
+    mixed = {"squares": {"photos": ["here/train-{0..2}.tar", "s3://photos/squares/*.tar"]}}
+    train(
+        config(data__root=str(tmp_path), data__sets=mixed, stages=stages),
+        [],
+        tmp_path / "run",
+        resume=False,
+        device="cpu",
+    )
+    assert len(lines(tmp_path / "run")) == 9  # of all 36 photos, four a batch
+
+
+def test_two_shards_of_one_name_here_and_in_a_bucket_are_refused(config, shards, tmp_path):
+    mixed = {"squares": {"photos": ["train-0.tar", "s3://photos/squares/*.tar"]}}
+    with pytest.raises(DataError) as raised:
+        train(config(data__root=str(shards), data__sets=mixed), [], tmp_path / "run", resume=False, device="cpu")
+    assert str(raised.value) == (
+        f"s3://photos/squares/train-0.tar: train-0.tar/0000.png is called as a file of {shards / 'train-0.tar'} is; "
+        "rename one of the two."
+    )
+
+
 def test_a_kill_in_the_middle_of_an_epoch_changes_nothing(config, tmp_path):
     # room for copies of a few shards only, so that they come and go
     fine = {"stages": {"fine_tune": STAGES["fine_tune"]}, "data__copies": 0.0004, "workers": 1}
@@ -157,7 +184,17 @@ def test_a_shard_cut_short_gives_the_photos_before_and_says_so(config, shards, s
     data = (shards / "train-0.tar").read_bytes()
     s3.pipe_file("photos/squares/train-0.tar", data[: len(data) // 2])
     train(config(stages={"cross_entropy": STAGES["cross_entropy"]}), [], tmp_path / "run", resume=False, device="cpu")
-    assert "s3://photos/squares/train-0.tar: the archive ends too soon; only the" in caplog.text
+    assert caplog.text.count("s3://photos/squares/train-0.tar: the archive ends too soon; only the") == 1
+
+
+def test_a_shard_here_that_is_cut_short_says_so_once(config, shards, tmp_path, caplog):
+    path = shards / "train-0.tar"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    local = {"squares": {"photos": ["train-*.tar", "val-0.tar"]}}
+    stages = {"cross_entropy": {**STAGES["cross_entropy"], "epochs": 1}}
+    changes = {"data__root": str(shards), "data__sets": local, "stages": stages}
+    train(config(**changes), [], tmp_path / "run", resume=False, device="cpu")
+    assert caplog.text.count("train-0.tar: the archive ends too soon; only the") == 1
 
 
 def test_a_shard_that_vanishes_while_training_stops_it_with_one_sentence(config, s3, tmp_path, monkeypatch):

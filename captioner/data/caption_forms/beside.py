@@ -17,6 +17,9 @@ from captioner.data.splits import SPLITS, Split, split_in
 from captioner.data.tables import decoded
 from captioner.errors import DataError, ImageError
 
+_SHARD = re.compile(r"(?P<folders>(?:[^/]*/)*?)(?P<name>[^/]*\.tar)(?:\?[^/]*)?/", re.IGNORECASE)
+"""The outermost tar file in a name, which may be an address with a query."""
+
 
 def read_captions_beside(path: Path | str, store: ImageStore | None = None) -> FoundCaptions | None:
     """Captions in files beside photos and clips; None if no photo has any.
@@ -80,10 +83,19 @@ def _splits(names: Sequence[str]) -> dict[str, Split]:
     """The splits that the outermost folders or the shards are called by, if all are called so."""
     found: dict[str, Split] = {}
     for name in names:
-        outer, slash, _ = name.partition("/")
-        split = (split_in(outer) if outer.endswith(".tar") else SPLITS.get(outer.lower())) if slash else None
+        split = _split_of(name)
         if split is not None:
             found[name] = split
         elif is_media(name):
             return {}
     return found
+
+
+def _split_of(name: str) -> Split | None:
+    """The split that a file's shard is called by, or the nearest folder above it, or the outermost of other folders."""
+    shard = _SHARD.match(name)
+    if shard is None:
+        outer, slash, _ = name.partition("/")
+        return SPLITS.get(outer.lower()) if slash else None
+    folders = reversed(shard["folders"].lower().split("/"))
+    return split_in(shard["name"]) or next((SPLITS[folder] for folder in folders if folder in SPLITS), None)

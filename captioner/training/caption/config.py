@@ -18,7 +18,7 @@ class CaptionFile(Strict):
     Attributes:
         captions: a file or folder in one of the forms that `captioner.data.caption_forms` finds: COCO or Karpathy JSON,
             tables, Hugging Face's metadata, shards, texts beside photos; or a file at another address. By default
-            `data.root`, or the shards at other addresses that `photos` names.
+            `data.root`, or all that `photos` names where shards at other addresses are among them.
         photos: folders, zip files and shards with the photos, also by patterns and ranges in braces; shards may be at
             any address: `s3://bucket/train-{000..099}.tar`.
         columns: names of a table's columns, by `image`, `caption` and `split`, where others than the usual ones count.

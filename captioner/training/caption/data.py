@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,8 +34,7 @@ def open_photos(sets: Mapping[str, CaptionFile], root: Path, lists: Path, copies
         DataError: a folder, an archive or a shard is not there or cannot be read.
     """
     names = [name for file in sets.values() for name in file.photos]
-    local = [path for name in names if not is_remote(name) for path in _paths(root, name)]
-    remote = [name for name in names if is_remote(name)]
+    local, remote = _places(root, names)
     shards = None
     if remote:
         share = (processes.place(), processes.count())
@@ -55,14 +54,14 @@ def read_set(file: CaptionFile, root: Path, photos: ImageStore) -> FoundCaptions
         DataError: there are none, or they cannot be read.
     """
     columns = {str(key): value for key, value in file.columns.items()}
-    remote = [name for name in file.photos if is_remote(name)]
+    local, remote = _places(root, file.photos)
     if file.captions is None and remote:
         assert photos.shards is not None
-        where = ", ".join(remote)
-        found = read_captions_beside(where, ImageStore([], photos.shards, photos.shards.numbers(remote)))
+        where = ", ".join(file.photos)
+        found = read_captions_beside(where, ImageStore(local, photos.shards, photos.shards.numbers(remote)))
         if found is None:
             raise DataError(
-                f"{where}: no photo in these shards has captions beside it, as 0001.jpg has in 0001.txt or 0001.json; "
+                f"{where}: no photo there has captions beside it, as 0001.jpg has in 0001.txt or 0001.json; "
                 "name the file that has them as captions."
             )
         return found
@@ -83,6 +82,7 @@ def leave_out_copies(captions: CaptionSet, photos: ImageStore) -> CaptionSet:
         captions: of all sets.
         photos: of all sets.
     """
+
     def digest(name: str) -> Hashable:
         try:
             return hashlib.sha256(photos.read(name).tobytes()).digest()
@@ -100,6 +100,12 @@ def leave_out_copies(captions: CaptionSet, photos: ImageStore) -> CaptionSet:
         return captions
     say(f"{len(copies)} photos to learn from ({first_few(copies)}) are copies of held-out ones; they are left out.")
     return captions.without(set(copies))
+
+
+def _places(root: Path, names: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """The paths of this machine that names stand for, and the names that are addresses elsewhere."""
+    local = [path for name in names if not is_remote(name) for path in _paths(root, name)]
+    return local, [name for name in names if is_remote(name)]
 
 
 def _paths(root: Path, name: str) -> list[Path]:

@@ -85,6 +85,18 @@ def test_a_photo_that_is_gone_is_a_row_that_says_so(run, s3, shards, tmp_path, r
     assert rows[1] == {"path": "s3://photos/single/gone.jpg", "error": "cannot be read (no such file or directory)"}
 
 
+@pytest.mark.parametrize("name", ["s3://photos/single", "s3://photos/v1.0", "s3://photos/single/"])
+def test_a_list_names_folders_at_addresses_with_a_final_slash_or_without(run, s3, shards, tmp_path, rows_in, name):
+    s3.put_file(str(shards[0]), "photos/v1.0/a.jpg")
+    s3.put_file(str(shards[0]), "photos/bare")
+    (tmp_path / "list.txt").write_text(f"s3://photos/bare\n{name}\ns3://photos/gone\ns3://nobody/gone\n")
+    assert run(tmp_path / "list.txt", "-o", tmp_path / "out", *HERE)[0] == 1
+    rows = {row["path"]: row for row in rows_in(tmp_path / "out")}
+    inside = [f"s3://{path}" for path in s3.ls(name)]
+    assert sorted(rows) == sorted(["s3://photos/bare", "s3://photos/gone", "s3://nobody/gone", *inside])
+    assert [path for path, row in rows.items() if "caption" not in row] == ["s3://photos/gone", "s3://nobody/gone"]
+
+
 def test_a_missing_shard_and_a_missing_bucket_are_one_sentence(run, s3, shards, tmp_path):
     for name in ("s3://photos/shards/{0..3}.tar", "s3://nobody/shards"):
         status, _, err = run(name, "-o", tmp_path / "out", *HERE)

@@ -82,6 +82,16 @@ def test_new_changed_and_gone_photos_of_a_bucket_bring_the_index_up_to_date(run,
     assert searched("s3://photos/single/*.jpg")[2] == ""
 
 
+def test_a_list_with_photos_out_of_reach_is_searched_without_them(searched, s3, bucket, tmp_path, monkeypatch):
+    pytest.importorskip("aiohttp")
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    (tmp_path / "list.txt").write_text("s3://photos/single/photo0000.jpg\nhttp://127.0.0.1:9/x.jpg\nnothing://x.jpg\n")
+    status, rows, err = searched("list.txt")
+    assert (status, [row["path"] for row in rows]) == (1, ["s3://photos/single/photo0000.jpg"])
+    assert "http://127.0.0.1:9/x.jpg: " in err
+    assert "nothing://x.jpg: " in err
+
+
 def test_archives_of_a_bucket_are_searched_and_looked_at_again_when_they_change(
     run, searched, s3, bucket, make_tar, tmp_path
 ):
