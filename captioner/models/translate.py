@@ -170,13 +170,17 @@ class Translator:
         texts = _texts(sentences)
         read = self._read(texts)
         flat = [reading for readings in read for reading in readings if reading.ids]
-        parts = self._parts(flat, options, alignment=alignment)
+        # where longer translations are favoured, one that repeats itself would win if nothing stopped it
+        limits = [_up_to(2 * len(reading.ids) + 8, 16) for reading in flat]
+        parts = self._parts(flat, limits, options, alignment=alignment)
         if options.method == "beam":
             looped = [place for place, several in enumerate(parts) if _loops(several)]
+            longest = [LONGER + max(part.length for part in parts[place]) for place in looped]
+            limits = [_up_to(length, 8) for length in longest]
             wide = replace(options, num_captions=options.beam_size)
-            again = self._parts([flat[place] for place in looped], wide, alignment=alignment, repeats=False)
-            for place, several in zip(looped, again, strict=True):
-                parts[place] = _mended(several, LONGER + max(part.length for part in parts[place]))
+            again = self._parts([flat[place] for place in looped], limits, wide, alignment=alignment, repeats=False)
+            for place, several, length in zip(looped, again, longest, strict=True):
+                parts[place] = _mended(several, length)
         in_order = iter(parts)
         whole = [
             put_together([next(in_order) if each.ids else [each.copied(alignment=alignment)] for each in readings])
@@ -190,9 +194,23 @@ class Translator:
         ]
 
     def _parts(
-        self, flat: Sequence[Reading], options: DecodingConfig, *, alignment: bool, repeats: bool = True
+        self,
+        flat: Sequence[Reading],
+        limits: Sequence[int],
+        options: DecodingConfig,
+        *,
+        alignment: bool,
+        repeats: bool = True,
     ) -> list[list[Part]]:
-        """What a search finds for sentences, best first for each; without `repeats` nothing follows itself at once."""
+        """What a search finds for sentences, best first for each.
+
+        Args:
+            flat: the sentences.
+            limits: most pieces of a translation of each.
+            options: how to search.
+            alignment: keep the attention.
+            repeats: without them nothing follows itself at once.
+        """
         parts: dict[int, list[Part]] = {}
         # pieces may be put together in several ways that say the same
         found = options.beam_size if options.num_captions > 1 and options.method == "beam" else options.num_captions
@@ -205,7 +223,7 @@ class Translator:
             for place, hypotheses in zip(places, several, strict=True):
                 parts[place] = [flat[place].part(hypothesis, self.subwords) for hypothesis in hypotheses]
 
-        batches = list(_batches([reading.ids for reading in flat]))
+        batches = list(_batches([len(reading.ids) for reading in flat], limits))
         workers = min(torch.get_num_threads(), len(batches)) if self.device.type == "cpu" else 1
         if workers > 1:
             self._searched()
@@ -310,14 +328,18 @@ def _each_once(translations: Sequence[Translation]) -> list[Translation]:
     return list(texts.values())
 
 
-def _batches(encoded: Sequence[Sequence[int]]) -> Iterator[tuple[int, list[int]]]:
+def _up_to(length: int, step: int) -> int:
+    """The next multiple of a step."""
+    return -(-length // step) * step
+
+
+def _batches(lengths: Sequence[int], limits: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
     """Batches of sentences that share the most pieces a translation may have, and that number.
 
-    Where longer translations are favoured, one that repeats itself would win if nothing stopped it. The limit follows
-    from a sentence alone, so that what it is translated beside changes nothing.
+    Each sentence's limit follows from it alone, so that what it is translated beside changes nothing.
     """
-    order = sorted(range(len(encoded)), key=lambda place: len(encoded[place]))
-    for most, group in groupby(order, key=lambda place: -(-(2 * len(encoded[place]) + 8) // 16) * 16):
+    order = sorted(range(len(lengths)), key=lambda place: (limits[place], lengths[place]))
+    for most, group in groupby(order, key=lambda place: limits[place]):
         places = list(group)
         for first in range(0, len(places), BATCH):
             yield most, places[first : first + BATCH]
