@@ -249,7 +249,8 @@ class ImageStore:
         for name, start, length in {file[0]: file for file in found.files}.values():
             key = f"{shards.name(number)}/{name}"
             if key in self._places:
-                first = self._places[key].archive or self._places[key].path
+                other = self._places[key]
+                first = other.archive or other.path or "another shard"
                 raise DataError(f"{shard.address}: {key} is called as a file of {first} is; rename one of the two.")
             self._add(key, _Place(name, None, length, f"{start}-{shard.mark}", (start, length), number))
         if found.problem is not None:

@@ -20,10 +20,11 @@ class WithoutRepeats:
 
     Args:
         model: the decoder.
+        free: which words (V,) may follow themselves, as digits do; none by default.
     """
 
-    def __init__(self, model: StepModel) -> None:
-        self.model = model
+    def __init__(self, model: StepModel, free: Tensor | None = None) -> None:
+        self.model, self.free = model, free
 
     def start(self, state: Tensors) -> Tensors:
         """The decoder's state (B, ...) at a search's beginning, and that no word was read yet."""
@@ -39,21 +40,24 @@ class WithoutRepeats:
         logits, own, attention = self.model.step(tokens, own, context, rows)
         logits = logits.float()
         for size in range(1, words.shape[1] // 2 + 1):
-            _ban(logits, words, size)
+            _ban(logits, words, size, self.free if size == 1 else None)
         return logits, {**own, _WORDS: words}, attention
 
 
-def _ban(logits: Tensor, words: Tensor, size: int) -> None:
+def _ban(logits: Tensor, words: Tensor, size: int, free: Tensor | None) -> None:
     """Take the word away with which the last `size` words would be those before them.
 
     Args:
         logits: (N, V), changed in place.
         words: (N, t), the words so far, `<start>` included.
         size: of the run.
+        free: words (V,) that are not taken away; None for no such word.
     """
     steps = words.shape[1]
     last, before = words[:, steps - size + 1 :], words[:, steps - 2 * size + 1 : steps - size]
     again = (last == before).all(1, keepdim=True)
+    if free is not None:
+        again &= ~free[words[:, -1:]]
     banned = torch.where(again, words[:, steps - size, None], Vocabulary.pad)
     taken = logits.gather(1, banned).masked_fill(~again, -torch.inf)
     logits.scatter_(1, banned, torch.where(again, -torch.inf, logits[:, Vocabulary.pad, None]))

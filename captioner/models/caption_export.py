@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from captioner.models.caption_network import CaptionDecoder
-from captioner.models.phrases import LONGEST, SCALE, Phrases, keys_of_grams, keys_of_runs
+from captioner.models.phrases import LONGEST, SCALE, Phrases
 from captioner.models.search import Finder, SearchNetwork
 from captioner.recurrent.stepping import CELLS
-from captioner.text.vocabulary import Vocabulary
+from captioner.text.vocabulary import SPECIALS, Vocabulary
 
 STATE = {"tanh": ("h",), "gru": ("h",), "lstm": ("h", "c")}
 """The parts of a unit's state."""
@@ -153,16 +153,23 @@ class FitNetwork(nn.Module):
         return (texts * quick.look(pooled)[:, None]).sum(-1)
 
     def _expected(self, phrases: Phrases, pooled: Tensor, tokens: Tensor) -> Tensor:
-        """As `Phrases.fit`, of tokens (images, captions, steps), by comparisons alone."""
-        expected, keys, captions = phrases.expected(pooled), keys_of_grams(phrases.grams), tokens.flatten(0, 1)
-        images = expected.repeat_interleave(tokens.shape[1], 0)
+        """As `Phrases.fit`, of tokens (images, captions, steps), word by word: OpenVINO has no keys of 64 bits."""
+        expected, captions = phrases.expected(pooled), tokens.flatten(0, 1).to(torch.int32)
+        images = expected[:, None].expand(-1, tokens.shape[1], -1).flatten(0, 1)
+        grams = phrases.grams.to(torch.int32)
+        lengths = (grams >= 0).sum(1)
         found = torch.zeros_like(images[:, 0])
         for size in range(1, min(LONGEST, tokens.shape[2]) + 1):
-            runs, real = keys_of_runs(captions, size)
-            same = (runs.unsqueeze(2) == keys).to(expected.dtype)
+            runs = captions.unfold(1, size, 1)
+            real = (runs >= len(SPECIALS)).all(-1)
+            alike, twice = lengths == size, real.unsqueeze(1)
+            for place in range(size):
+                words = runs[..., place]
+                alike = alike & (words.unsqueeze(2) == grams[:, place])
+                twice = twice & (words.unsqueeze(2) == words.unsqueeze(1))
+            same, times = alike.to(expected.dtype), twice.sum(2)
             known = same.sum(2)
             idf = (same @ phrases.idf + (1 - known) * phrases.rare) * real
-            times = ((runs.unsqueeze(2) == runs.unsqueeze(1)) & real.unsqueeze(1)).sum(2)
             norms = (times * idf.square()).sum(1).sqrt()
             products = (idf * known * (same * images.unsqueeze(1)).sum(2)).sum(1)
             found = found + products / norms.clamp(min=1e-6)

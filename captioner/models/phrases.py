@@ -22,6 +22,7 @@ from captioner.weights import check_fit, read_tensors, write_atomically, write_t
 
 PHRASE_FILES = ("phrases.safetensors", "phrases.json")
 LONGEST = 4  # words of a phrase
+MOST_WORDS = 2**15 - 1  # of a vocabulary, that phrases are made of: int16 holds their ids
 SCALE = 10 / LONGEST  # of CIDEr, the mean over lengths times ten
 
 
@@ -79,13 +80,18 @@ class Phrases(nn.Module):
             return None
         about = read_json(path)
         weight = about.get("weight")
-        if about.get("captioner") != captioner_digest(folder) or not isinstance(weight, int | float):
+        if about.get("captioner") != captioner_digest(folder):
             raise ModelError(f"{path}: belongs to another model.safetensors; copy the whole folder again.")
+        if not isinstance(weight, int | float) or isinstance(weight, bool) or not 0 <= weight < float("inf"):
+            raise ModelError(f"{path}: weight is {weight!r}, no number of at least 0; copy the whole folder again.")
         weights = read_tensors(weights_path)
-        found = cls(channels, len(weights.get("idf", ())), len(weights.get("look_step", ())), float(weight))
+        count, rank = (weights[name].numel() if name in weights else 0 for name in ("idf", "look_step"))
+        found = cls(channels, count, rank, float(weight))
         check_fit(weights, dict(found.state_dict()), weights_path)
         found.load_state_dict(weights)
-        if len(found.grams) and not -1 <= int(found.grams.min()) <= int(found.grams.max()) < vocabulary_size:
+        if not count or not all(bool(value.isfinite().all()) for value in weights.values()):
+            raise ModelError(f"{weights_path}: holds no phrases, or no numbers; copy the whole folder again.")
+        if not -1 <= int(found.grams.min()) <= int(found.grams.max()) < vocabulary_size:
             raise ModelError(f"{weights_path}: has words that vocabulary.json lacks; copy the whole folder again.")
         return found
 
@@ -142,11 +148,12 @@ def keys_of_runs(captions: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """A number for each run of `size` words (captions, runs), and whether it is one, and no padding or end."""
     runs = captions.long().unfold(1, size, 1)
     real = (runs >= len(SPECIALS)).all(-1)
-    return _keys([*(runs + 1).unbind(-1), *[torch.zeros_like(runs[..., 0])] * (LONGEST - size)]), real
+    keys = _keys([*(runs + 1).unbind(-1), *[torch.zeros_like(runs[..., 0])] * (LONGEST - size)])
+    return torch.where((runs < MOST_WORDS).all(-1), keys, -1), real
 
 
 def _keys(parts: Sequence[Tensor]) -> Tensor:
     key = torch.zeros_like(parts[0])
     for part in parts:
-        key = key * 2**15 + part  # int16 holds the ids
+        key = key * (MOST_WORDS + 1) + part
     return key

@@ -78,9 +78,7 @@ def _best(scores: Floats, count: int) -> NDArray[np.bool_]:
     return chosen
 
 
-def _ranks(
-    fits: Floats, cosines: Floats, chosen: NDArray[np.bool_], rights: Sequence[NDArray[np.int64]]
-) -> Retrieval:
+def _ranks(fits: Floats, cosines: Floats, chosen: NDArray[np.bool_], rights: Sequence[NDArray[np.int64]]) -> Retrieval:
     """Ranks where the chosen answers of each query stand first, by how they fit, and the others behind, by cosine."""
     ranks = []
     for fit, cosine, first, right in zip(fits, cosines, chosen, rights, strict=True):

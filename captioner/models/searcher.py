@@ -221,9 +221,7 @@ class _Network:
     def zeros(self, count: int) -> State:
         """The state before anything: of each layer `h`, and for an LSTM `c` after it."""
         parts = 2 if self.unit == "lstm" else 1
-        return tuple(
-            np.zeros((count, layer[1].shape[1]), np.float32) for layer in self.layers for _ in range(parts)
-        )
+        return tuple(np.zeros((count, layer[1].shape[1]), np.float32) for layer in self.layers for _ in range(parts))
 
     def step(self, inputs: Floats, state: State) -> tuple[Floats, State]:
         """The last layer's output (count, hidden_size) and the new state, of one input for all or one each."""

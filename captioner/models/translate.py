@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
@@ -20,7 +21,7 @@ from captioner.models.translate_network import SourceConfig, TranslationNetwork
 from captioner.models.translation import Part, Reading, Translation, put_together
 from captioner.processor import one_thread_each
 from captioner.text.bpe import Subwords, whole_characters
-from captioner.text.repeats import repeats_itself
+from captioner.text.repeats import repeats_itself, says_twice
 from captioner.text.sentences import Sentence, sentences_of
 from captioner.text.vocabulary import Vocabulary
 from captioner.vision.encoder import Precision
@@ -284,8 +285,14 @@ class Translator:
             state, context = decoder.start(features)
             if repeats:
                 return search(decoder, state, context, options, return_attention=alignment)
-            without = WithoutRepeats(decoder)
+            without = WithoutRepeats(decoder, self._may_repeat.to(self.device))
             return search(without, without.start(state), context, options, return_attention=alignment)
+
+    @cached_property
+    def _may_repeat(self) -> torch.Tensor:
+        """Which pieces (pieces,) may follow themselves: those without a letter, of which numbers are made."""
+        pieces = self.subwords.pieces(range(len(self.subwords)))
+        return torch.tensor([not any(map(str.isalpha, piece)) for piece in pieces])
 
     def _warning(self, text: str, encoded: Sequence[list[int]]) -> str:
         unknown = sum(ids.count(Vocabulary.unk) for ids in encoded)
@@ -312,7 +319,7 @@ def _texts(sentences: str | Iterable[str]) -> list[str]:
 def _loops(parts: Sequence[Part]) -> bool:
     """Whether a translation of a sentence repeats itself, where the sentence does not."""
     texts = [part.translation.text for part in parts]
-    return any(map(repeats_itself, texts)) and not repeats_itself(parts[0].sentence.text)
+    return any(map(repeats_itself, texts)) and not says_twice(parts[0].sentence.text)
 
 
 def _mended(parts: Sequence[Part], length: int) -> list[Part]:

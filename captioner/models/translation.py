@@ -12,7 +12,7 @@ from captioner.decoding.search import Hypothesis
 from captioner.text.bpe import Subwords
 from captioner.text.details import missing_details
 from captioner.text.familiar import unfamiliar_words
-from captioner.text.repeats import repeats_itself
+from captioner.text.repeats import repeats_itself, says_twice
 from captioner.text.sentences import Sentence
 
 _SPACE = "▁"  # with which a piece begins that follows a space
@@ -60,7 +60,7 @@ class Translation:
         warnings = [
             self.warning,
             f"{LACKS} {first_few(missing)}" if missing else "",
-            REPEATS if repeats_itself(self.text) and not repeats_itself(source) else "",
+            REPEATS if repeats_itself(self.text) and not says_twice(source) else "",
             f"{RARE} {first_few(rare)}" if rare else "",
         ]
         return replace(self, warning="; ".join(filter(None, warnings)))

@@ -80,9 +80,7 @@ class Vocabulary:
         return token in self._ids
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Vocabulary) and self.tokens == other.tokens and self.tokenization == other.tokenization
-        )
+        return isinstance(other, Vocabulary) and self.tokens == other.tokens and self.tokenization == other.tokenization
 
     def __hash__(self) -> int:
         return hash(self.tokens)

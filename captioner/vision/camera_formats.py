@@ -101,9 +101,7 @@ def _loaded(image: Any) -> Any:
     return image
 
 
-def _decode_jxl(
-    decoder: Any, data: bytes, check_size: Callable[[int, int], None]
-) -> tuple[Pixels, tuple[int, int]]:
+def _decode_jxl(decoder: Any, data: bytes, check_size: Callable[[int, int], None]) -> tuple[Pixels, tuple[int, int]]:
     check_size(*jxl_size(data))  # the plug-in decodes when it opens
     decoder.DECODE_THREADS = 0  # photos are decoded side by side
     image = decoder.JXLImageFile(io.BytesIO(data), "")

@@ -71,9 +71,7 @@ def turn(pixels: Pixels, orientation: int) -> Pixels:
     return np.ascontiguousarray(pixels)
 
 
-def decode_by_pillow(
-    image: ImageFile.ImageFile, name: str, complete: bool, data: bytes
-) -> tuple[Pixels, float | None]:
+def decode_by_pillow(image: ImageFile.ImageFile, name: str, complete: bool, data: bytes) -> tuple[Pixels, float | None]:
     """Decode by Pillow. The second value is None, or for a file that ends too soon the share of rows that it gave."""
     try:
         white = deep.claimed_white(image, data)

@@ -91,7 +91,7 @@ class SearchTraining:
             for name, part in parts.items()
             if (kept := [image for image in part if image.file_name not in cache.unreadable])
         }
-        if not validation:
+        if not validation and stage is not None:
             raise ConfigError("data.sets: no photo in a val split; set hold_out to keep some of a COCO file's photos.")
         everything = leave_out_copies(CaptionSet.join(list(self.sets.values())), self.photos)
         images = everything.split("train").without(cache.unreadable)

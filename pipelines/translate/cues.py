@@ -14,6 +14,7 @@ from captioner.data.tables import lines_of
 _TIMES = re.compile(r"\s*\d[\d:.,]*\s*-->")
 _MARKUP = re.compile(r"(</?[A-Za-z][^<>]*>|<\d\d[\d:.]*>|\{\\[^{}]*\}| ?♪ ?)")
 _VOICE = re.compile(r"\s*<v[ .][^<>]*>", re.IGNORECASE)
+_ANY_VOICE = re.compile(r"</?v\b", re.IGNORECASE)
 _PARTS = re.compile(r" ?♪|<br\b", re.IGNORECASE)  # of markup, what stands between words
 _REOPENED = re.compile(r"</(\w+)>(\s*)<\1>")
 _DASHES = ("-", "–", "—", "‐", "‑")
@@ -51,9 +52,11 @@ def cue_text(fields: Mapping[str, str], translation: str, *, vtt: bool) -> str:
         return fields["block"]
     text = html.escape(translation, quote=False) if vtt else translation
     before, after = fields.get("before", ""), fields.get("after", "")
-    if "\n" in before and text.count("\n") == before.count("\n"):
-        lines = zip(before.split("\n"), text.split("\n"), after.split("\n"), strict=True)
-        return "\n".join([fields["cue"], *map("".join, lines)])
+    if "\n" in before:  # of each line
+        lines = text.split("\n")
+        if len(lines) == before.count("\n") + 1:
+            lines = list(map("".join, zip(before.split("\n"), lines, after.split("\n"), strict=True)))
+        return "\n".join([fields["cue"], *lines])  # nobody knows whose the words are where lines were joined
     return f"{fields['cue']}\n{before}{text}{after}"
 
 
@@ -90,6 +93,8 @@ def _text(lines: Sequence[str], *, vtt: bool) -> dict[str, str]:
     texts = [place for place, part in enumerate(parts) if place % 2 == 0 and part.strip()]
     first, last = (texts[0], texts[-1]) if texts else (len(parts), len(parts))
     before, inside, after = parts[:first], parts[first : last + 1], parts[last + 1 :]
+    if len(voices) > 1:  # whose words would all be the first one's
+        before, after = ([part for part in each if not _ANY_VOICE.match(part)] for each in (before, after))
     if len(inside) > 1:  # markup of single words, whose translations may stand elsewhere
         before = [part for part in before if part.startswith("{") or _VOICE.match(part)]
         after = ["</v>"] * ("</v>" in after and any(map(_VOICE.match, before)))

@@ -1,4 +1,5 @@
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,3 +36,12 @@ def test_a_model_that_repeats_itself_does_so_without(tiny):
     model = tiny(0, vocabulary_size=6)
     options = DecodingConfig(beam_size=4, max_length=8, length_penalty=2.0)
     assert any(follows_itself(best.tokens) for (best,) in beam_search(model, *model.start(20), options))
+
+
+def test_words_that_may_follow_themselves_do(tiny):
+    model = tiny(0, vocabulary_size=6)
+    free = torch.tensor([False] * 4 + [True] * 2)
+    without = WithoutRepeats(model, free)
+    state, context = model.start(20)
+    found = beam_search(without, without.start(state), context, DecodingConfig(beam_size=4, max_length=2, min_length=2))
+    assert any(best.tokens[0] == best.tokens[1] for (best,) in found)

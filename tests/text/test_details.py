@@ -41,8 +41,12 @@ def test_what_is_written_otherwise_is_there(text, translation, language):
         ("number 27", "numero 11", "es", ["27"]),
         ("call 555-1234, 555-1234", "24", "de", ["555-1234"]),
         ("www.a.org/\x1b[J", "", "de", ["www.a.org/"]),
-        ("see https://www.example.com/a?b=1, bob@x.org or (x.de).", "42", "de",
-         ["https://www.example.com/a?b=1", "bob@x.org", "x.de"]),
+        (
+            "see https://www.example.com/a?b=1, bob@x.org or (x.de).",
+            "42",
+            "de",
+            ["https://www.example.com/a?b=1", "bob@x.org", "x.de"],
+        ),
     ],
 )
 def test_what_is_lost_is_named_once_as_it_was_written(text, translation, language, missing):

@@ -1,6 +1,6 @@
 import pytest
 
-from captioner.text.repeats import repeats_itself
+from captioner.text.repeats import repeats_itself, says_twice
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_what_is_said_twice_in_a_row_is_told(text):
     [
         "",
         "Zwei Frauen, die die Straße überqueren.",
-        "Nous nous promenons.",
+        "Demain nous nous promenons, et vous vous reposez.",
         "Ein Mann und ein Mann mit Hut.",
         "Segel segeln",
         "wait ... ... what",
@@ -33,3 +33,13 @@ def test_what_is_said_twice_in_a_row_is_told(text):
 )
 def test_what_languages_say_twice_is_not(text):
     assert not repeats_itself(text)
+
+
+@pytest.mark.parametrize("text", ["It is a big big bus.", "No no no", "Red, red and blue, red and blue"])
+def test_what_a_text_says_twice_its_translation_may_say_twice(text):
+    assert says_twice(text)
+    assert not says_twice("A man and a woman. 12 12")
+
+
+def test_long_texts_take_no_time():
+    assert not repeats_itself(" ".join(map(str, range(20_000))))

@@ -49,7 +49,7 @@ def test_nothing_but_white_space_is_lost_between_sentences(text):
     assert all(each.text == each.text.strip() for each in parts)
 
 
-@pytest.mark.parametrize("character", [*" \n.\"-1a", "- ", ". ", "\n-"])
+@pytest.mark.parametrize("character", [*' \n."-1a', "- ", ". ", "\n-"])
 def test_endless_repetitions_take_no_time(character):
     started = time.process_time()
     sentences_of(f"x{character * 50_000}y")

@@ -96,7 +96,7 @@ def entries_of(table: Table, columns: Columns, source: Path) -> tuple[list[Entry
     splits: dict[str, Split] = {}
     strange: dict[str, str] = {}
     nameless = 0
-    read = {name: _reader([row[places[name]] for row in table.rows]) for name in columns.captions}
+    read = {name: _reader([row[places[name]] for row in table.rows], source) for name in columns.captions}
     for row in table.rows:
         name = file_name(row[places[columns.image]])
         texts = [text for column in columns.captions for text in texts_in(read[column](row[places[column]]))]
@@ -146,18 +146,27 @@ def texts_in(cell: Any) -> list[str]:
     return []
 
 
-def _reader(cells: Sequence[Any]) -> Callable[[Any], Any]:
-    """What reads the cells of a column: as they are, or where all are lists written as texts (`["a", "b"]` as JSON or
-    Python writes them), as these."""
+def _reader(cells: Sequence[Any], source: Path) -> Callable[[Any], Any]:
+    """What reads the cells of a column: as they are, or where they are lists written as texts (`["a", "b"]` as JSON or
+    Python writes them), as these.
+
+    Raises:
+        DataError: a list among others is damaged.
+    """
     filled = [cell.strip() for cell in cells if isinstance(cell, str) and cell.strip()]
-    if not filled or not all(cell[0] == "[" and cell[-1] == "]" and _list_in(cell) is not None for cell in filled):
+    if not filled or filled[0][0] != "[":
         return lambda cell: cell
+    wrong = [cell for cell in filled if _list_in(cell) is None]
+    if len(wrong) > len(filled) / 2:
+        return lambda cell: cell
+    if wrong:
+        raise DataError(f"{source}: {wrong[0][:60]!r} is no list of captions, as other rows have; mend that row.")
     return lambda cell: _list_in(cell.strip()) if isinstance(cell, str) and cell.strip() else cell
 
 
 def _list_in(text: str) -> list[str] | None:
     """The texts of a list that is written as text; None where it holds something else."""
-    for parse in (json.loads, ast.literal_eval):
+    for parse in (json.loads, ast.literal_eval) if text[:1] == "[" and text[-1:] == "]" else ():
         try:
             found = parse(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError):

@@ -70,13 +70,13 @@ class SearchTrainingConfig(TrainingConfig):
     Attributes:
         init: the captioner that it belongs to: a model in the package, a folder, or `hf-hub:owner/name`.
         phrase_weight: what the CIDEr to be expected of a caption counts where the captioner chooses among what its
-            search has found (`captioner.models.phrases`); 0 to predict no phrases.
+            search has found (`captioner.models.phrases`); 0 to learn no phrases, so that those of `init` stay.
     """
 
     kind: Literal["search"] = "search"
     purpose: str = "finds photos by sentences"
     init: str = "photos"
-    phrase_weight: float = Field(0.0, ge=0)
+    phrase_weight: float = Field(0.0, ge=0, allow_inf_nan=False)
     data: SearchData
     network: NetworkChoice = Field(default_factory=lambda: NetworkChoice.model_validate({}))
     stages: SearchStages

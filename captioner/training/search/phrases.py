@@ -9,7 +9,7 @@ from torch import Tensor
 
 from captioner.data.captions import CaptionedImage, CaptionSet
 from captioner.errors import DataError
-from captioner.models.phrases import LONGEST, Phrases, standardised
+from captioner.models.phrases import LONGEST, MOST_WORDS, Phrases, standardised
 from captioner.text.vocabulary import Vocabulary
 
 Gram = tuple[int, ...]
@@ -36,7 +36,8 @@ def fit_phrases(
     grams = [[_grams(vocabulary.encode(tokens)) for tokens in image.tokens] for image in images]
     frequency = Counter(gram for several in grams for gram in set().union(*several))
     least = min(LEAST, max(1, len(grams) // LEAST))
-    kept = sorted(gram for gram, count in frequency.items() if count >= least and vocabulary.unk not in gram)
+    often = (gram for gram, count in frequency.items() if count >= least)
+    kept = sorted(gram for gram in often if vocabulary.unk not in gram and max(gram) < MOST_WORDS)
     if not kept:
         raise DataError("phrases: the captioner knows no word of the captions; learn from captions in its language.")
     rank = min(RANK, *pooled.shape, len(kept))

@@ -262,6 +262,9 @@ def test_lists_that_are_written_as_text_are_several_captions(tmp_path):
     lists = '"[""A dog runs."", ""A brown dog.""]",1.jpg\n"[\'A cat\', \'Two cats\']",2.jpg\n,3.jpg\n'
     path.write_text(f"raw,filename\n{lists}")
     assert found_in(path) == {"1.jpg": ("A dog runs.", "A brown dog."), "2.jpg": ("A cat", "Two cats"), "3.jpg": ()}
+    path.write_text(f'raw,filename\n{lists}"[""A cow"", ""Two",4.jpg\n')
+    with pytest.raises(DataError, match="is no list of captions, as other rows have"):
+        find_captions(path)
     path.write_text("raw,filename\n[A dog runs],1.jpg\n")
     assert found_in(path) == {"1.jpg": ("[A dog runs]",)}
 

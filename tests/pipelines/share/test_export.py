@@ -9,13 +9,16 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from captioner.models.base import load
 from captioner.pipelines import cli
+from captioner.training.search.phrases import fit_phrases
 
 pytest.importorskip("onnxruntime", reason="the extra captioner[export] is not installed")
 pytest.importorskip("onnxscript", reason="the extra captioner[export] is not installed")
@@ -57,10 +60,15 @@ def expected(model_folder, photos):
 
 @pytest.fixture(scope="module")
 def chooser(finder_folder, photos, tmp_path_factory):
-    """As ONNX, the same captioner with the quick part of a search that chooses among captions; and what it says."""
+    """As ONNX, the captioner with a search's quick part and phrases, which choose among captions; and what it says."""
     folder = Path(shutil.copytree(finder_folder, tmp_path_factory.mktemp("chooser") / "chooser"))
     config = json.loads((folder / "search.json").read_text())
     (folder / "search.json").write_text(json.dumps({**config, "caption_weight": 8.0}))
+    model = load(folder, "cpu")
+    words = model.vocabulary.tokens[4:]
+    images = [SimpleNamespace(tokens=[words[first : first + 5]]) for first in range(len(words) - 5)] * 4
+    pooled = torch.randn(len(images), model.encoder.channels, generator=torch.Generator().manual_seed(0))
+    fit_phrases(pooled, images, model.vocabulary, 20.0).save(folder)
     assert call(folder, "-o", folder.parent / "onnx") == 0
     return folder.parent / "onnx", load(folder, "cpu").caption(photos)
 
@@ -121,6 +129,29 @@ def test_the_networks_take_any_number_of_images(exported):
     together = session.run(None, {"pixels": pixels})[0]
     alone = np.concatenate([session.run(None, {"pixels": each[None]})[0] for each in pixels])
     np.testing.assert_allclose(together, alone, atol=1e-4)
+
+
+def test_openvino_s_form_chooses_as_the_captioner_does(chooser, photos, tmp_path):
+    from captioner.pipelines.share.export import to_openvino
+
+    exported, found = chooser
+    folder = Path(shutil.copytree(exported, tmp_path / "openvino"))
+    to_openvino(folder)
+    assert [row["caption"] for row in run(folder, photos)] == [each.text for each in found]
+
+
+def test_what_chooses_takes_any_number_of_images(chooser):
+    import onnxruntime
+
+    fit = onnxruntime.InferenceSession(chooser[0] / "fit.onnx")
+    shapes = {each.name: each.shape for each in fit.get_inputs()}
+    rng = np.random.default_rng(0)
+    grid = rng.normal(size=(3, *shapes["grid"][1:])).astype(np.float32)
+    tokens = rng.integers(4, 8, (3, 2, shapes["tokens"][2]))
+    together = fit.run(None, {"grid": grid, "tokens": tokens})[0]
+    for place in range(3):
+        alone = fit.run(None, {"grid": grid[place : place + 1], "tokens": tokens[place : place + 1]})[0]
+        assert np.allclose(alone[0], together[place], atol=1e-3)
 
 
 def test_openvino_s_form_gives_the_same_captions(exported, photos, expected, tmp_path):

@@ -52,6 +52,15 @@ def test_each_voice_keeps_its_line(text):
     assert cue_text(row, row["caption"], vtt=True).partition("\n")[2] == text
 
 
+def test_no_voice_is_told_where_lines_were_joined():
+    (row,) = read_cues("00:01.000 --> 00:02.000\n<v Bob>A dog runs\n<v Ann>a man sits\n", vtt=True)
+    assert cue_text(row, "Ein Hund rennt, ein Mann sitzt", vtt=True).endswith(
+        "00:02.000\nEin Hund rennt, ein Mann sitzt"
+    )
+    (row,) = read_cues("00:01.000 --> 00:02.000\n<v Bob>- Hi\n- so\n<v Ann>Hello\n", vtt=True)
+    assert "<" not in cue_text(row, row["caption"], vtt=True)
+
+
 def test_a_voice_stays_where_single_words_have_markup():
     (row,) = read_cues("00:01.000 --> 00:02.000\n<v Anna>A <i>dog</i> runs.</v>\n", vtt=True)
     assert cue_text(row, "Ein Hund rennt.", vtt=True).endswith("<v Anna>Ein Hund rennt.</v>")

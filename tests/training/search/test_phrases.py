@@ -9,6 +9,7 @@ from captioner.metrics.cider import CiderD
 from captioner.models.phrases import PHRASE_FILES, Phrases
 from captioner.text.vocabulary import SPECIALS, Vocabulary
 from captioner.training.search.phrases import fit_phrases
+from captioner.weights import read_tensors, write_tensors
 
 WORDS = Vocabulary([*SPECIALS, "a", "dog", "cat", "runs", "sits", "on", "grass", "sand"])
 
@@ -78,3 +79,38 @@ def test_phrases_come_back_from_a_folder_and_belong_to_its_captioner(images, tmp
         Phrases.load(tmp_path, 5, len(WORDS))
     (tmp_path / PHRASE_FILES[1]).unlink()
     assert Phrases.load(tmp_path, 5, len(WORDS)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("idf", torch.tensor([float("nan")]), "no numbers"),
+        ("idf", torch.zeros(0), "phrases"),
+        ("idf", torch.zeros(()), "has shape"),
+        ("weight", float("nan"), "weight is nan"),
+        ("weight", True, "weight is True"),
+    ],
+)
+def test_damaged_files_are_named(images, tmp_path, name, value, message):
+    photos, pooled = images
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    phrases = fit_phrases(pooled, photos, WORDS, 1.5)
+    if name == "weight":
+        phrases.weight = value
+    phrases.save(tmp_path)
+    if name != "weight":
+        tensors = read_tensors(tmp_path / PHRASE_FILES[0])
+        spoilt = value.expand(len(tensors[name])) if value.numel() and value.ndim else value
+        write_tensors(tmp_path / PHRASE_FILES[0], tensors | {name: spoilt.contiguous()})
+    with pytest.raises(ModelError, match=message):
+        Phrases.load(tmp_path, 5, len(WORDS))
+
+
+def test_words_whose_numbers_are_too_large_belong_to_no_phrase(images):
+    photos, pooled = images
+    many = Vocabulary([*WORDS.tokens, *(f"w{number}" for number in range(2**15)), "gnu"])
+    with_gnus = [Image([*photo.tokens, ["a", "gnu"]]) for photo in photos]
+    phrases = fit_phrases(pooled, with_gnus, many, 1.0)
+    assert int(phrases.grams.max()) < 2**15 - 1
+    ids_of = torch.tensor([many.encode(["a", "gnu"]), many.encode(["a", "dog"])])
+    assert phrases.fit(pooled[:1], ids_of, torch.tensor([0, 0])).isfinite().all()
