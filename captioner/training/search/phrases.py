@@ -14,7 +14,7 @@ from captioner.text.vocabulary import Vocabulary
 
 Gram = tuple[int, ...]
 LEAST = 20  # images whose captions hold a phrase that is predicted; of a small set fewer do
-RANK = 256
+RANK = 170
 PENALTY = 1.0  # of the squared weights, where each image's features are a unit vector
 RARE = 5  # images that a phrase is taken to occur in that is not predicted
 
