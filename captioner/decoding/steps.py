@@ -89,6 +89,8 @@ class DecodingConfig:
         max_length: words after which a caption must end.
         length_penalty: alpha of the score log p / length^alpha, by which finished hypotheses are ranked; the length
             counts the words and the end. 0 ranks by plain probability, which favours short captions; 1 by the mean.
+        threshold: log-probability by which an unfinished hypothesis may lie below the `num_captions` best of its image;
+            those further below are given up, which saves time. 0 keeps all. For `beam` only.
         no_repeat_ngram: no caption may contain the same n words in a row twice; 0 allows it.
         temperature: divides the logits before sampling; below 1 favours probable words. For `sample` only.
         top_k: sample among the k most probable words; 0 among all.
@@ -105,6 +107,7 @@ class DecodingConfig:
     min_length: int = 1
     max_length: int = 20
     length_penalty: float = 1.0
+    threshold: float = 0.0
     no_repeat_ngram: int = 0
     temperature: float = 1.0
     top_k: int = 0
@@ -153,6 +156,7 @@ _MOST = {
     "min_length": 10_000,
     "max_length": 10_000,
     "length_penalty": 100,
+    "threshold": 1_000_000,
     "temperature": 1000,
     "top_k": 2**31,
 }
@@ -162,6 +166,7 @@ _LEAST = {
     "min_length": 0,
     "max_length": 1,
     "length_penalty": 0,
+    "threshold": 0,
     "no_repeat_ngram": 0,
     "top_k": 0,
 }

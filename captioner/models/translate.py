@@ -1,10 +1,7 @@
 """Translation: the model that reads a sentence and writes it in another language (network: `translate_network`)."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
@@ -12,23 +9,19 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import nn
 
-from captioner.decoding.repeats import WithoutRepeats
-from captioner.decoding.search import DecodingConfig, Hypothesis, search
+from captioner.decoding.search import DecodingConfig
 from captioner.errors import ModelError, UsageError
 from captioner.models.base import read_config, read_weights, write_model
-from captioner.models.caption_network import DecoderConfig, ReadyForSearch, SearchDecoder
+from captioner.models.caption_network import DecoderConfig
 from captioner.models.translate_network import SourceConfig, TranslationNetwork
-from captioner.models.translation import Part, Reading, Translation, put_together
-from captioner.processor import one_thread_each
+from captioner.models.translation import Reading, Translation, put_together
+from captioner.models.translation_search import SentenceSearch
 from captioner.text.bpe import Subwords, whole_characters
-from captioner.text.repeats import repeats_itself, says_twice
 from captioner.text.sentences import Sentence, sentences_of
 from captioner.text.vocabulary import Vocabulary
 from captioner.vision.encoder import Precision
 from captioner.weights import Weights, check_fit
 
-BATCH = 128
-LONGER = 2  # pieces by which a translation that does not repeat itself may exceed one that does
 LIMIT = 200  # pieces of a sentence that are read: several times the longest sentence that was learnt from
 
 
@@ -87,7 +80,7 @@ class Translator:
         self.network = network.to(device).eval()
         self.name = name
         self._familiar = frozenset(config.familiar_words.split())
-        self._searched = ReadyForSearch(self.network, config.search_precision, _ready)
+        self._search = SentenceSearch(self.network, subwords, config.search_precision)
 
     @property
     def device(self) -> torch.device:
@@ -171,17 +164,7 @@ class Translator:
         texts = _texts(sentences)
         read = self._read(texts)
         flat = [reading for readings in read for reading in readings if reading.ids]
-        # where longer translations are favoured, one that repeats itself would win if nothing stopped it
-        limits = [_up_to(2 * len(reading.ids) + 8, 16) for reading in flat]
-        parts = self._parts(flat, limits, options, alignment=alignment)
-        if options.method == "beam":
-            looped = [place for place, several in enumerate(parts) if _loops(several)]
-            longest = [LONGER + max(part.length for part in parts[place]) for place in looped]
-            limits = [_up_to(length, 8) for length in longest]
-            wide = replace(options, num_captions=options.beam_size)
-            again = self._parts([flat[place] for place in looped], limits, wide, alignment=alignment, repeats=False)
-            for place, several, length in zip(looped, again, longest, strict=True):
-                parts[place] = _mended(several, length)
+        parts = self._search(flat, options, alignment=alignment)
         in_order = iter(parts)
         whole = [
             put_together([next(in_order) if each.ids else [each.copied(alignment=alignment)] for each in readings])
@@ -193,47 +176,6 @@ class Translator:
             [each.checked(text, self.config.target, self._familiar) for each in several[: options.num_captions]]
             for text, several in zip(texts, whole, strict=True)
         ]
-
-    def _parts(
-        self,
-        flat: Sequence[Reading],
-        limits: Sequence[int],
-        options: DecodingConfig,
-        *,
-        alignment: bool,
-        repeats: bool = True,
-    ) -> list[list[Part]]:
-        """What a search finds for sentences, best first for each.
-
-        Args:
-            flat: the sentences.
-            limits: most pieces of a translation of each.
-            options: how to search.
-            alignment: keep the attention.
-            repeats: without them nothing follows itself at once.
-        """
-        parts: dict[int, list[Part]] = {}
-        # pieces may be put together in several ways that say the same
-        found = options.beam_size if options.num_captions > 1 and options.method == "beam" else options.num_captions
-
-        def work(batch: tuple[int, list[int]]) -> None:
-            most, places = batch
-            limit = max(options.min_length, min(options.max_length, most))
-            wanted = replace(options, max_length=limit, num_captions=found)
-            several = self._search([flat[place].ids for place in places], wanted, alignment, repeats)
-            for place, hypotheses in zip(places, several, strict=True):
-                parts[place] = [flat[place].part(hypothesis, self.subwords) for hypothesis in hypotheses]
-
-        batches = list(_batches([len(reading.ids) for reading in flat], limits))
-        workers = min(torch.get_num_threads(), len(batches)) if self.device.type == "cpu" else 1
-        if workers > 1:
-            self._searched()
-            with one_thread_each(), ThreadPoolExecutor(workers) as pool:
-                list(pool.map(work, batches[::-1]))  # the longest first, so that all end at about the same time
-        else:
-            for batch in batches:
-                work(batch)
-        return [parts[place] for place in range(len(flat))]
 
     def _read(self, texts: Sequence[str]) -> list[list[Reading]]:
         """The sentences of texts that hold anything, as they are read; those beyond the limit are not."""
@@ -273,27 +215,6 @@ class Translator:
         each = log_probs.gather(-1, padded[:, 1:, None]).squeeze(-1)
         return [float(value) for value in each.masked_fill(padded[:, 1:] == Vocabulary.pad, 0).sum(1)]
 
-    @torch.inference_mode()
-    def _search(
-        self, batch: Sequence[Sequence[int]], options: DecodingConfig, alignment: bool, repeats: bool
-    ) -> list[list[Hypothesis]]:
-        network, decoder = self._searched()
-        lengths = torch.tensor([len(ids) for ids in batch])
-        padded = nn.utils.rnn.pad_sequence([torch.tensor(ids) for ids in batch], batch_first=True)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type != "cpu"):
-            features = network.encode(padded.to(self.device), lengths).to(decoder.decoder.bias.dtype)
-            state, context = decoder.start(features)
-            if repeats:
-                return search(decoder, state, context, options, return_attention=alignment)
-            without = WithoutRepeats(decoder, self._may_repeat.to(self.device))
-            return search(without, without.start(state), context, options, return_attention=alignment)
-
-    @cached_property
-    def _may_repeat(self) -> torch.Tensor:
-        """Which pieces (pieces,) may follow themselves: those without a letter, of which numbers are made."""
-        pieces = self.subwords.pieces(range(len(self.subwords)))
-        return torch.tensor([not any(map(str.isalpha, piece)) for piece in pieces])
-
     def _warning(self, text: str, encoded: Sequence[list[int]]) -> str:
         unknown = sum(ids.count(Vocabulary.unk) for ids in encoded)
         warnings = []
@@ -304,10 +225,6 @@ class Translator:
         return "; ".join(warnings)
 
 
-def _ready(network: TranslationNetwork) -> tuple[TranslationNetwork, SearchDecoder]:
-    return network, SearchDecoder(network.decoder)
-
-
 def _texts(sentences: str | Iterable[str]) -> list[str]:
     texts: list[str] = [sentences] if isinstance(sentences, str) else list(sentences)
     for number, text in enumerate(texts, 1):
@@ -316,37 +233,8 @@ def _texts(sentences: str | Iterable[str]) -> list[str]:
     return list(map(whole_characters, texts))  # parts of a text may be copied into its translation
 
 
-def _loops(parts: Sequence[Part]) -> bool:
-    """Whether a translation of a sentence repeats itself, where the sentence does not."""
-    texts = [part.translation.text for part in parts]
-    return any(map(repeats_itself, texts)) and not says_twice(parts[0].sentence.text)
-
-
-def _mended(parts: Sequence[Part], length: int) -> list[Part]:
-    """Those first that neither repeat themselves (other pieces may spell the same words) nor are longer than `length`,
-    as they are where other things were invented in the place of the run."""
-    return sorted(parts, key=lambda part: (repeats_itself(part.translation.text), part.length > length))
-
-
 def _each_once(translations: Sequence[Translation]) -> list[Translation]:
     texts: dict[str, Translation] = {}
     for each in translations:
         texts.setdefault(each.text, each)
     return list(texts.values())
-
-
-def _up_to(length: int, step: int) -> int:
-    """The next multiple of a step."""
-    return -(-length // step) * step
-
-
-def _batches(lengths: Sequence[int], limits: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
-    """Batches of sentences that share the most pieces a translation may have, and that number.
-
-    Each sentence's limit follows from it alone, so that what it is translated beside changes nothing.
-    """
-    order = sorted(range(len(lengths)), key=lambda place: (limits[place], lengths[place]))
-    for most, group in groupby(order, key=lambda place: limits[place]):
-        places = list(group)
-        for first in range(0, len(places), BATCH):
-            yield most, places[first : first + BATCH]

@@ -1,5 +1,6 @@
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ searches = st.builds(
     min_length=st.integers(0, 4),
     max_length=st.integers(4, 8),
     length_penalty=st.sampled_from([0.0, 0.6, 1.0, 2.0]),
+    threshold=st.sampled_from([0.0, 0.0, 0.5, 2.0]),
     no_repeat_ngram=st.integers(0, 3),
 )
 
@@ -48,6 +50,9 @@ def plain_search(model, picture, options):
             for (words, total, ends), bound in zip(kept, bounds, strict=True)
             if not ends and bound > worst
         ]
+        if options.threshold and len(beams) > options.num_captions:
+            least = beams[options.num_captions - 1][1] - options.threshold
+            beams = [(words, total) for words, total in beams if total >= least]
     return [words for _, words in sorted(ended, reverse=True)[: options.num_captions]]
 
 
@@ -72,6 +77,22 @@ def test_all_images_at_once_find_what_each_finds_alone(tiny, seed, options):
     found = beam_search(model, state, context, options)
     for picture, hypotheses in zip(context["picture"], found, strict=True):
         assert [hypothesis.tokens for hypothesis in hypotheses] == plain_search(model, picture, options)
+
+
+@given(seed=st.integers(0, 10_000), options=searches, threshold=st.sampled_from([0.01, 0.5]))
+@settings(max_examples=40)
+def test_a_threshold_leaves_no_place_empty(tiny, seed, options, threshold):
+    found = beam_search(tiny(seed, 12), *tiny(seed, 12).start(3, seed), replace(options, threshold=threshold))
+    assert [len(hypotheses) for hypotheses in found] == [options.num_captions] * 3
+
+
+def test_what_lies_below_the_threshold_is_not_stepped(tiny):
+    stepped = []
+    for threshold in (0.0, 1.0):
+        model = tiny(1, vocabulary_size=10, end_bias=1.0)
+        beam_search(model, *model.start(64), DecodingConfig(threshold=threshold))
+        stepped.append(sum(rows for _, _, rows in model.calls))
+    assert stepped[1] < 0.8 * stepped[0]
 
 
 def test_one_beam_is_greedy_search(tiny):

@@ -267,13 +267,13 @@ def test_a_translation_that_repeats_itself_is_searched_again(favouring, monkeypa
     (found,) = model.generate("Two dogs run.", options)[0]
     assert not repeats_itself(found.text)
     assert REPEATS not in found.warning
-    monkeypatch.setattr("captioner.models.translate._loops", lambda parts: False)
+    monkeypatch.setattr("captioner.models.translation_search._loops", lambda parts: False)
     assert repeats_itself(model.generate("Two dogs run.", options)[0][0].text)
 
 
 def test_a_translation_that_still_repeats_itself_has_a_warning(favouring, monkeypatch):
     model, options = favouring(1)
-    monkeypatch.setattr("captioner.models.translate._loops", lambda parts: False)
+    monkeypatch.setattr("captioner.models.translation_search._loops", lambda parts: False)
     assert REPEATS in model.generate("Two dogs run.", options)[0][0].warning
 
 
