@@ -9,11 +9,14 @@ from torch import Tensor
 from captioner.decoding.steps import Rows, StepModel, Tensors, batch_size
 from captioner.text.vocabulary import Vocabulary
 
-_WORDS = "without_repeats.words"  # what has been read, beside the decoder's own state
+LONGEST = 32  # words of a run that does not follow itself
+# beside the decoder's own state (N, LONGEST each): the last words, the newest first, and how many words in a row, up to
+# the newest, are those that stand 1, 2, ... places before them
+_LAST, _SAME = "without_repeats.last", "without_repeats.same"
 
 
 class WithoutRepeats:
-    """A decoder that says no word, and no run of words, twice in a row.
+    """A decoder that says no word, and no run of up to `LONGEST` words, twice in a row.
 
     What must not follow gives its probability to `<pad>`, which no search ever chooses, so that log-probabilities stay
     the decoder's own.
@@ -28,37 +31,30 @@ class WithoutRepeats:
 
     def start(self, state: Tensors) -> Tensors:
         """The decoder's state (B, ...) at a search's beginning, and that no word was read yet."""
-        words = torch.empty(batch_size(state), 0, dtype=torch.long, device=next(iter(state.values())).device)
-        return {**state, _WORDS: words}
+        none = torch.zeros(batch_size(state), LONGEST, dtype=torch.long, device=next(iter(state.values())).device)
+        return {**state, _LAST: none - 1, _SAME: none}
 
     def step(
         self, tokens: Tensor, state: Tensors, context: Tensors, rows: Rows
     ) -> tuple[Tensor, Tensors, Tensor | None]:
         """Read one token a hypothesis, and score what may follow."""
-        own = {name: value for name, value in state.items() if name != _WORDS}
-        words = torch.cat([state[_WORDS], tokens.unsqueeze(1)], dim=1)
+        own = {name: value for name, value in state.items() if name not in (_LAST, _SAME)}
         logits, own, attention = self.model.step(tokens, own, context, rows)
-        logits = logits.float()
-        for size in range(1, words.shape[1] // 2 + 1):
-            _ban(logits, words, size, self.free if size == 1 else None)
-        return logits, {**own, _WORDS: words}, attention
+        last, token = state[_LAST], tokens.unsqueeze(1)
+        same = (state[_SAME] + 1) * (last == token)
+        last = torch.cat([token, last[:, :-1]], dim=1)
+        # a run of n words would follow itself if its other n - 1 do already
+        again = same >= torch.arange(LONGEST, device=same.device)
+        if self.free is not None:
+            again[:, :1] &= ~self.free[token]
+        return _without(logits.float(), last, again), {**own, _LAST: last, _SAME: same}, attention
 
 
-def _ban(logits: Tensor, words: Tensor, size: int, free: Tensor | None) -> None:
-    """Take the word away with which the last `size` words would be those before them.
-
-    Args:
-        logits: (N, V), changed in place.
-        words: (N, t), the words so far, `<start>` included.
-        size: of the run.
-        free: words (V,) that are not taken away; None for no such word.
-    """
-    steps = words.shape[1]
-    last, before = words[:, steps - size + 1 :], words[:, steps - 2 * size + 1 : steps - size]
-    again = (last == before).all(1, keepdim=True)
-    if free is not None:
-        again &= ~free[words[:, -1:]]
-    banned = torch.where(again, words[:, steps - size, None], Vocabulary.pad)
-    taken = logits.gather(1, banned).masked_fill(~again, -torch.inf)
-    logits.scatter_(1, banned, torch.where(again, -torch.inf, logits[:, Vocabulary.pad, None]))
-    logits[:, Vocabulary.pad] = torch.logaddexp(logits[:, Vocabulary.pad], taken.squeeze(1))
+def _without(logits: Tensor, words: Tensor, banned: Tensor) -> Tensor:
+    """Logits (N, V) without those of some words (N, M) that are banned (N, M)."""
+    gone = torch.where(banned, words, Vocabulary.pad).sort(1).values
+    once = torch.cat([gone[:, :1] != Vocabulary.pad, gone[:, 1:] != gone[:, :-1]], dim=1)
+    taken = logits.gather(1, gone).masked_fill(~once, -torch.inf).logsumexp(1)
+    left = logits.scatter(1, gone, -torch.inf)
+    left[:, Vocabulary.pad] = torch.logaddexp(logits[:, Vocabulary.pad], taken)
+    return left

@@ -47,6 +47,9 @@ class SentenceSearch:
             options: how to search.
             alignment: keep the attention.
         """
+        if options.method == "beam" and options.num_captions > 1:
+            # pieces may be put together in several ways that say the same
+            options = replace(options, num_captions=options.beam_size)
         # where longer translations are favoured, one that repeats itself would win if nothing stopped it
         limits = [2 * len(reading.ids) + 8 for reading in readings]
         parts = self._in_batches(readings, limits, options, alignment)
@@ -54,6 +57,7 @@ class SentenceSearch:
             return parts
         looped = [place for place, several in enumerate(parts) if _loops(several)]
         longest = [LONGER + max(part.length for part in parts[place]) for place in looped]
+        # other pieces may spell the same words, so all that are found are looked at
         wide = replace(options, num_captions=options.beam_size)
         again = self._in_batches([readings[place] for place in looped], longest, wide, alignment, repeats=False)
         for place, several, length in zip(looped, again, longest, strict=True):
@@ -70,13 +74,9 @@ class SentenceSearch:
     ) -> list[list[Part]]:
         """As the call, with the most pieces of each translation; without `repeats` nothing follows itself at once."""
         parts: dict[int, list[Part]] = {}
-        # pieces may be put together in several ways that say the same
-        found = options.beam_size if options.num_captions > 1 and options.method == "beam" else options.num_captions
-        several = replace(options, num_captions=found)
-
         def work(places: list[int]) -> None:
             some = [readings[place] for place in places]
-            hypotheses = self._search(some, [limits[place] for place in places], several, alignment, repeats)
+            hypotheses = self._search(some, [limits[place] for place in places], options, alignment, repeats)
             for place, each in zip(places, hypotheses, strict=True):
                 parts[place] = [readings[place].part(hypothesis, self.subwords) for hypothesis in each]
 
