@@ -74,6 +74,7 @@ class SentenceSearch:
     ) -> list[list[Part]]:
         """As the call, with the most pieces of each translation; without `repeats` nothing follows itself at once."""
         parts: dict[int, list[Part]] = {}
+
         def work(places: list[int]) -> None:
             some = [readings[place] for place in places]
             hypotheses = self._search(some, [limits[place] for place in places], options, alignment, repeats)
