@@ -7,7 +7,7 @@ Reads COCO's files of captions and texts of a sentence a line. Left out are capt
 or with words that the translator rarely met; and translations that repeat three words or one at once, are 0.6 or 1.5
 times as long, are less likely than `--least`, or lack a noun of `configs/caption_pairs/nouns.txt` that the caption has.
 
-A translator of the other direction (`--back`) chooses among all that the beam holds, as a noisy channel does (Yee et al.,
+A translator of the other direction (`--back`) chooses among all that the beam holds, as a noisy channel (Yee et al.,
 2019), by log p(translation | caption) + BACK * log p(caption | translation) + WORD * words. Those from which a piece of
 the caption is less likely than `--least-back` on average are left out: most lack something, or say something else.
 """
