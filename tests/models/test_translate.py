@@ -104,7 +104,18 @@ def test_what_is_no_pair_has_no_score(translator, sentences, translations):
         translator.score(sentences, translations)
 
 
-@pytest.mark.parametrize("text", ["一", "一 一 一", "\u200b", "🦊"])
+@pytest.mark.parametrize("text", ["\u200b", "🦊", "♪"])
+def test_what_has_no_letter_that_could_be_known_is_copied(translator, text):
+    assert translator.translate([text])[0].text == text
+
+
+def test_characters_that_are_left_out_change_no_translation_and_are_told(translator):
+    plain, emoji, unseen = translator.translate(["Two dogs run.", "Two 🐕 dogs run.", "Two\u200b dogs run.\ufeff"])
+    assert emoji.text == unseen.text == plain.text
+    assert (emoji.warning, unseen.warning) == ("unknown characters: 🐕", "")
+
+
+@pytest.mark.parametrize("text", ["一", "一 一 一"])
 def test_a_text_of_unknown_characters_gets_a_warning_however_short(translator, text):
     assert "most of its characters are unknown" in translator.translate([text])[0].warning
 
@@ -241,6 +252,16 @@ def test_words_that_were_hardly_met_are_a_warning(make_translator):
     knowing = type(translator)(config, translator.subwords, translator.network)
     warnings = [each.warning for each in knowing.translate(["TWO dogs run.", "Two Gnus run 1234."])]
     assert warnings == ["", "the translation lacks 1234; words rarely met in training: Gnus"]
+
+
+def test_what_stands_around_a_sentence_stays_with_its_alignment(of_sentences):
+    plain = of_sentences.translate(["A man."])[0].text
+    found = of_sentences.translate(["ANNA: [Two dogs run] A man. ♪"], alignment=True)[0]
+    assert found.text.startswith("ANNA: [")
+    assert found.text.endswith(f"] {plain} ♪")
+    assert found.source_words == ("ANNA:", "[Two", "dogs", "run]", "A", "man.", "♪")
+    assert found.alignment.shape == (len(found.words), len(found.source_words))
+    assert found.alignment[-1].tolist() == [0, 0, 0, 0, 0, 0, 1]
 
 
 @pytest.fixture
