@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from captioner.data.tables import lines_of
+from captioner.text.sentences import begins_anew
 
 _TIMES = re.compile(r"\s*\d[\d:.,]*\s*-->")
 _MARKUP = re.compile(r"(</?[A-Za-z][^<>]*>|<\d\d[\d:.]*>|\{\\[^{}]*\}| ?♪ ?)")
@@ -17,7 +18,6 @@ _VOICE = re.compile(r"\s*<v[ .][^<>]*>", re.IGNORECASE)
 _ANY_VOICE = re.compile(r"</?v\b", re.IGNORECASE)
 _PARTS = re.compile(r" ?♪|<br\b", re.IGNORECASE)  # of markup, what stands between words
 _REOPENED = re.compile(r"</(\w+)>(\s*)<\1>")
-_DASHES = ("-", "–", "—", "‐", "‑")
 
 
 def read_cues(text: str, *, vtt: bool) -> Iterator[dict[str, str]]:
@@ -28,7 +28,7 @@ def read_cues(text: str, *, vtt: bool) -> Iterator[dict[str, str]]:
         vtt: it is WebVTT, where an empty line ends a cue; in SubRip the next times do.
 
     Yields:
-        `cue` (identifier and times), `caption` (its text; a line begins where another speaker does), and `before` and
+        `cue` (identifier and times), `caption` (its text; a line begins where another speaker does, and around brackets), and `before` and
         `after`, the markup around it or, where they have several lines, around each of its lines, where there is any;
         or `block`, what is no cue.
     """
@@ -85,10 +85,11 @@ def _text(lines: Sequence[str], *, vtt: bool) -> dict[str, str]:
         each = [_text(lines[first:last], vtt=vtt) for first, last in pairwise([*voices, len(lines)])]
         if not any("\n" in fields["caption"] for fields in each):
             return {key: "\n".join(fields.get(key, "") for fields in each) for key in ("caption", "before", "after")}
-    joined = ""
+    joined = before = ""
     for line in filter(None, (" ".join(line.split()) for line in lines)):
-        speaks = _MARKUP.sub("", line).lstrip().startswith(_DASHES)
-        joined += (("\n" if speaks else " ") if joined else "") + line
+        plain = _MARKUP.sub("", line).strip()
+        joined += (("\n" if begins_anew(plain, before) else " ") if joined else "") + line
+        before = plain
     parts = _MARKUP.split(_REOPENED.sub(r"\2", joined))  # text and markup in turns
     texts = [place for place, part in enumerate(parts) if place % 2 == 0 and part.strip()]
     first, last = (texts[0], texts[-1]) if texts else (len(parts), len(parts))
