@@ -29,8 +29,8 @@ def read_cues(text: str, *, vtt: bool) -> Iterator[dict[str, str]]:
 
     Yields:
         `cue` (identifier and times), `caption` (its text; a line begins where another speaker does, and around
-        brackets), and `before` and `after`, the markup around it or, where they have several lines, around each of its lines,
-        where there is any; or `block`, what is no cue.
+        brackets), and `before` and `after`, the markup around it or, where they have several lines, around each of its
+        lines, where there is any; or `block`, what is no cue.
     """
     lines = lines_of(text)
     times = [place for place, line in enumerate(lines) if _TIMES.match(line)]
