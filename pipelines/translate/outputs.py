@@ -13,7 +13,8 @@ from captioner.pipelines.folder.outputs import JsonRows, Record, Writer, to_json
 from captioner.pipelines.folder.row_file import RowFile, WriteError, reason, replace_file
 from captioner.pipelines.gallery.pages import Gallery
 from captioner.pipelines.translate.cues import cue_text
-from captioner.pipelines.translate.documents import ADDED, Document, Kind, Row
+from captioner.pipelines.translate.documents import ADDED, Document, Row
+from captioner.pipelines.translate.forms import Kind
 from captioner.pipelines.translate.made import RowJournal, stamp_of_row
 
 
