@@ -125,9 +125,11 @@ class Reading:
     def part(self, hypothesis: Hypothesis, subwords: Subwords) -> Part:
         """What a hypothesis says."""
         tokens, source, end = list(hypothesis.tokens), subwords.pieces(self.ids), ""
-        if subwords.pieces(tokens[-1:]) == ["."] and (self.stopped or self.sentence.text.endswith(("!", "?"))):
+        last = "".join(subwords.pieces(tokens[-1:]))
+        if self.sentence.text.endswith(("!", "?")) and (last == "." or last[-1:].isalnum()):
+            end = self.sentence.text[-1]  # captions hold too few of these to learn them from
+        if last == "." and (self.stopped or end):
             tokens.pop()
-            end = "" if self.stopped else self.sentence.text[-1]  # captions hold too few of these to learn them from
         target, weights = [*subwords.pieces(tokens), *end], hypothesis.attention
         length = len(hypothesis.tokens) + 1
         translation = Translation(

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from captioner.decoding.steps import Rows
+from captioner.decoding.steps import Hypothesis, Rows
 from captioner.errors import ModelError, UsageError
 from captioner.models.base import load
 from captioner.models.translate import LIMIT, Translator
-from captioner.models.translation import REPEATS
+from captioner.models.translation import REPEATS, Reading
 from captioner.text.bpe import Subwords
 from captioner.text.repeats import repeats_itself
+from captioner.text.sentences import Sentence
 
 
 @pytest.fixture(scope="module")
@@ -252,6 +253,19 @@ def test_words_that_were_hardly_met_are_a_warning(make_translator):
     knowing = type(translator)(config, translator.subwords, translator.network)
     warnings = [each.warning for each in knowing.translate(["TWO dogs run.", "Two Gnus run 1234."])]
     assert warnings == ["", "the translation lacks 1234; words rarely met in training: Gnus"]
+
+
+@pytest.mark.parametrize("mark", "!?")
+@pytest.mark.parametrize("end", [".", "d"])
+def test_a_question_or_an_exclamation_ends_as_it_did(translator, mark, end):
+    ids = translator.subwords.encode([f"Hund{end}"])[0]
+    assert translator.subwords.decode(ids).endswith(end)
+    reading = Reading(Sentence("", "", f"A{mark}"), f"A{mark}", ids[:1], stopped=False, warning="")
+    attention = torch.ones(len(ids), 1)
+    hypothesis = Hypothesis(tuple(ids), -1.0, (-1.0,), attention, finished=True)
+    found = reading.part(hypothesis, translator.subwords).translation
+    assert found.alignment.shape[0] == len(found.words)
+    assert found.text == translator.subwords.decode(ids).removesuffix(".") + mark
 
 
 def test_what_stands_around_a_sentence_stays_with_its_alignment(of_sentences):

@@ -371,3 +371,10 @@ def test_what_only_looks_like_another_form_is_text(run, tmp_path, text):
     (tmp_path / "a.txt").write_text(text)
     assert run("a.txt", outputs=["b.jsonl"]) == 0
     assert [row["text"] for row in rows(tmp_path / "b.jsonl")] == text.splitlines()
+
+
+def test_captions_of_a_row_that_text_does_not_hold_are_told(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("caption,caption_2\nA dog.,A man.\n")
+    result = CliRunner().invoke(app, ["translate", "a.csv", "--model", model, "-o", "b.txt"])
+    assert "b.txt: 1 of its rows have several captions, of which it holds the first; .jsonl has all\n" in result.output
