@@ -19,6 +19,7 @@ _MARK = rf"(?:[-–—‐‑•*]\s*|>{{1,3}}\s*|#+\s+|(?:\.{{2,}}|…)\s*|[{_SI
 _MARKS = re.compile(rf"{_MARK}*")
 _TAIL = re.compile(rf"[\s.!?…*#{_SIGNS}]")  # characters of which a tail is made
 _LAST_MARK = re.compile(r"\s*[.!?](?![.!?…])")
+_QUOTED = re.compile(r"([\"“„«])([^\"“”„«»]*)([\"“”»])")
 _HASHTAG = re.compile(r"#\w+$")
 _ASIDE = re.compile(r"\[[^\[\]\n]*\]|\([^()\n]*\)")
 _LINE = re.compile(rf"{_MARK}|\[|\([^()\n]*\)\s*$")
@@ -41,9 +42,10 @@ class Sentence:
     Attributes:
         gap: what parts it from the one before: a space, a line's end, or nothing before the first.
         mark: what stands before it and is no part of it: the dash or the name (`ANNA:`) of who speaks, the number or
-            bullet of a list, a note of music, an opening bracket; or all that has no letter.
+            bullet of a list, a note of music, an opening bracket or quotation mark; or all that has no letter.
         text: what follows, as it stands.
-        tail: what stands behind it: an ellipsis, several marks at once, emoji, hashtags, a closing bracket.
+        tail: what stands behind it: an ellipsis, several marks at once, emoji, hashtags, a closing bracket
+            or quotation mark.
     """
 
     gap: str
@@ -162,6 +164,10 @@ def _sentence(gap: str, text: str) -> Sentence:
     if not any(map(str.isalpha, text)):
         return Sentence(gap, text, "")
     first, last = _marks(text), len(text)
+    quoted = _QUOTED.fullmatch(text, first)
+    if quoted:
+        inner = _sentence("", quoted[2])
+        return replace(inner, gap=gap, mark=f"{text[:first]}{quoted[1]}{inner.mark}", tail=f"{inner.tail}{quoted[3]}")
     while _HASHTAG.match(text, place := max(text.rfind(" ", first, last), first - 1) + 1, last):
         last = max(place - 1, first)
     while last > first and _TAIL.match(text, last - 1):

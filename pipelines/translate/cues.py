@@ -17,6 +17,8 @@ _MARKUP = re.compile(r"(</?[A-Za-z][^<>]*>|<\d\d[\d:.]*>|\{\\[^{}]*\}| ?♪ ?)")
 _VOICE = re.compile(r"\s*<v[ .][^<>]*>", re.IGNORECASE)
 _ANY_VOICE = re.compile(r"</?v\b", re.IGNORECASE)
 _PARTS = re.compile(r" ?♪|<br\b", re.IGNORECASE)  # of markup, what stands between words
+_READING = re.compile(r"<rt\b[^<>]*>[^<>]*(?:</rt>|(?=</ruby>))", re.IGNORECASE)  # how characters are read
+_LINE_END = re.compile(r"\n|\\[Nn](?![a-z])")  # also as SubStation Alpha writes it
 _REOPENED = re.compile(r"</(\w+)>(\s*)<\1>")
 
 
@@ -86,8 +88,10 @@ def _text(lines: Sequence[str], *, vtt: bool) -> dict[str, str]:
         if not any("\n" in fields["caption"] for fields in each):
             return {key: "\n".join(fields.get(key, "") for fields in each) for key in ("caption", "before", "after")}
     joined = before = ""
+    lines = _LINE_END.split(_READING.sub("", "\n".join(lines)))
     for line in filter(None, (" ".join(line.split()) for line in lines)):
         plain = _MARKUP.sub("", line).strip()
+        plain = html.unescape(plain) if vtt else plain
         joined += (("\n" if begins_anew(plain, before) else " ") if joined else "") + line
         before = plain
     parts = _MARKUP.split(_REOPENED.sub(r"\2", joined))  # text and markup in turns
@@ -99,7 +103,8 @@ def _text(lines: Sequence[str], *, vtt: bool) -> dict[str, str]:
     if len(inside) > 1:  # markup of single words, whose translations may stand elsewhere
         before = [part for part in before if part.startswith("{") or _VOICE.match(part)]
         after = ["</v>"] * ("</v>" in after and any(map(_VOICE.match, before)))
-    inside[1::2] = [" " if _PARTS.match(part) else "" for part in inside[1::2]]
+    several = "\n" in joined  # lines, each of which keeps its notes
+    inside[1::2] = [part if several and "♪" in part else " " if _PARTS.match(part) else "" for part in inside[1::2]]
     text = "\n".join(" ".join(line.split()) for line in "".join(inside).split("\n"))
     fields = {"caption": html.unescape(text) if vtt else text, "before": "".join(before), "after": "".join(after)}
     return {key: value for key, value in fields.items() if value or key == "caption"}

@@ -62,6 +62,8 @@ def test_a_sentence_is_written_whole(text, whole):
         ("A dog runs?! A cat.", [("", "A dog runs", "?!"), ("", "A cat.", "")]),
         ("A dog runs. 🐕 #dog #x", [("", "A dog runs.", " 🐕 #dog #x")]),
         ("#dog #x", [("#dog #x", "", "")]),
+        ("- “A dog runs…”", [("- “", "A dog runs", "…”")]),
+        ('"A dog," he says.',) * 2,
         (">> A dog.", [(">> ", "A dog.", "")]),
         ("ANNA: A dog.\nBob B: A cat.", [("ANNA: ", "A dog.", ""), ("Bob B: ", "A cat.", "")]),
         ("Two men: one sits.",) * 2,
@@ -73,7 +75,7 @@ def test_what_is_no_part_of_a_sentence_stands_around_it(text, parts):
     assert found == ([("", parts, "")] if isinstance(parts, str) else parts)
 
 
-@given(st.text(st.sampled_from("aB1. .!?-\n\"'ß5…[]()#:♪")))
+@given(st.text(st.sampled_from("aB1. .!?-\n\"'ß5…[]()#:♪”“")))
 def test_nothing_but_white_space_is_lost_between_sentences(text):
     parts = sentences_of(text)
     assert "".join(f"{each.gap}{each.mark}{each.text}{each.tail}" for each in parts).split() == text.split()

@@ -32,6 +32,10 @@ def test_no_times_and_no_words_are_lost_whatever_the_file_looks_like(lines, end,
         ("A man<br/>A dog", "A man A dog"),
         ("A <b>big</b>ger dog", "A bigger dog"),
         ("<v.first Bob Smith>A man, <c.a b>too", "A man, too"),
+        ("<ruby>犬<rt>いぬ</rt></ruby> runs", "犬 runs"),
+        ("A man.\\N- A dog.", "A man.\n- A dog."),
+        ("- ♪ A man ♪\n- A dog", "- ♪ A man ♪\n- A dog"),
+        ("&gt;&gt; A man.\n&gt;&gt; A dog.", ">> A man.\n>> A dog."),
     ],
 )
 def test_words_on_both_sides_of_markup_stay_apart_where_they_were(text, caption):
