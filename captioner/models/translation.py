@@ -13,7 +13,7 @@ from captioner.text.bpe import Subwords
 from captioner.text.details import missing_details
 from captioner.text.familiar import unfamiliar_words
 from captioner.text.repeats import repeats_more
-from captioner.text.sentences import Sentence
+from captioner.text.sentences import STOPS, Sentence
 
 _SPACE = "▁"  # with which a piece begins that follows a space
 UNKNOWN = "unknown characters:"
@@ -126,9 +126,9 @@ class Reading:
         """What a hypothesis says."""
         tokens, source, end = list(hypothesis.tokens), subwords.pieces(self.ids), ""
         last = "".join(subwords.pieces(tokens[-1:]))
-        if self.sentence.text.endswith(("!", "?")) and (last == "." or last[-1:].isalnum()):
+        if self.sentence.text.endswith(("!", "?")) and (last in STOPS or last[-1:].isalnum()):
             end = self.sentence.text[-1]  # captions hold too few of these to learn them from
-        if last == "." and (self.stopped or end):
+        if last in STOPS and (self.stopped or end):
             tokens.pop()
         target, weights = [*subwords.pieces(tokens), *end], hypothesis.attention
         length = len(hypothesis.tokens) + 1

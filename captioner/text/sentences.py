@@ -5,12 +5,16 @@ second of two sentences.
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 _WHOLE = 0.75  # share of whole sentences in what was learnt from; 0.95 in Multi30k, 0.9 with captions of COCO besides
 _QUOTES = "\"'”’»)\\]"
-_END = re.compile(rf"[.!?…。！？][{_QUOTES}]*$")
+STOPS = (".", "。", "।")
+"""Full stops, of Latin letters and most others, of Chinese and Japanese, and of Devanagari."""
+_END = re.compile(rf"[.!?…。！？।؟۔][{_QUOTES}」』]*$")
+_STOP_OF = [(re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"), "。"), (re.compile(r"[\u0900-\u097f]"), "।")]
 _CAPITAL = "A-ZÀ-ÖØ-ÞΑ-ΩА-ЯЁ"
 # notes of music, arrows and emoji, but no letters in circles
 _SIGNS = "\u2190-\u245f\u2500-\u2bff\u3030\ufe0f\u200d\u20e3\U0001f000-\U0001f0ff\U0001f1e6-\U0001faff"
@@ -26,6 +30,8 @@ _LINE = re.compile(rf"{_MARK}|\[|\([^()\n]*\)\s*$")
 _GAP = re.compile(
     rf"(?:(?<=[.!?…])|(?<=[.!?…][{_QUOTES}]))[ \n]"
     r"|(?<=[a-zß-ÿ]{2}[.!?])(?=[A-Z][a-z]*\s)"  # no space after a sentence
+    rf"|(?<=[。！？])(?=[^\s{_QUOTES}」』。！？…])"
+    r"|(?<=[।؟۔]) "
 )
 _SHORT = re.compile(
     r"(?:^|\W)(?:\w|Mrs?|Ms|Dr|St|Jr|Sr|Mt|Lt|Sgt|Capt|Gen|Col|Prof|Rev|vs|Inc|Ltd|Co|Corp|Ave)\.$", re.IGNORECASE
@@ -60,12 +66,17 @@ class Sentence:
         first = next((place for place, character in enumerate(text) if character.isalnum()), None)
         if first is not None:
             text = text[:first] + text[first].upper() + text[first + 1 :]
-        return text if self.stopped else f"{text}."
+        return text if self.stopped else text + next((stop for form, stop in _STOP_OF if form.match(self._last)), ".")
 
     @property
     def stopped(self) -> bool:
         """Whether it needs no full stop: it ends with a mark, or with nothing that one could follow."""
-        return bool(_END.search(self.text)) or not self.text.rstrip("\"'”’»)]")[-1:].isalnum()
+        return bool(_END.search(self.text)) or not (self._last and unicodedata.category(self._last)[0] in "LMN")
+
+    @property
+    def _last(self) -> str:
+        """The last character but for quotation marks and brackets, which may be a vowel that is a sign."""
+        return self.text.rstrip("\"'”’»)]")[-1:]
 
 
 def sentences_of(text: str) -> list[Sentence]:

@@ -20,6 +20,9 @@ from captioner.text.sentences import are_whole, sentences_of
         ("1. A man\n2. A dog\n• A cat", ["A man", "A dog", "A cat"]),
         ("A picture no. 5 of a dog. No. A dog.", ["A picture no. 5 of a dog.", "No.", "A dog."]),
         ("A dog runs.A man sits.", ["A dog runs.", "A man sits."]),
+        ("狗在跑。猫在睡！「好。」他说。", ["狗在跑。", "猫在睡！", "「好。」他说。"]),
+        ("कुत्ता। बिल्ली।", ["कुत्ता।", "बिल्ली।"]),
+        ("هل يجري؟ نعم.", ["هل يجري؟", "نعم."]),
         ("12:30 - 35!", [""]),
         ("🦊", [""]),
         ("", [""]),
@@ -38,6 +41,11 @@ def test_a_text_is_cut_between_its_sentences(text, sentences):
         ("3 dogs", "3 dogs."),
         ("A dog,", "A dog,"),
         ("USA", "USA."),
+        ("狗在跑", "狗在跑。"),
+        ("犬が走る", "犬が走る。"),
+        ("कुत्ता", "कुत्ता।"),
+        ("كلب يجري", "كلب يجري."),
+        ("Ένας σκύλος", "Ένας σκύλος."),
     ],
 )
 def test_a_sentence_is_written_whole(text, whole):
