@@ -1,6 +1,6 @@
 """Translation: the model that reads a sentence and writes it in another language (network: `translate_network`)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -242,6 +242,8 @@ class Translator:
 
 
 def _texts(sentences: str | Iterable[str]) -> list[str]:
+    if isinstance(sentences, Mapping) or not isinstance(sentences, Iterable):  # of a mapping the keys would be read
+        raise UsageError(f"sentences to translate are a list of text, not {type(sentences).__name__}.")
     texts: list[str] = [sentences] if isinstance(sentences, str) else list(sentences)
     for number, text in enumerate(texts, 1):
         if not isinstance(text, str):

@@ -99,6 +99,12 @@ def test_what_is_no_text_is_an_error_that_says_which(translator, other):
         translator.translate(["A man.", other])
 
 
+@pytest.mark.parametrize("other", [None, 5, {"a.jpg": "A man."}])
+def test_what_is_no_list_of_texts_is_an_error(translator, other):
+    with pytest.raises(UsageError, match=f"are a list of text, not {type(other).__name__}"):
+        translator.translate(other)
+
+
 @pytest.mark.parametrize(("sentences", "translations"), [(["A man.", "A dog."], ["Ein Mann."]), ([" "], ["Ein Mann."])])
 def test_what_is_no_pair_has_no_score(translator, sentences, translations):
     with pytest.raises(UsageError, match="scored in pairs, of which no sentence is empty"):
