@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from captioner.data.files import read_unpacked
+from captioner.data.pair_checks import check_sides, check_slip
 from captioner.data.tables import decoded, lines_of
 from captioner.errors import DataError
 from captioner.text.unicode_words import is_alone
@@ -15,8 +16,8 @@ def read_pairs(source: Path, target: Path) -> list[Pair]:
     """Read two aligned text files, plain or gzipped; a pair with an empty side is left out.
 
     Raises:
-        DataError: a file cannot be read or is empty, or the two have different numbers of lines; the message says where
-            they may have slipped.
+        DataError: a file cannot be read or is empty, the two have different numbers of lines or seem to have slipped,
+            of which the message says where, or they are no translations.
     """
     read, written = read_lines(source), read_lines(target)
     if len(read) != len(written):
@@ -24,7 +25,9 @@ def read_pairs(source: Path, target: Path) -> list[Pair]:
             f"{source} has {len(read)} lines, but {target} has {len(written)}; they may have slipped at line "
             f"{_slip(read, written)}, where their lengths stop fitting each other."
         )
-    return _kept(list(zip(read, written, strict=True)), f"{source} and {target}")
+    pairs = _kept(list(zip(read, written, strict=True)), f"{source} and {target}")
+    check_slip(read, written, f"{source} and {target}")
+    return pairs
 
 
 def read_table(path: Path, columns: tuple[int, int] = (0, 1)) -> list[Pair]:
@@ -35,7 +38,8 @@ def read_table(path: Path, columns: tuple[int, int] = (0, 1)) -> list[Pair]:
         columns: places of the sentence and its translation, from 0.
 
     Raises:
-        DataError: the file cannot be read, or a line has too few columns; the first one is named.
+        DataError: the file cannot be read, a line has too few columns, of which the first one is named, or the columns
+            are no translations.
     """
     pairs = []
     for number, line in enumerate(_lines(path), 1):
@@ -47,6 +51,9 @@ def read_table(path: Path, columns: tuple[int, int] = (0, 1)) -> list[Pair]:
             )
         if line.strip():
             pairs.append((cells[columns[0]].strip(), cells[columns[1]].strip()))
+    quoted = sum(all(map(_is_quoted, pair)) for pair in pairs)
+    if 2 * quoted > len(pairs):  # as spreadsheets write cells
+        pairs = [(_unquoted(source), _unquoted(target)) for source, target in pairs]
     return _kept(pairs, str(path))
 
 
@@ -94,7 +101,16 @@ def _kept(pairs: list[Pair], name: str) -> list[Pair]:
     kept = [pair for pair in pairs if pair[0] and pair[1]]
     if not kept:
         raise DataError(f"{name}: no line holds a sentence and its translation.")
+    check_sides(kept, name)
     return kept
+
+
+def _is_quoted(cell: str) -> bool:
+    return len(cell) > 1 and cell[0] == cell[-1] == '"' and '"' not in cell[1:-1].replace('""', "")
+
+
+def _unquoted(cell: str) -> str:
+    return cell[1:-1].replace('""', '"').strip() if _is_quoted(cell) else cell
 
 
 def _slip(source: Sequence[str], target: Sequence[str]) -> int:

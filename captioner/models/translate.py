@@ -1,6 +1,6 @@
 """Translation: the model that reads a sentence and writes it in another language (network: `translate_network`)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -9,14 +9,16 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import nn
 
+from captioner.data.names import first_few
 from captioner.decoding.search import DecodingConfig
 from captioner.errors import ModelError, UsageError
 from captioner.models.base import read_config, read_weights, write_model
 from captioner.models.caption_network import DecoderConfig
 from captioner.models.translate_network import SourceConfig, TranslationNetwork
-from captioner.models.translation import Reading, Translation, put_together
+from captioner.models.translation import UNKNOWN, Reading, Translation, put_together
 from captioner.models.translation_search import SentenceSearch
 from captioner.text.bpe import Subwords, whole_characters
+from captioner.text.readable import readable, without_markup
 from captioner.text.sentences import Sentence, sentences_of
 from captioner.text.vocabulary import Vocabulary
 from captioner.vision.encoder import Precision
@@ -180,15 +182,20 @@ class Translator:
     def _read(self, texts: Sequence[str]) -> list[list[Reading]]:
         """The sentences of texts that hold anything, as they are read; those beyond the limit are not."""
         alone = self.config.whole_sentences
-        several = [sentences_of(text) if alone else [Sentence("", "", text)] for text in texts]
-        pieces = iter(self.subwords.encode([each.whole if alone else each.text for every in several for each in every]))
+        written = [sentences_of(text) if alone else [Sentence("", "", text)] for text in texts]
+        several = [[self._readable(each) for each in every] for every in written]
+        pieces = iter(
+            self.subwords.encode([each.whole if alone else each.text for every in several for each, _ in every])
+        )
         read = []
-        for text, every in zip(texts, several, strict=True):
+        for text, every, before in zip(texts, several, written, strict=True):
             encoded = [next(pieces) for _ in every]
-            warning, left, readings = self._warning(text, encoded), LIMIT, []
-            for sentence, ids in zip(every, encoded, strict=True):
+            unknown = list(dict.fromkeys(character for _, missed in every for character in missed))
+            warning, left, readings = self._warning(text, encoded, unknown), LIMIT, []
+            for (sentence, _), ids, own in zip(every, encoded, before, strict=True):
                 if (ids or sentence.mark) and left > 0:
-                    readings.append(Reading(sentence, ids[:left], alone and not sentence.stopped, warning))
+                    stopped = alone and not sentence.stopped
+                    readings.append(Reading(sentence, own.text, ids[:left], stopped, warning))
                 left -= len(ids)
             read.append(readings)
         return read
@@ -215,22 +222,35 @@ class Translator:
         each = log_probs.gather(-1, padded[:, 1:, None]).squeeze(-1)
         return [float(value) for value in each.masked_fill(padded[:, 1:] == Vocabulary.pad, 0).sum(1)]
 
-    def _warning(self, text: str, encoded: Sequence[list[int]]) -> str:
+    def _readable(self, sentence: Sentence) -> tuple[Sentence, list[str]]:
+        """A sentence in characters that the model knows, and those that a translation may lack for that."""
+        text, missed = readable(self.subwords.normalise(sentence.text), self.subwords)
+        if sentence.text and not text:  # such as an emoji, which stays
+            return replace(sentence, mark=sentence.mark + sentence.text, text=""), []
+        return replace(sentence, text=text), missed
+
+    def _warning(self, text: str, encoded: Sequence[list[int]], missed: Sequence[str]) -> str:
         unknown = sum(ids.count(Vocabulary.unk) for ids in encoded)
         warnings = []
         if unknown and 2 * unknown > sum(not character.isspace() for character in self.subwords.normalise(text)):
             warnings.append(f"most of its characters are unknown to {self.name}, which reads {self.config.source}")
+        elif missed:
+            warnings.append(f"{UNKNOWN} {first_few(missed)}")
         if sum(map(len, encoded)) > LIMIT:
             warnings.append(f"longer than {LIMIT} pieces of words, and cut there")
         return "; ".join(warnings)
 
 
 def _texts(sentences: str | Iterable[str]) -> list[str]:
+    if isinstance(sentences, Mapping) or not isinstance(sentences, Iterable):  # of a mapping the keys would be read
+        raise UsageError(f"sentences to translate are a list of text, not {type(sentences).__name__}.")
     texts: list[str] = [sentences] if isinstance(sentences, str) else list(sentences)
     for number, text in enumerate(texts, 1):
         if not isinstance(text, str):
             raise UsageError(f"sentence {number} to translate is {type(text).__name__}, not text.")
-    return list(map(whole_characters, texts))  # parts of a text may be copied into its translation
+    return [
+        without_markup(whole_characters(text)) for text in texts
+    ]  # parts of a text may be copied into its translation
 
 
 def _each_once(translations: Sequence[Translation]) -> list[Translation]:

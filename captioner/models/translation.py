@@ -12,10 +12,11 @@ from captioner.decoding.search import Hypothesis
 from captioner.text.bpe import Subwords
 from captioner.text.details import missing_details
 from captioner.text.familiar import unfamiliar_words
-from captioner.text.repeats import repeats_itself, says_twice
-from captioner.text.sentences import Sentence
+from captioner.text.repeats import repeats_more
+from captioner.text.sentences import STOPS, Sentence
 
 _SPACE = "▁"  # with which a piece begins that follows a space
+UNKNOWN = "unknown characters:"
 LACKS = "the translation lacks"
 REPEATS = "the translation repeats itself"
 RARE = "words rarely met in training:"
@@ -60,7 +61,7 @@ class Translation:
         warnings = [
             self.warning,
             f"{LACKS} {first_few(missing)}" if missing else "",
-            REPEATS if repeats_itself(self.text) and not says_twice(source) else "",
+            REPEATS if repeats_more(self.text, source) else "",
             f"{RARE} {first_few(rare)}" if rare else "",
         ]
         return replace(self, warning="; ".join(filter(None, warnings)))
@@ -82,22 +83,25 @@ class Part:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Of the translation, with the mark before it."""
-        return _after(self.sentence.mark, self.translation.words)
+        """Of the translation, with the mark before it and the tail behind."""
+        return _between(self.sentence, self.translation.words)
 
     @property
     def source_words(self) -> tuple[str, ...]:
-        """That were read, with the mark before them."""
-        return _after(self.sentence.mark, self.translation.source_words)
+        """That were read, with the mark before them and the tail behind."""
+        return _between(self.sentence, self.translation.source_words)
 
     @property
     def alignment(self) -> NDArray[np.float32] | None:
-        """Of `words` and `source_words`; a mark comes from the mark."""
+        """Of `words` and `source_words`; mark and tail come from mark and tail."""
         weights = self.translation.alignment
         if weights is None:
             return None
-        marks = len(self.words) - weights.shape[0], len(self.source_words) - weights.shape[1]
-        return _diagonal([np.eye(*marks, dtype=np.float32), weights])
+        marks, tails = [], []
+        for words in (self.translation.words, self.translation.source_words):
+            marks.append(len(_after(self.sentence.mark, words)) - len(words))
+            tails.append(len(_between(self.sentence, words)) - len(words) - marks[-1])
+        return _diagonal([np.eye(*marks, dtype=np.float32), weights, np.eye(*tails, dtype=np.float32)])
 
 
 @dataclass(frozen=True)
@@ -105,26 +109,31 @@ class Reading:
     """A sentence as it is read.
 
     Attributes:
-        sentence: of a text.
+        sentence: of a text, in characters that the model knows.
+        written: what stands in the text for the sentence's own.
         ids: of its pieces, as many as are read; none where it is all mark.
         stopped: a full stop was added, which its translation loses again.
         warning: what is wrong with the text.
     """
 
     sentence: Sentence
+    written: str
     ids: Sequence[int]
     stopped: bool
     warning: str
 
     def part(self, hypothesis: Hypothesis, subwords: Subwords) -> Part:
         """What a hypothesis says."""
-        tokens, source = list(hypothesis.tokens), subwords.pieces(self.ids)
-        if self.stopped and subwords.pieces(tokens[-1:]) == ["."]:
+        tokens, source, end = list(hypothesis.tokens), subwords.pieces(self.ids), ""
+        last = "".join(subwords.pieces(tokens[-1:]))
+        if self.sentence.text.endswith(("!", "?")) and (last in STOPS or last[-1:].isalnum()):
+            end = self.sentence.text[-1]  # captions hold too few of these to learn them from
+        if last in STOPS and (self.stopped or end):
             tokens.pop()
-        target, weights = subwords.pieces(tokens), hypothesis.attention
+        target, weights = [*subwords.pieces(tokens), *end], hypothesis.attention
         length = len(hypothesis.tokens) + 1
         translation = Translation(
-            text=subwords.decode(tokens),
+            text=subwords.decode(tokens) + end,
             score=hypothesis.log_probability / length,
             log_probability=hypothesis.log_probability,
             source_words=self._words(subwords, source),
@@ -141,8 +150,12 @@ class Reading:
 
     def _words(self, subwords: Subwords, source: Sequence[str]) -> tuple[str, ...]:
         """The words that were read, as they are written: pieces do not tell unknown characters apart."""
-        words, joined = subwords.normalise(self.sentence.text).split(" "), _joined(source)
-        return tuple(words[: len(joined)]) if len(words) >= len(joined) else joined
+        joined = _joined(source)
+        for text in (self.written, self.sentence.text):
+            words = subwords.normalise(text).split(" ")
+            if len(words) == len(joined) or (len(words) > len(joined) and text == self.sentence.text):
+                return tuple(words[: len(joined)])
+        return joined
 
 
 def put_together(sentences: Sequence[Sequence[Part]]) -> list[Translation]:
@@ -161,7 +174,7 @@ def _whole(parts: Sequence[Part]) -> Translation:
     known = [alignment for alignment in alignments if alignment is not None]
     log_probability = sum(part.translation.log_probability for part in parts)
     return Translation(
-        text="".join(f"{part.sentence.gap}{part.sentence.mark}{part.translation.text}" for part in parts).strip(),
+        text="".join(_written(part) for part in parts).strip(),
         score=log_probability / max(1, sum(part.length for part in parts)),
         log_probability=log_probability,
         source_words=tuple(word for part in parts for word in part.source_words),
@@ -171,9 +184,24 @@ def _whole(parts: Sequence[Part]) -> Translation:
     )
 
 
+def _written(part: Part) -> str:
+    sentence = part.sentence
+    return f"{sentence.gap}{sentence.mark}{part.translation.text}{sentence.tail}"
+
+
+def _between(sentence: Sentence, words: tuple[str, ...]) -> tuple[str, ...]:
+    """Words with a sentence's mark before them, and its tail behind."""
+    words, tail = _after(sentence.mark, words), sentence.tail
+    if words and tail and tail == tail.lstrip():
+        glued, *others = tail.split()
+        return (*words[:-1], words[-1] + glued, *others)
+    return (*words, *tail.split())
+
+
 def _after(mark: str, words: tuple[str, ...]) -> tuple[str, ...]:
-    if words and mark == mark.rstrip():
-        return (mark + words[0], *words[1:])
+    if words and mark and mark == mark.rstrip():
+        *others, glued = mark.split()
+        return (*others, glued + words[0], *words[1:])
     return (*mark.split(), *words)
 
 

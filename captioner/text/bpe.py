@@ -70,6 +70,10 @@ class Subwords:
     def __len__(self) -> int:
         return len(self._ids)
 
+    def __contains__(self, character: object) -> bool:
+        """Whether a character is a piece, as all are that longer pieces are made of."""
+        return character in self._ids
+
     def normalise(self, text: str) -> str:
         """The text as it is read: NFC, plain quotation marks, single spaces."""
         return str(self._tokenizer.normalizer.normalize_str(whole_characters(text)))

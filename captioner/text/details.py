@@ -47,7 +47,8 @@ def missing_details(text: str, translation: str, language: str) -> list[str]:
 
     def is_there(number: str) -> bool:
         runs = _runs(_ZEROS.sub("", number))
-        return "".join(_runs(number)) in found or all(run in found or _is_word(run, lower, language) for run in runs)
+        whole = "".join(_runs(number)) if _GROUPED.fullmatch(number) else None
+        return whole in found or all(run in found or _is_word(run, lower, language) for run in runs)
 
     addresses = [address for address in _ADDRESS.findall(text) if address.lower() not in lower]
     numbers = [number for number in _NUMBER.findall(_ADDRESS.sub(" ", text)) if not is_there(number)]

@@ -11,13 +11,28 @@ _LONGEST = 12  # words of a run
 
 def repeats_itself(text: str) -> bool:
     """Whether a run of several words, or one word that languages do not write twice, stands twice in a row."""
-    words = _WORDS.findall(text)
-    return any(_tells(run) for run in _runs(words))
+    return any(map(_tells, _runs(_WORDS.findall(text))))
+
+
+def repeats_more(text: str, source: str) -> bool:
+    """Whether a translation repeats itself where the text that it was made from does not.
+
+    A run of the text's allows one of the translation's, of a word more at the most.
+    """
+    told = sorted(len(run) for run in _runs(_WORDS.findall(text)) if _tells(run) and not _is_repeated(run))
+    allowed = sorted(len(run) + 1 for run in _said_twice(source) if not _is_repeated(run))
+    if len(told) > len(allowed):
+        return True
+    return any(size > most for size, most in zip(told, allowed[len(allowed) - len(told) :], strict=True))
 
 
 def says_twice(text: str) -> bool:
     """Whether a run of words, or any word, stands twice in a row, so that a translation may do so too."""
-    return any(any(word.isalpha() for word in run) for run in _runs(_WORDS.findall(text.lower())))
+    return bool(_said_twice(text))
+
+
+def _said_twice(text: str) -> list[list[str]]:
+    return [run for run in _runs(_WORDS.findall(text.lower())) if any(map(str.isalpha, run))]
 
 
 def _runs(words: list[str]) -> Iterator[list[str]]:
@@ -28,6 +43,11 @@ def _runs(words: list[str]) -> Iterator[list[str]]:
             same = same + 1 if words[place] == words[place - size] else 0
             if same == size:
                 yield words[place - size + 1 : place + 1]
+
+
+def _is_repeated(run: list[str]) -> bool:
+    """Whether it is a shorter run several times."""
+    return any(run[:size] * (len(run) // size) == run for size in range(1, len(run) // 2 + 1))
 
 
 def _tells(run: list[str]) -> bool:

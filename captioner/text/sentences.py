@@ -5,18 +5,40 @@ second of two sentences.
 """
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 _WHOLE = 0.75  # share of whole sentences in what was learnt from; 0.95 in Multi30k, 0.9 with captions of COCO besides
 _QUOTES = "\"'”’»)\\]"
-_END = re.compile(rf"[.!?…。！？][{_QUOTES}]*$")
-_MARK = r"(?:[-–—‐‑•*]\s*|\d{1,3}[.)]\s+)"
-_GAP = re.compile(rf"(?:(?<=[.!?…])|(?<=[.!?…][{_QUOTES}]))[ \n]|\n(?={_MARK})")
+STOPS = (".", "。", "।")
+"""Full stops, of Latin letters and most others, of Chinese and Japanese, and of Devanagari."""
+_END = re.compile(rf"[.!?…。！？।؟۔][{_QUOTES}」』]*$")
+_STOP_OF = [(re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]"), "。"), (re.compile(r"[\u0900-\u097f]"), "।")]
+_CAPITAL = "A-ZÀ-ÖØ-ÞΑ-ΩА-ЯЁ"
+# notes of music, arrows and emoji, but no letters in circles
+_SIGNS = "\u2190-\u245f\u2500-\u2bff\u3030\ufe0f\u200d\u20e3\U0001f000-\U0001f0ff\U0001f1e6-\U0001faff"
+_LABEL = rf"[{_CAPITAL}][\w.'’-]*(?: [{_CAPITAL}\d][\w.'’-]*){{0,2}}:\s+(?=[^\n]*[^\W\d_])"
+_MARK = rf"(?:[-–—‐‑•*]\s*|>{{1,3}}\s*|#+\s+|(?:\.{{2,}}|…)\s*|[{_SIGNS}]\s*|\d{{1,3}}[.)]\s+|{_LABEL})"
+_MARKS = re.compile(rf"{_MARK}*")
+_TAIL = re.compile(rf"[\s.!?…*#{_SIGNS}]")  # characters of which a tail is made
+_LAST_MARK = re.compile(r"\s*[.!?](?![.!?…])")
+_QUOTED = re.compile(r"([\"“„«])([^\"“”„«»]*)([\"“”»])")
+_HASHTAG = re.compile(r"#\w+$")
+_ASIDE = re.compile(r"\[[^\[\]\n]*\]|\([^()\n]*\)")
+_LINE = re.compile(rf"{_MARK}|\[|\([^()\n]*\)\s*$")
+_GAP = re.compile(
+    rf"(?:(?<=[.!?…])|(?<=[.!?…][{_QUOTES}]))[ \n]"
+    r"|(?<=[a-zß-ÿ]{2}[.!?])(?=[A-Z][a-z]*\s)"  # no space after a sentence
+    rf"|(?<=[。！？])(?=[^\s{_QUOTES}」』。！？…])"
+    r"|(?<=[।؟۔]) "
+)
 _SHORT = re.compile(
     r"(?:^|\W)(?:\w|Mrs?|Ms|Dr|St|Jr|Sr|Mt|Lt|Sgt|Capt|Gen|Col|Prof|Rev|vs|Inc|Ltd|Co|Corp|Ave)\.$", re.IGNORECASE
 )
 """Initials and frequent abbreviations, whose stop ends no sentence."""
+_NUMBERED = re.compile(r"(?:^|\W)(?:nos?|nr|figs?|vol|pp|approx|ca|ch)\.$", re.IGNORECASE)
+"""Abbreviations whose stop ends no sentence before a number."""
 
 
 @dataclass(frozen=True)
@@ -25,13 +47,17 @@ class Sentence:
 
     Attributes:
         gap: what parts it from the one before: a space, a line's end, or nothing before the first.
-        mark: the dash with which another speaker begins, the number or bullet of a list, or all that has no letter.
+        mark: what stands before it and is no part of it: the dash or the name (`ANNA:`) of who speaks, the number or
+            bullet of a list, a note of music, an opening bracket or quotation mark; or all that has no letter.
         text: what follows, as it stands.
+        tail: what stands behind it: an ellipsis, several marks at once, emoji, hashtags, a closing bracket
+            or quotation mark.
     """
 
     gap: str
     mark: str
     text: str
+    tail: str = ""
 
     @property
     def whole(self) -> str:
@@ -40,30 +66,44 @@ class Sentence:
         first = next((place for place, character in enumerate(text) if character.isalnum()), None)
         if first is not None:
             text = text[:first] + text[first].upper() + text[first + 1 :]
-        return text if self.stopped else f"{text}."
+        return text if self.stopped else text + next((stop for form, stop in _STOP_OF if form.match(self._last)), ".")
 
     @property
     def stopped(self) -> bool:
         """Whether it needs no full stop: it ends with a mark, or with nothing that one could follow."""
-        return bool(_END.search(self.text)) or not self.text.rstrip("\"'”’»)]")[-1:].isalnum()
+        return bool(_END.search(self.text)) or not (self._last and unicodedata.category(self._last)[0] in "LMN")
+
+    @property
+    def _last(self) -> str:
+        """The last character but for quotation marks and brackets, which may be a vowel that is a sign."""
+        return self.text.rstrip("\"'”’»)]")[-1:]
 
 
 def sentences_of(text: str) -> list[Sentence]:
-    """The sentences in a text, one at least; a line that begins with a dash, a bullet or a number begins one."""
-    lines = (" ".join(line.split()) for line in text.split("\n"))
-    text = "\n".join(line for line in lines if line)
-    parts, gap, start = [], "", 0
+    """The sentences in a text, one at least; a line that `begins_anew` begins one.
+
+    What stands in brackets before or between sentences is a sentence of its own, and so is what stands in square ones
+    behind: `[door opens] A man walks in.`
+    """
     lower = text == text.lower()  # else a sentence begins with a capital, or what has none
-    for match in _GAP.finditer(text):
-        following = next((letter for letter in text[match.end() : match.end() + 4] if letter.isalnum()), "a")
-        goes_on = _SHORT.search(text[max(start, match.start() - 8) : match.start()]) or (
-            following.islower() and not lower
-        )
-        if goes_on and "\n" not in match[0]:
-            continue
-        parts.append(_sentence(gap, text[start : match.start()]))
-        gap, start = match[0], match.end()
-    return [*parts, _sentence(gap, text[start:])]
+    parts, before = [], ""
+    for block in _blocks(text):
+        start, gap = 0, before
+        for match in _gaps(block, lower=lower):
+            parts += _with_asides(gap, block[start : match.start()])
+            start, gap = match.end(), match[0]
+        parts += _with_asides(gap, block[start:])
+        before = "\n"
+    return parts
+
+
+def begins_anew(line: str, before: str) -> bool:
+    """Whether a line of a text does not go on where the line before it ended.
+
+    It is another's words or another item (it begins with a dash, a name and a colon, a bullet, a number), or it or the
+    one before it stands in brackets.
+    """
+    return bool(_LINE.match(line)) or bool(_ASIDE.fullmatch(before[_marks(before) :]))
 
 
 def are_whole(lines: Iterable[str]) -> bool:
@@ -72,9 +112,84 @@ def are_whole(lines: Iterable[str]) -> bool:
     return sum(found) >= _WHOLE * len(found)
 
 
+def _blocks(text: str) -> list[str]:
+    """The lines of a text with single spaces, those that go on where one ended joined to it by its end."""
+    lines = [line for line in (" ".join(line.split()) for line in text.split("\n")) if line] or [""]
+    blocks, before = [[lines[0]]], lines[0]
+    for line in lines[1:]:
+        if begins_anew(line, before):
+            blocks.append([])
+        blocks[-1].append(line)
+        before = line
+    return list(map("\n".join, blocks))
+
+
+def _gaps(text: str, *, lower: bool) -> Iterator[re.Match[str]]:
+    """What parts the sentences of a text, none of which ends in brackets."""
+    text = _ASIDE.sub(lambda match: match[0].replace(" ", "_"), text)
+    for match in _GAP.finditer(text):
+        ended, following = text[max(0, match.start() - 8) : match.start()], text[match.end() : match.end() + 4]
+        first = next((letter for letter in following if letter.isalnum()), "a")
+        goes_on = (
+            _SHORT.search(ended)
+            or (first.isdigit() and _NUMBERED.search(ended))
+            or (first.islower() and not lower and not following.startswith(("[", "(")))
+        )
+        if not goes_on or "\n" in match[0]:
+            yield match
+
+
+def _with_asides(gap: str, text: str) -> list[Sentence]:
+    """A sentence, with what stands in brackets before and behind it as sentences of their own."""
+    before: list[Sentence] = []
+    behind: list[Sentence] = []
+    while (start := _opening(text)) is not None:
+        before += _inside(gap, *start)
+        text, gap = text[sum(map(len, start)) :].lstrip(), " "
+        if not text:
+            return before
+    while (place := text.rfind(" [")) > 0 and _ASIDE.fullmatch(text, place + 1):
+        behind = [*_inside(" ", "", text[place + 1 :], ""), *behind]
+        text = text[:place]
+    return [*before, _sentence(gap, text), *behind]
+
+
+def _opening(text: str) -> tuple[str, str, str] | None:
+    """The marks, the brackets and the stop with which a text begins, if a sentence of its own stands in them."""
+    first = _marks(text)
+    match = _ASIDE.match(text, first)
+    if match is None or sum(map(str.isalpha, match[0])) == 1:  # "[A] dog"
+        return None
+    stop = re.compile(r"[.!?…]*(?=\s|$)").match(text, match.end())
+    return None if stop is None else (text[:first], match[0], stop[0])
+
+
+def _inside(gap: str, mark: str, brackets: str, stop: str) -> list[Sentence]:
+    """The sentences in brackets, the first of which has the opening one before it, and the last the closing one."""
+    parts = sentences_of(brackets[1:-1])
+    parts[0] = replace(parts[0], gap=gap, mark=f"{mark}{brackets[0]}{parts[0].mark}")
+    return [*parts[:-1], replace(parts[-1], tail=f"{parts[-1].tail}{brackets[-1]}{stop}")]
+
+
 def _sentence(gap: str, text: str) -> Sentence:
-    mark = re.match(_MARK, text)
-    end = mark.end() if mark else 0
     if not any(map(str.isalpha, text)):
-        end = len(text)
-    return Sentence(gap, text[:end], text[end:])
+        return Sentence(gap, text, "")
+    first, last = _marks(text), len(text)
+    quoted = _QUOTED.fullmatch(text, first)
+    if quoted:
+        inner = _sentence("", quoted[2])
+        return replace(inner, gap=gap, mark=f"{text[:first]}{quoted[1]}{inner.mark}", tail=f"{inner.tail}{quoted[3]}")
+    while _HASHTAG.match(text, place := max(text.rfind(" ", first, last), first - 1) + 1, last):
+        last = max(place - 1, first)
+    while last > first and _TAIL.match(text, last - 1):
+        last -= 1
+    stop = _LAST_MARK.match(text, last)
+    end = stop.end() if stop else last
+    if first == end:  # nothing but hashtags
+        return Sentence(gap, text, "")
+    return Sentence(gap, text[:first], text[first:end], text[end:])
+
+
+def _marks(text: str) -> int:
+    match = _MARKS.match(text)
+    return match.end() if match else 0

@@ -4,12 +4,14 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from captioner.data.pair_checks import check_slip
 from captioner.data.parallel import read_lines
 from captioner.errors import DataError, UsageError
 from captioner.pipelines.evaluate.options import EvaluateTextOptions
@@ -53,10 +55,10 @@ def evaluate_text(options: EvaluateTextOptions) -> int:
     if options.tokenize not in TOKENIZERS:
         raise UsageError(f"--tokenize is {options.tokenize!r}; choose one of {', '.join(TOKENIZERS)}.")
     check_reports([options.json], [options.reference, options.hypothesis, options.compare])
-    reference = read_lines(options.reference)
+    reference = _read(options.reference)
     systems: dict[str, Sequence[str]] = {}
     for path in filter(None, [options.hypothesis, options.compare]):
-        lines = read_lines(path)
+        lines = _read(path)
         if len(lines) != len(reference):
             raise DataError(
                 f"{path}: has {len(lines)} lines, but {options.reference} has {len(reference)}; each line is the "
@@ -67,6 +69,7 @@ def evaluate_text(options: EvaluateTextOptions) -> int:
         raise UsageError(f"--compare is {options.compare}, the hypothesis itself; name another system's output.")
     if options.compare is not None and len(reference) == 1:
         raise DataError(f"{options.reference}: has one line, but a paired test draws among several.")
+    _remark(options.reference, reference, systems)
     scores = score_systems(systems, reference, options.lowercase, options.tokenize, options.samples)
     report = {name: {each.metric: each.as_json() for each in several} for name, several in scores.items()}
     text = json.dumps(report, indent=2, ensure_ascii=False)
@@ -77,6 +80,33 @@ def evaluate_text(options: EvaluateTextOptions) -> int:
         write_report(options.json, text + "\n")
     _show(scores)
     return 0
+
+
+def _read(path: Path) -> list[str]:
+    """The lines of a text.
+
+    Raises:
+        DataError: it cannot be read, or is rows or subtitles, of which more than the sentences would be scored.
+    """
+    lines = read_lines(path)
+    filled = [line for line in lines if line]
+    if all(line.startswith("{") and line.endswith("}") for line in filled) or any("-->" in line for line in filled[:3]):
+        raise DataError(
+            f"{path}: is rows or subtitles, not a sentence a line; captioner translate -o FILE.txt writes such lines."
+        )
+    return lines
+
+
+def _remark(path: Path, reference: Sequence[str], systems: dict[str, Sequence[str]]) -> None:
+    """Say on standard error what makes scores say less than they seem to."""
+    empty = sum(not line for line in reference)
+    if empty:
+        print(f"{path}: {empty} of {len(reference)} lines are empty; nothing can be right there.", file=sys.stderr)
+    for name, lines in systems.items():
+        try:
+            check_slip(reference, lines, f"{path} and {name}")
+        except DataError as slip:
+            print(slip, file=sys.stderr)
 
 
 def score_systems(

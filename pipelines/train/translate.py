@@ -1,11 +1,12 @@
 """`captioner train` of a translator: from pairs of sentences to a model folder."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 
 from captioner.data.copies import check_apart
+from captioner.data.pair_checks import check_languages, words_of
 from captioner.data.parallel import Pair, filter_lengths, read_pairs, read_table
 from captioner.errors import DataError
 from captioner.models.translate import TranslateConfig, Translator
@@ -53,7 +54,9 @@ class TranslatorTraining(Training[TranslateTrainingConfig, Translator]):
             )
         self.whole_sentences = are_whole(source for source, _ in self.pairs)
         self.valid = {name: _read(files, data.root) for name, files in data.valid.items()}
+        _say_learnt(read, self.valid)
         if config.init is None:
+            self._check_languages(str(config.source), frozenset())
             self.subwords = Subwords.build((side for pair in self.pairs for side in pair), data.pieces)
             self.familiar_words = self._familiar([])
         else:
@@ -61,7 +64,20 @@ class TranslatorTraining(Training[TranslateTrainingConfig, Translator]):
             self.subwords = before.subwords
             self.pairs = _known_pairs(self.pairs, self.subwords, config.init)
             words = before.config.familiar_words.split()
+            self._check_languages(before.config.source, frozenset(words))
             self.familiar_words = self._familiar(words) if words else ""
+
+    def _check_languages(self, source: str, known: frozenset[str]) -> None:
+        """See that no pairs are the other way round.
+
+        Args:
+            source: language that is read.
+            known: words of it, if the model to go on from knows any.
+        """
+        words = known or words_of(self.pairs, source)
+        parts = {"data.train": self.pairs, **{f"data.valid.{name}": pairs for name, pairs in self.valid.items()}}
+        for name, pairs in parts.items():
+            check_languages(pairs, words, name, source)
 
     def _familiar(self, before: Iterable[str]) -> str:
         """The words that are met often enough, in different sentences, and those of before."""
@@ -132,6 +148,18 @@ def _read(files: PairFiles, root: Path) -> list[Pair]:
     assert files.source is not None
     assert files.target is not None
     return read_pairs(root / files.source, root / files.target)
+
+
+def _say_learnt(learnt: Sequence[Pair], valid: Mapping[str, Sequence[Pair]]) -> None:
+    """Say how many sentences to validate on are learnt from too."""
+    known = {source for source, _ in learnt}
+    for name, pairs in valid.items():
+        both = sum(source in known for source, _ in pairs)
+        if both:
+            say(
+                f"{both:,} of {len(pairs):,} sentences of data.valid.{name} are learnt from too; scores say how well "
+                "these are remembered."
+            )
 
 
 def _known_pairs(pairs: Sequence[Pair], subwords: Subwords, name: str) -> list[Pair]:

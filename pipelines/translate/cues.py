@@ -10,14 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 from captioner.data.tables import lines_of
+from captioner.text.sentences import begins_anew
 
 _TIMES = re.compile(r"\s*\d[\d:.,]*\s*-->")
 _MARKUP = re.compile(r"(</?[A-Za-z][^<>]*>|<\d\d[\d:.]*>|\{\\[^{}]*\}| ?♪ ?)")
 _VOICE = re.compile(r"\s*<v[ .][^<>]*>", re.IGNORECASE)
 _ANY_VOICE = re.compile(r"</?v\b", re.IGNORECASE)
 _PARTS = re.compile(r" ?♪|<br\b", re.IGNORECASE)  # of markup, what stands between words
+_READING = re.compile(r"<rt\b[^<>]*>[^<>]*(?:</rt>|(?=</ruby>))", re.IGNORECASE)  # how characters are read
+_LINE_END = re.compile(r"\n|\\[Nn](?![a-z])")  # also as SubStation Alpha writes it
 _REOPENED = re.compile(r"</(\w+)>(\s*)<\1>")
-_DASHES = ("-", "–", "—", "‐", "‑")
 
 
 def read_cues(text: str, *, vtt: bool) -> Iterator[dict[str, str]]:
@@ -28,9 +30,9 @@ def read_cues(text: str, *, vtt: bool) -> Iterator[dict[str, str]]:
         vtt: it is WebVTT, where an empty line ends a cue; in SubRip the next times do.
 
     Yields:
-        `cue` (identifier and times), `caption` (its text; a line begins where another speaker does), and `before` and
-        `after`, the markup around it or, where they have several lines, around each of its lines, where there is any;
-        or `block`, what is no cue.
+        `cue` (identifier and times), `caption` (its text; a line begins where another speaker does, and around
+        brackets), and `before` and `after`, the markup around it or, where they have several lines, around each of its
+        lines, where there is any; or `block`, what is no cue.
     """
     lines = lines_of(text)
     times = [place for place, line in enumerate(lines) if _TIMES.match(line)]
@@ -85,10 +87,13 @@ def _text(lines: Sequence[str], *, vtt: bool) -> dict[str, str]:
         each = [_text(lines[first:last], vtt=vtt) for first, last in pairwise([*voices, len(lines)])]
         if not any("\n" in fields["caption"] for fields in each):
             return {key: "\n".join(fields.get(key, "") for fields in each) for key in ("caption", "before", "after")}
-    joined = ""
+    joined = before = ""
+    lines = _LINE_END.split(_READING.sub("", "\n".join(lines)))
     for line in filter(None, (" ".join(line.split()) for line in lines)):
-        speaks = _MARKUP.sub("", line).lstrip().startswith(_DASHES)
-        joined += (("\n" if speaks else " ") if joined else "") + line
+        plain = _MARKUP.sub("", line).strip()
+        plain = html.unescape(plain) if vtt else plain
+        joined += (("\n" if begins_anew(plain, before) else " ") if joined else "") + line
+        before = plain
     parts = _MARKUP.split(_REOPENED.sub(r"\2", joined))  # text and markup in turns
     texts = [place for place, part in enumerate(parts) if place % 2 == 0 and part.strip()]
     first, last = (texts[0], texts[-1]) if texts else (len(parts), len(parts))
@@ -98,7 +103,8 @@ def _text(lines: Sequence[str], *, vtt: bool) -> dict[str, str]:
     if len(inside) > 1:  # markup of single words, whose translations may stand elsewhere
         before = [part for part in before if part.startswith("{") or _VOICE.match(part)]
         after = ["</v>"] * ("</v>" in after and any(map(_VOICE.match, before)))
-    inside[1::2] = [" " if _PARTS.match(part) else "" for part in inside[1::2]]
+    several = "\n" in joined  # lines, each of which keeps its notes
+    inside[1::2] = [part if several and "♪" in part else " " if _PARTS.match(part) else "" for part in inside[1::2]]
     text = "\n".join(" ".join(line.split()) for line in "".join(inside).split("\n"))
     fields = {"caption": html.unescape(text) if vtt else text, "before": "".join(before), "after": "".join(after)}
     return {key: value for key, value in fields.items() if value or key == "caption"}

@@ -13,15 +13,14 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from captioner.data.files import read_unpacked
 from captioner.data.tables import lines_of, text_of
 from captioner.errors import DataError
 from captioner.pipelines.folder.inputs import shown
 from captioner.pipelines.translate.cues import read_cues
-
-Kind = Literal["text", "json", "csv", "srt", "vtt"]
+from captioner.pipelines.translate.forms import Kind, column_mark, form_of
 
 SUFFIXES: dict[str, Kind] = {
     ".txt": "text",
@@ -34,12 +33,6 @@ SUFFIXES: dict[str, Kind] = {
 INPUT_SUFFIXES = [*SUFFIXES, *(f"{suffix}.gz" for suffix in SUFFIXES)]
 """What inputs in folders end in."""
 STANDARD_INPUT = "-"
-_STARTS: list[tuple[str, Kind]] = [
-    (r"\{|\[\s*\{", "json"),
-    (r"WEBVTT(\s|$)", "vtt"),
-    (r"(\d+\s+)?\d+:\d[\d:.,]*\s*-->", "srt"),
-]
-"""How what comes on standard input begins."""
 ADDED = ("translation", "translations", "warning", "error")
 """What translating adds to a row."""
 
@@ -121,22 +114,22 @@ class Document:
 
 
 def read_document(path: str) -> Document:
-    """Read an input, unpacked if it ends in `.gz`; its suffix says what it is, and anything else is text, line by line.
+    """Read an input, unpacked if it ends in `.gz`; its suffix says what it is.
 
-    Standard input is JSON Lines or subtitles if it begins as these do, otherwise text.
+    Standard input, and a file of another suffix or `.txt`, is a table, rows or subtitles if it begins as these do, and
+    otherwise text, line by line.
 
     Raises:
         DataError: it cannot be read, is empty, or is no text; the message does not name the path.
     """
     data = _read(path)
     suffix = os.path.splitext(path.lower().removesuffix(".gz"))[1]
-    if SUFFIXES.get(suffix) == "csv":
+    kind = "json" if suffix == ".json" else SUFFIXES.get(suffix, "text")  # named ones only: others are of anything
+    if kind == "text":
+        kind = form_of(_decode(data, "surrogateescape"))
+    if kind == "csv":
         return _read_csv(path, data)
     text = _decode(data)
-    if path == STANDARD_INPUT:
-        kind: Kind = next((kind for start, kind in _STARTS if re.match(start, text.lstrip())), "text")
-    else:
-        kind = "json" if suffix == ".json" else SUFFIXES.get(suffix, "text")  # named ones only: others are of anything
     name = "standard input" if path == STANDARD_INPUT else path
     if kind in ("srt", "vtt"):
         cues = _read_subtitles(name, text, kind)
@@ -204,8 +197,7 @@ def _json_row(name: str, fields: Any) -> Row:
 def _read_csv(path: str, data: bytes) -> Document:
     text = _decode(data, "surrogateescape")  # a photo's name may be no UTF-8, and stays the bytes that it is
     first = next(line for line in lines_of(text) if line.strip())
-    delimiter = next((mark for mark in ",;\t" if re.search(rf"(^|{mark})\"?caption(_\d+)?\"?({mark}|$)", first)), ",")
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=column_mark(first) or ",", strict=True)
     rows, line = [], 1
     try:
         for cells in reader:
@@ -222,15 +214,16 @@ def _read_csv(path: str, data: bytes) -> Document:
     if twice:
         raise DataError(f"has two columns named {twice[0]!r}; give each its own name")
     places = [Place((column,), column.replace("caption", "translation")) for column in captions]
+    name = "standard input" if path == STANDARD_INPUT else path
     read = []
     for number, cells in rows[1:]:
         if any(_is_broken(cell) for column, cell in zip(columns, cells, strict=False) if column in captions):
             text_of(data)  # says what is no UTF-8
         if len(cells) != len(columns):
             error = f"has {len(cells)} cells, but there are {len(columns)} columns"
-            read.append(Row(f"{path}:{number}", dict(zip(columns, cells, strict=False)), error=error))
+            read.append(Row(f"{name}:{number}", dict(zip(columns, cells, strict=False)), error=error))
         else:
-            read.append(Row(f"{path}:{number}", dict(zip(columns, cells, strict=True)), places))
+            read.append(Row(f"{name}:{number}", dict(zip(columns, cells, strict=True)), places))
     return Document(path, "csv", read, tuple(columns), tuple(place.translation for place in places))
 
 

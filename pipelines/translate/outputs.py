@@ -1,7 +1,5 @@
 """Outputs of translations: as many rows as were read, in their order, each continued where it ended."""
 
-import csv
-import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,8 +10,10 @@ from captioner.pipelines.folder.inputs import identity, shown
 from captioner.pipelines.folder.outputs import JsonRows, Record, Writer, to_json
 from captioner.pipelines.folder.row_file import RowFile, WriteError, reason, replace_file
 from captioner.pipelines.gallery.pages import Gallery
+from captioner.pipelines.translate.cells import csv_line, csv_rows
 from captioner.pipelines.translate.cues import cue_text
-from captioner.pipelines.translate.documents import ADDED, Document, Kind, Row
+from captioner.pipelines.translate.documents import ADDED, Document, Row
+from captioner.pipelines.translate.forms import Kind
 from captioner.pipelines.translate.made import RowJournal, stamp_of_row
 
 
@@ -88,7 +88,7 @@ class Lines(_InOrder):
 
     def __init__(self, path: str, journal: RowJournal, *, overwrite: bool) -> None:
         super().__init__()
-        self.journal, rows = journal, journal.rows
+        self.path, self.journal, rows = path, journal, journal.rows
         self.rows = {row.name: row for row in rows}
         self.file = RowFile(path)
         whole = [] if overwrite else [line for line in self.file.lines() if line.endswith(b"\n")]
@@ -105,6 +105,14 @@ class Lines(_InOrder):
         """Append lines."""
         chosen = [record for record in records if record.path in self.rows]
         self.append(chosen, [_line(record, self.rows[record.path]) for record in chosen])
+
+    def notes(self) -> list[str]:
+        """What people should know of the rows that are there, such as that some have more captions than a line has."""
+        more = sum(len(row.places) > 1 for row in self.rows.values())
+        told = (
+            f"{shown(self.path)}: {more} of its rows have several captions, of which it holds the first; .jsonl has all"
+        )
+        return [*super().notes(), *[told] * bool(more)]
 
 
 class Table(_InOrder):
@@ -134,7 +142,7 @@ class Table(_InOrder):
         self.file = RowFile(path)
         end = count = 0
         if not overwrite:
-            for cells, offset in _csv_rows(self.file):
+            for cells, offset in csv_rows(self.file):
                 if count == 0:
                     fits = cells == self.columns
                 else:
@@ -150,14 +158,14 @@ class Table(_InOrder):
         _keep(journal, max(count - 1, 0), self.file)
         self.file.start(end - 1, count)
         if not count and columns:  # else no input could be read
-            self.file.append([_csv_line(self.columns)])
+            self.file.append([csv_line(self.columns)])
         self.done = _states(rows[: max(count - 1, 0)])
 
     def write(self, records: Sequence[Record]) -> None:
         """Append rows."""
         chosen = [record for record in records if record.path in self.names]
         cells = [[json_row(record).get(name, "") for name in self.columns] for record in chosen]
-        self.append(chosen, [_csv_line(each) for each in cells])
+        self.append(chosen, [csv_line(each) for each in cells])
 
 
 class TranslatedSubtitles(Writer):
@@ -275,22 +283,3 @@ def _original(row: Any) -> Any:
     if isinstance(row, Mapping):
         return {key: _original(value) for key, value in row.items() if key not in ADDED}
     return [_original(value) for value in row] if isinstance(row, list) else row
-
-
-def _csv_rows(file: RowFile) -> list[tuple[list[str], int]]:
-    """The whole rows of a file, each with the byte where the next one begins."""
-    rows, pending, offset = [], b"", 0
-    for line in file.lines():
-        pending += line
-        offset += len(line)
-        if pending.count(b'"') % 2 == 0 and line.endswith(b"\n"):  # a cell may hold line breaks
-            text = pending.decode("utf-8", "surrogateescape").removesuffix("\n")
-            rows.append((next(csv.reader(io.StringIO(text, newline="")), []), offset))
-            pending = b""
-    return rows
-
-
-def _csv_line(cells: Sequence[Any]) -> bytes:
-    line = io.StringIO()
-    csv.writer(line).writerow(cells)
-    return line.getvalue().removesuffix("\r\n").encode("utf-8", "surrogateescape")

@@ -1,4 +1,6 @@
 import gzip
+import random
+import re
 
 import pytest
 
@@ -87,3 +89,45 @@ def test_latin_1_is_an_error_that_says_how_to_convert_it(tmp_path):
 def test_a_missing_file_is_an_error(tmp_path):
     with pytest.raises(DataError, match="cannot be read as text"):
         read_lines(tmp_path / "a.de")
+
+
+def test_sides_that_are_the_same_text_are_no_translations(tmp_path):
+    source = write(tmp_path / "a.en", "A dog.", "A cat.", "Taxi.")
+    with pytest.raises(DataError, match=r"a\.en and .*a\.en: 3 of 3 sentences are their own translations"):
+        read_pairs(source, source)
+    assert read_pairs(source, write(tmp_path / "a.de", "Ein Hund.", "Eine Katze.", "Taxi."))[2] == ("Taxi.", "Taxi.")
+
+
+def test_a_column_of_numbers_is_no_text(tmp_path):
+    table = write(tmp_path / "tatoeba.tsv", "12\tA dog.\t7\tEin Hund.", "13\tA cat.\t8\tEine Katze.")
+    with pytest.raises(
+        DataError, match=r"tatoeba\.tsv: 2 of 2 sentences have no letter, such as '12'; name the columns"
+    ):
+        read_table(table)
+
+
+def test_cells_in_quotes_lose_them_if_most_are(tmp_path):
+    quoted = write(tmp_path / "a.tsv", '"A dog."\t"Ein ""Hund""."', '"A cat."\t"Eine Katze."', "A man.\tEin Mann.")
+    assert read_table(quoted) == [("A dog.", 'Ein "Hund".'), ("A cat.", "Eine Katze."), ("A man.", "Ein Mann.")]
+    said = write(tmp_path / "b.tsv", '"Hi."\t"Hallo."', "A cat.\tEine Katze.", "A man.\tEin Mann.")
+    assert read_table(said)[0] == ('"Hi."', '"Hallo."')
+
+
+@pytest.mark.parametrize("place", [0, 70])
+@pytest.mark.parametrize("short", [0, 1])
+def test_files_of_the_same_length_that_have_slipped_name_the_line(tmp_path, place, short):
+    draw = random.Random(0)
+    lines = ["x" * draw.randrange(5, 90) for _ in range(121)]
+    sides = [lines[:120], lines[:120]]
+    assert len(read_pairs(write(tmp_path / "a", *lines), write(tmp_path / "b", *(f"y{line}" for line in lines)))) == 121
+    sides[short] = lines[:place] + lines[place + 1 :]
+    with pytest.raises(DataError, match=r"seem to have slipped: from line \d+ on") as caught:
+        read_pairs(write(tmp_path / "a", *sides[0]), write(tmp_path / "b", *(f"y{line}" for line in sides[1])))
+    assert abs(int(re.search(r"line (\d+)", str(caught.value))[1]) - place) < 3
+
+
+def test_sentences_whose_lengths_say_nothing_have_not_slipped(tmp_path):
+    draw = random.Random(0)
+    drawn = [["x" * draw.randrange(1, 90) for _ in range(200)], [f"y{'z' * draw.randrange(1, 90)}" for _ in range(200)]]
+    assert len(read_pairs(write(tmp_path / "a", *drawn[0]), write(tmp_path / "b", *drawn[1]))) == 200
+    assert len(read_pairs(write(tmp_path / "a", *["x"] * 200), write(tmp_path / "b", *["y"] * 200))) == 200

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from captioner.decoding.steps import Rows
+from captioner.decoding.steps import Hypothesis, Rows
 from captioner.errors import ModelError, UsageError
 from captioner.models.base import load
 from captioner.models.translate import LIMIT, Translator
-from captioner.models.translation import REPEATS
+from captioner.models.translation import REPEATS, Reading
 from captioner.text.bpe import Subwords
 from captioner.text.repeats import repeats_itself
+from captioner.text.sentences import Sentence
 
 
 @pytest.fixture(scope="module")
@@ -98,13 +99,30 @@ def test_what_is_no_text_is_an_error_that_says_which(translator, other):
         translator.translate(["A man.", other])
 
 
+@pytest.mark.parametrize("other", [None, 5, {"a.jpg": "A man."}])
+def test_what_is_no_list_of_texts_is_an_error(translator, other):
+    with pytest.raises(UsageError, match=f"are a list of text, not {type(other).__name__}"):
+        translator.translate(other)
+
+
 @pytest.mark.parametrize(("sentences", "translations"), [(["A man.", "A dog."], ["Ein Mann."]), ([" "], ["Ein Mann."])])
 def test_what_is_no_pair_has_no_score(translator, sentences, translations):
     with pytest.raises(UsageError, match="scored in pairs, of which no sentence is empty"):
         translator.score(sentences, translations)
 
 
-@pytest.mark.parametrize("text", ["一", "一 一 一", "\u200b", "🦊"])
+@pytest.mark.parametrize("text", ["\u200b", "🦊", "♪"])
+def test_what_has_no_letter_that_could_be_known_is_copied(translator, text):
+    assert translator.translate([text])[0].text == text
+
+
+def test_characters_that_are_left_out_change_no_translation_and_are_told(translator):
+    plain, emoji, unseen = translator.translate(["Two dogs run.", "Two 🐕 dogs run.", "Two\u200b dogs run.\ufeff"])
+    assert emoji.text == unseen.text == plain.text
+    assert (emoji.warning, unseen.warning) == ("unknown characters: 🐕", "")
+
+
+@pytest.mark.parametrize("text", ["一", "一 一 一"])
 def test_a_text_of_unknown_characters_gets_a_warning_however_short(translator, text):
     assert "most of its characters are unknown" in translator.translate([text])[0].warning
 
@@ -241,6 +259,29 @@ def test_words_that_were_hardly_met_are_a_warning(make_translator):
     knowing = type(translator)(config, translator.subwords, translator.network)
     warnings = [each.warning for each in knowing.translate(["TWO dogs run.", "Two Gnus run 1234."])]
     assert warnings == ["", "the translation lacks 1234; words rarely met in training: Gnus"]
+
+
+@pytest.mark.parametrize("mark", "!?")
+@pytest.mark.parametrize("end", [".", "d"])
+def test_a_question_or_an_exclamation_ends_as_it_did(translator, mark, end):
+    ids = translator.subwords.encode([f"Hund{end}"])[0]
+    assert translator.subwords.decode(ids).endswith(end)
+    reading = Reading(Sentence("", "", f"A{mark}"), f"A{mark}", ids[:1], stopped=False, warning="")
+    attention = torch.ones(len(ids), 1)
+    hypothesis = Hypothesis(tuple(ids), -1.0, (-1.0,), attention, finished=True)
+    found = reading.part(hypothesis, translator.subwords).translation
+    assert found.alignment.shape[0] == len(found.words)
+    assert found.text == translator.subwords.decode(ids).removesuffix(".") + mark
+
+
+def test_what_stands_around_a_sentence_stays_with_its_alignment(of_sentences):
+    plain = of_sentences.translate(["A man."])[0].text
+    found = of_sentences.translate(["ANNA: [Two dogs run] A man. ♪"], alignment=True)[0]
+    assert found.text.startswith("ANNA: [")
+    assert found.text.endswith(f"] {plain} ♪")
+    assert found.source_words == ("ANNA:", "[Two", "dogs", "run]", "A", "man.", "♪")
+    assert found.alignment.shape == (len(found.words), len(found.source_words))
+    assert found.alignment[-1].tolist() == [0, 0, 0, 0, 0, 0, 1]
 
 
 @pytest.fixture

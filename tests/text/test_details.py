@@ -36,6 +36,7 @@ def test_what_is_written_otherwise_is_there(text, translation, language):
     [
         ("number 17", "Nummer 11", "de", ["17"]),
         ("number 7", "Nummer", "de", ["7"]),
+        ("a 3.5 m boat", "ein 35 m Boot", "de", ["3.5"]),
         ("at 5 pm", "um 55", "de", ["5"]),
         ("3,500 people", "trois personnes, 50001", "fr", ["3,500"]),
         ("number 27", "numero 11", "es", ["27"]),

@@ -1,6 +1,6 @@
 import pytest
 
-from captioner.text.repeats import repeats_itself, says_twice
+from captioner.text.repeats import repeats_itself, repeats_more, says_twice
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,14 @@ def test_what_languages_say_twice_is_not(text):
 def test_what_a_text_says_twice_its_translation_may_say_twice(text):
     assert says_twice(text)
     assert not says_twice("A man and a woman. 12 12")
+
+
+def test_what_a_text_says_twice_excuses_no_other_repeat():
+    assert not repeats_more("Ein großes großes Fahrrad.", "A big big bike.")
+    assert repeats_more("Ein großes großes Fahrrad auf einem Teller auf einem Teller.", "A big big bike on a plate.")
+    assert repeats_more("Ein Fahrrad auf einem Teller auf einem Teller.", "A big big bike on a plate.")
+    assert not repeats_more("auf einem Teller auf einem Teller", "on a plate on a plate")
+    assert not repeats_more("Hunde Hunde Hunde Hunde", "Dogs dogs dogs")
 
 
 def test_long_texts_take_no_time():

@@ -124,3 +124,25 @@ def test_texts_that_share_no_words_in_some_samples_have_scores(tmp_path):
     compared = scores(texts, some, "--compare", none)
     assert compared[some] == alone
     assert 0 < compared[none]["BLEU"]["p_value"] < 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['{{"caption": "{}"}}', "1\n00:00:01,000 --> 00:00:02,000\n{}\n", "WEBVTT\n\n00:01.000 --> 00:02.000\n{}\n"],
+)
+def test_rows_and_subtitles_are_not_scored_as_sentences(tmp_path, line):
+    (tmp_path / "a").write_text("".join(f"{line.format(each)}\n" for each in REFERENCE))
+    with pytest.raises(DataError, match="a: is rows or subtitles, not a sentence a line"):
+        evaluate_text(EvaluateTextOptions(reference=tmp_path / "a", hypothesis=tmp_path / "a"))
+
+
+def test_empty_lines_of_the_reference_and_slipped_texts_are_told(tmp_path, capsys):
+    lines = [f"{'ein Wort ' * (number * 7 % 11)}Mann." for number in range(60)]
+    (tmp_path / "a").write_text("\n".join(["", *lines]))
+    (tmp_path / "b").write_text("\n".join([*lines, "Ende."]))
+    evaluate_text(EvaluateTextOptions(reference=tmp_path / "a", hypothesis=tmp_path / "b", samples=100))
+    said = capsys.readouterr().err
+    assert "a: 1 of 61 lines are empty" in said
+    assert "b seem to have slipped: from line 1 on" in said
+    evaluate_text(EvaluateTextOptions(reference=tmp_path / "b", hypothesis=tmp_path / "b", samples=100))
+    assert capsys.readouterr().err == ""

@@ -175,3 +175,21 @@ def test_words_of_five_sentences_are_familiar_and_stay_so_in_a_training_that_goe
     (first / "config.json").write_text((first / "config.json").read_text().replace('"gnu"', '""'))
     third = run(config, tmp_path / "third", f"init={first}", "stages.cross_entropy.epochs=1")
     assert load(third, "cpu").config.familiar_words == ""  # what the first one met is not known
+
+
+@pytest.mark.parametrize("languages", [{}, {"source": "xx", "target": "yy"}])
+def test_pairs_the_other_way_round_are_refused(config, tmp_path, languages):
+    pairs = [("The dog is on the sofa with a cat.", "Der Hund ist auf dem Sofa mit einer Katze.")] * 4
+    for name, turned in (("a", 1), ("b", -1)):
+        (tmp_path / f"{name}.tsv").write_text("".join("\t".join(pair[::turned]) + "\n" for pair in pairs))
+    options = [f"{key}={value}" for key, value in languages.items()]
+    with pytest.raises(DataError, match=r"data\.valid\.b: the translations look like (en|xx), .* exchange"):
+        run(config, tmp_path / "x", "data.train=[{table: a.tsv}]", "data.valid={b: {table: b.tsv}}", *options)
+    if not languages:
+        with pytest.raises(DataError, match=r"data\.train: the translations look like en"):
+            run(config, tmp_path / "x", "data.train=[{table: b.tsv}]")
+
+
+def test_sentences_that_are_validated_on_and_learnt_from_are_told(config, tmp_path, capsys):
+    run(config, tmp_path / "run", "stages.cross_entropy.epochs=1")
+    assert "3 of 3 sentences of data.valid.small are learnt from too" in capsys.readouterr().err

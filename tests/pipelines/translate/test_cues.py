@@ -32,6 +32,10 @@ def test_no_times_and_no_words_are_lost_whatever_the_file_looks_like(lines, end,
         ("A man<br/>A dog", "A man A dog"),
         ("A <b>big</b>ger dog", "A bigger dog"),
         ("<v.first Bob Smith>A man, <c.a b>too", "A man, too"),
+        ("<ruby>犬<rt>いぬ</rt></ruby> runs", "犬 runs"),
+        ("A man.\\N- A dog.", "A man.\n- A dog."),
+        ("- ♪ A man ♪\n- A dog", "- ♪ A man ♪\n- A dog"),
+        ("&gt;&gt; A man.\n&gt;&gt; A dog.", ">> A man.\n>> A dog."),
     ],
 )
 def test_words_on_both_sides_of_markup_stay_apart_where_they_were(text, caption):
@@ -64,3 +68,17 @@ def test_no_voice_is_told_where_lines_were_joined():
 def test_a_voice_stays_where_single_words_have_markup():
     (row,) = read_cues("00:01.000 --> 00:02.000\n<v Anna>A <i>dog</i> runs.</v>\n", vtt=True)
     assert cue_text(row, "Ein Hund rennt.", vtt=True).endswith("<v Anna>Ein Hund rennt.</v>")
+
+
+@pytest.mark.parametrize(
+    ("text", "caption"),
+    [
+        ("ANNA: A dog runs.\nBOB: A cat\nsits.", "ANNA: A dog runs.\nBOB: A cat sits."),
+        ("[door opens]\nA man\nsits.", "[door opens]\nA man sits."),
+        ("A man sits.\n<i>(laughs)</i>", "A man sits.\n(laughs)"),
+        (">> A dog.\n>> A cat.", ">> A dog.\n>> A cat."),
+        ("A man\n(left) sits.", "A man (left) sits."),
+    ],
+)
+def test_lines_of_other_speakers_and_sounds_stay_lines(text, caption):
+    assert [row["caption"] for row in read_cues(f"00:01,000 --> 00:02,000\n{text}\n", vtt=False)] == [caption]

@@ -323,3 +323,58 @@ def test_subtitles_that_cannot_be_read_say_why(run, tmp_path):
     (tmp_path / "a.srt").write_text("no times here\n")
     with pytest.raises(UsageError, match=r"a\.srt: has no subtitles, which are a line of times"):
         run("a.srt", outputs=["b.srt"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[Script Info]\nTitle: x\n",
+        "0:00:01.000,0:00:02.000\nA man.\n",
+        "{1}{25}A man.\n",
+        "[00:12.00]A man.\n",
+        "<!DOCTYPE html>\n<p>A man.</p>\n",
+        "{\\rtf1 A man.}\n",
+        "PK\x03\x04A man.\n",
+    ],
+)
+@pytest.mark.parametrize("name", ["a.txt", "a.other"])
+def test_lines_of_other_forms_are_not_taken_for_sentences(model, tmp_path, monkeypatch, text, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text(text)
+    result = CliRunner().invoke(app, ["translate", name, "--model", model, "-o", "b.txt"])
+    assert result.exit_code == 1
+    assert f"  {name}: holds " in result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('{"caption": "A man."}\n', "a.txt"),
+        ("1\n00:00:01,000 --> 00:00:02,000\nA man.\n", "a.sub"),
+        ("WEBVTT\n\n00:01.000 --> 00:02.000\nA man.\n", "a"),
+        ("path,caption\na.jpg,A man.\n", "a.txt"),
+        ("path\tcaption\na.jpg\tA man.\n", "-"),
+    ],
+)
+def test_what_begins_as_rows_or_subtitles_is_read_as_such(run, tmp_path, expected, monkeypatch, text, name):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    (tmp_path / "a").write_text("")
+    if name != "-":
+        (tmp_path / name).write_text(text)
+    assert run(name, outputs=["b.jsonl"]) == 0
+    row = rows(tmp_path / "b.jsonl")[-1]
+    assert (row["caption"], row["translation"]) == ("A man.", expected("A man.")[0])
+
+
+@pytest.mark.parametrize("text", ["caption\nA man.\n", "{A man.\n", "[laughs] A man.\n", "5:30 is late.\n"])
+def test_what_only_looks_like_another_form_is_text(run, tmp_path, text):
+    (tmp_path / "a.txt").write_text(text)
+    assert run("a.txt", outputs=["b.jsonl"]) == 0
+    assert [row["text"] for row in rows(tmp_path / "b.jsonl")] == text.splitlines()
+
+
+def test_captions_of_a_row_that_text_does_not_hold_are_told(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("caption,caption_2\nA dog.,A man.\n")
+    result = CliRunner().invoke(app, ["translate", "a.csv", "--model", model, "-o", "b.txt"])
+    assert "b.txt: 1 of its rows have several captions, of which it holds the first; .jsonl has all\n" in result.output

@@ -1,0 +1,93 @@
+"""Faults of pairs of sentences that no line shows alone, and with which a training ends as well as without them."""
+
+import re
+from collections.abc import Container, Sequence
+
+from captioner.errors import DataError
+
+Pair = tuple[str, str]
+
+_WORD = re.compile(r"[^\W\d_]+")
+_SLIPPED = 0.6  # of the difference of lengths is left one line further; about 2.5 times as much where nothing slipped
+_FEWEST = 20  # lines that may show a slip
+_MANY = 20_000  # pairs that are looked at
+_COMMON = {
+    "en": "the of and is are with to while his her their at it",
+    "de": "der die das ein eine einen einem und mit ist auf von im",
+    "fr": "le la les un une des et dans est sur avec qui",
+}
+
+
+def check_sides(pairs: Sequence[Pair], name: str) -> None:
+    """See that most pairs are a sentence and another one.
+
+    Raises:
+        DataError: their sides are the same, or one side has no letters, as a table's numbers.
+    """
+    same = sum(source == target for source, target in pairs)
+    if 2 * same > len(pairs):
+        raise DataError(
+            f"{name}: {same} of {len(pairs)} sentences are their own translations; name the translations' text."
+        )
+    for place, side in enumerate(("sentences", "translations")):
+        empty = sum(not _WORD.search(pair[place]) for pair in pairs)
+        if 2 * empty > len(pairs):
+            raise DataError(
+                f"{name}: {empty} of {len(pairs)} {side} have no letter, such as {pairs[0][place]!r}; name the columns "
+                "of text, from 0, such as columns: [1, 3]."
+            )
+
+
+def check_slip(source: Sequence[str], target: Sequence[str], names: str) -> None:
+    """See that no line is missing in one of two files of the same length, and another one in the other.
+
+    Lines fit when their lengths differ little, as translations' do (Gale and Church, 1993).
+
+    Raises:
+        DataError: up to the end, or from the beginning on, the lines fit better one line further.
+    """
+    sizes = [len(line) for line in source], [len(line) for line in target]
+    for one, other in (sizes, sizes[::-1]):
+        here = there = 0
+        best, place = 0, 0
+        for index in range(len(one) - 2, -1, -1):
+            here += abs(one[index] - other[index])
+            there += abs(one[index] - other[index + 1])
+            if len(one) - index > _FEWEST and there < _SLIPPED * here and here - there > best:
+                best, place = here - there, index + 1
+        if place:
+            raise DataError(
+                f"{names} seem to have slipped: from line {place} on their lengths fit each other better one line "
+                "further. Compare them there; one has a line more than the other, and loses one later."
+            )
+
+
+def check_languages(pairs: Sequence[Pair], known: Container[str], name: str, language: str) -> None:
+    """See that sentences, and not their translations, are in the language that is read.
+
+    Args:
+        pairs: sentences and translations.
+        known: words of the language, in lower case.
+        name: of the pairs.
+        language: of the sentences.
+
+    Raises:
+        DataError: more words of the translations are known, by half.
+    """
+    shares = []
+    for place in (0, 1):
+        words = [word for pair in pairs[:_MANY] for word in _WORD.findall(pair[place].lower())]
+        shares.append(sum(word in known for word in words) / max(1, len(words)))
+    if shares[1] > max(0.1, 1.5 * shares[0]):
+        raise DataError(
+            f"{name}: the translations look like {language}, the language to read, and the sentences do not; exchange "
+            "source and target, or the two columns."
+        )
+
+
+def words_of(pairs: Sequence[Pair], language: str) -> frozenset[str]:
+    """Words by which the language of sentences is known: common ones, or those that stand in no translation."""
+    if language in _COMMON:
+        return frozenset(_COMMON[language].split())
+    sides = [{word for pair in pairs[:_MANY] for word in _WORD.findall(pair[place].lower())} for place in (0, 1)]
+    return frozenset(sides[0] - sides[1])

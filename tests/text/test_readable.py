@@ -1,0 +1,34 @@
+import pytest
+
+from captioner.text.readable import readable, without_markup
+
+KNOWN = frozenset("abcdefghijklmnopqrstuvwxyzA0123456789 .-/")
+
+
+@pytest.mark.parametrize(
+    ("text", "read", "missed"),
+    [
+        ("A dog 🐕 runs.", "A dog runs.", ["🐕"]),
+        ("A [red] dog\ufeff.", "A red dog .".replace(" .", "."), []),
+        ("a do\xadg — runs", "a dog - runs", []),
+        ("jalapeño ½ ﬁsh", "jalapeno 1/2 fish", []),
+        ("A Dog", "A dog", []),
+        ("A DOG", "a dog", []),
+        ("a 狗 € 狗", "a 狗 狗", ["狗", "€"]),
+        ("[]", "", []),
+    ],
+)
+def test_what_a_vocabulary_lacks_is_written_otherwise_or_left_out(text, read, missed):
+    assert readable(text, KNOWN) == (read, missed)
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("<b>A dog</b> runs.<br/>A <a href='x'>cat</a>.", "A dog runs. A cat."),
+        ("A man &amp; a dog&#39;s &lt;toy&gt;", "A man & a dog's <toy>"),
+        ("3 < 4 > 2, <toy>, AT&T; x&copy y", "3 < 4 > 2, <toy>, AT&T; x&copy y"),
+    ],
+)
+def test_markup_is_no_text(text, plain):
+    assert without_markup(text) == plain
