@@ -9,7 +9,8 @@ Pair = tuple[str, str]
 
 _WORD = re.compile(r"[^\W\d_]+")
 _SLIPPED = 0.6  # of the difference of lengths is left one line further; about 2.5 times as much where nothing slipped
-_FEWEST = 20  # lines that may show a slip
+_SURE = 4.5  # standard deviations by which the difference exceeds chance, as it does not with word lists
+_SAME = 0.95
 _MANY = 20_000  # pairs that are looked at
 _COMMON = {
     "en": "the of and is are with to while his her their at it",
@@ -19,13 +20,14 @@ _COMMON = {
 
 
 def check_sides(pairs: Sequence[Pair], name: str) -> None:
-    """See that most pairs are a sentence and another one.
+    """See that pairs are sentences and their translations.
 
     Raises:
-        DataError: their sides are the same, or one side has no letters, as a table's numbers.
+        DataError: nearly all sides are the same (in corrections of texts many are), or one side has no letters, as a
+            table's numbers.
     """
     same = sum(source == target for source, target in pairs)
-    if 2 * same > len(pairs):
+    if same > _SAME * len(pairs):
         raise DataError(
             f"{name}: {same} of {len(pairs)} sentences are their own translations; name the translations' text."
         )
@@ -48,12 +50,12 @@ def check_slip(source: Sequence[str], target: Sequence[str], names: str) -> None
     """
     sizes = [len(line) for line in source], [len(line) for line in target]
     for one, other in (sizes, sizes[::-1]):
-        here = there = 0
+        here = there = squares = 0
         best, place = 0, 0
         for index in range(len(one) - 2, -1, -1):
-            here += abs(one[index] - other[index])
-            there += abs(one[index] - other[index + 1])
-            if len(one) - index > _FEWEST and there < _SLIPPED * here and here - there > best:
+            as_it_is, further = abs(one[index] - other[index]), abs(one[index] - other[index + 1])
+            here, there, squares = here + as_it_is, there + further, squares + (as_it_is - further) ** 2
+            if there < _SLIPPED * here and here - there > max(best, _SURE * squares**0.5):
                 best, place = here - there, index + 1
         if place:
             raise DataError(
