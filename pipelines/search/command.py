@@ -191,12 +191,11 @@ class _Session:
         return answers
 
     def _vector(self, photo: str) -> NDArray[np.float32]:
-        """The vector of a photo or the mean of a clip's; the photo is looked at if the index does not know it."""
-        known = self.index.moments([photo])
-        if not len(known):
+        """The vector of a photo or the mean of a clip's; the photo is looked at if the index lacks it as it is now."""
+        if self.index.holds(photo) is not False:
             with Meter(1, "images", self.console, quiet=True) as meter:
                 look_at([photo], meter, Summary(), options=self.options, index=self.index)
-            known = self.index.moments([photo])
+        known = self.index.moments([photo])
         if not len(known):
             raise UsageError(f"--like {shown(photo)}: cannot be read as a photo.")
         mean: NDArray[np.float32] = known.vectors.mean(0)
