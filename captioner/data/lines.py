@@ -220,7 +220,7 @@ class TableRow:
 
     Attributes:
         number: of the row, from 1.
-        fields: the path, then the cells of the text: several if it has a comma or a tab in it, none in a row that is cut
+        fields: the path, then the cells of the text: several if a comma or a tab is in it, none in a row that is cut
             short. Without a path where nobody knows which cell was cut in two.
         text: the cells of the text, joined.
         error: of the column `error`, if there is one.
@@ -262,8 +262,8 @@ def table_rows(table: Path) -> list[TableRow]:
     found = []
     for number, fields in rows:
         chosen = _chosen(fields, order, len(names))
-        error = "" if at is None or at >= len(fields) else fields[at].strip()
-        found.append(TableRow(number, chosen, ("," if commas else " ").join(chosen[1:]), error))
+        fault = "" if at is None or at >= len(fields) else fields[at].strip()
+        found.append(TableRow(number, chosen, ("," if commas else " ").join(chosen[1:]), fault))
     return found
 
 

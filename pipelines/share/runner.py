@@ -22,9 +22,11 @@ def network(name):  # a function of arrays by name; OpenVINO runs it where it is
 
 def pixels(path):  # a photo as the encoder wants it: uint8 RGB (1, height, width, 3), transparent parts on white
     image, (high, wide), way = ImageOps.exif_transpose(Image.open(path)), ABOUT["size"], ABOUT["interpolation"].upper()
-    if image.mode[0] == "I":  # 16 bits, of which as many pairs count as its brightest pixel needs
-        white = 4 ** max(4, (int(np.max(image)).bit_length() + 1) // 2) - 1
-        image = Image.fromarray((np.asarray(image) * (255 / white)).round().astype(np.uint8))
+    if image.mode[0] in "IF":  # floats, or 16 bits, of which as many pairs count as its brightest pixel needs
+        deep = np.nan_to_num(np.asarray(image, np.float64), posinf=0, neginf=0)
+        bits = 2 * max(4, (int(deep.max()).bit_length() + 1) // 2) if (deep % 257).any() else 16  # 8 bits, widened
+        white = 1 if image.mode == "F" and deep.max() <= 1 else 2**bits - 1
+        image = Image.fromarray((deep * (255 / white)).clip(0, 255).round().astype(np.uint8))
     if image.has_transparency_data:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     scale = max(wide / image.width, high / image.height) / ABOUT["crop_pct"]
@@ -69,8 +71,14 @@ def sentence(tokens):  # as ordinary English
 
 if __name__ == "__main__":
     encode, start, step, *fit = map(network, ["encoder", "start", "step", *["fit"] * bool(ABOUT["choose"])])
+    failed = False
     for path in sys.argv[1:]:
-        grid = encode({"pixels": pixels(path)})["grid"]
+        try:
+            grid = encode({"pixels": pixels(path)})["grid"]
+        except Exception as error:  # a file that cannot be read is told, and the others are captioned
+            print(json.dumps({"path": path, "error": str(error) or type(error).__name__}))
+            failed = True
+            continue
         scores, texts, totals = zip(*search(start({"grid": grid}), step, **ABOUT["search"]), strict=True)
         if choice := ABOUT["choose"]:  # the caption that fits the photo best
             read = [([*words, END] + [0] * choice["steps"])[: choice["steps"]] for words in texts]
@@ -78,3 +86,4 @@ if __name__ == "__main__":
         tokens, log_prob = texts[np.argmax(scores)], totals[np.argmax(scores)]
         text = sentence(ABOUT["tokens"][token] for token in tokens)
         print(json.dumps({"path": path, "caption": text, "score": round(float(log_prob) / (len(tokens) + 1), 4)}))
+    sys.exit(int(failed))
