@@ -4,6 +4,7 @@ Lines of one print or photograph look alike, so a part that is held out to valid
 """
 
 import csv
+import io
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from captioner.data.copies import digest_of_file, find_copies
+from captioner.data.tables import lines_of, read_texts
 from captioner.errors import DataError, ImageError
 from captioner.text.alphabet import Alphabet, normalise
 from captioner.vision.images import SUFFIXES, read
@@ -243,16 +245,14 @@ def table_rows(table: Path) -> list[TableRow]:
         DataError: it cannot be read, or its first line names other columns.
     """
     commas = table.suffix.lower() == ".csv"
+    text = read_texts(table)
+    # quotes mean nothing in a table of tabs
+    split = (line.split("\t") for line in lines_of(text))
+    reader: Iterator[Sequence[str]] = csv.reader(io.StringIO(text, newline=""), strict=True) if commas else split
     try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            # quotes mean nothing in a table of tabs
-            split = (line.rstrip("\r\n").split("\t") for line in file)
-            reader: Iterator[Sequence[str]] = csv.reader(file, strict=True) if commas else split
-            rows = [(number, fields) for number, fields in enumerate(reader, 1) if any(map(str.strip, fields))]
-    except OSError as error:
-        raise DataError(f"{table}: cannot be read ({error.strerror}).") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table}: not a table in UTF-8 ({error}).") from error
+        rows = [(number, fields) for number, fields in enumerate(reader, 1) if any(map(str.strip, fields))]
+    except csv.Error as error:
+        raise DataError(f"{table}: not a table separated by commas ({error}).") from error
     names = [name.strip().lower() for name in rows[0][1]] if rows else []
     named = {"path", "text"} <= set(names)
     if named or _names_other_columns(table, [fields for _, fields in rows]):

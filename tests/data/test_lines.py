@@ -143,3 +143,8 @@ def test_a_first_line_of_other_names_is_no_line_and_refused_where_it_names_more_
     (folder / "more.csv").write_text("filename,words,split\na_1.png,one,train\nb_1.png,two,val\n")
     with pytest.raises(DataError, match="call that of the pictures path and that of the texts text"):
         LineSet.read(folder / "more.csv")
+
+
+def test_tables_in_utf_16_and_long_cells_are_read(folder):
+    (folder / "lines.csv").write_text(f"path,data,text\na_1.png,{'A' * 200_000},eins\n", encoding="utf-16")
+    assert texts(LineSet.read(folder / "lines.csv")) == {"a_1.png": "eins"}

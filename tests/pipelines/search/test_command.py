@@ -326,3 +326,10 @@ def test_a_faulty_archive_is_a_failure_again_where_nothing_is_new(run, make_phot
     status, rows, err = run("a dog", "photos", "trip.zip")
     assert (status, len(rows)) == (1, 1)
     assert "1 could not be read before, such as trip.zip" in err
+
+
+def test_queries_may_be_written_as_windows_writes_unicode(run, make_photos, tmp_path):
+    make_photos(2)
+    (tmp_path / "asked.txt").write_bytes("a dog\r\na cat\r\n".encode("utf-16"))
+    status, rows, _ = run("--queries", "asked.txt", "photos", "--top", "1")
+    assert (status, [row["query"] for row in rows]) == (0, ["a dog", "a cat"])
