@@ -86,7 +86,8 @@ def asked_of(chosen: Any, models: Models, name: str) -> Asked:
         except DataError as error:
             raise Problem(422, f"looked.{path[:255]}: {error}; ask /v1/look anew.") from None
     try:
-        query = parse_query(chosen.query, models.searcher(name).vocabulary, translator)
+        vocabulary = models.searcher(name).vocabulary
+        query = parse_query(chosen.query, vocabulary, translator, advice="ask in English")  # clients have no options
     except CaptionerError as error:
         raise Problem(422, f"query: {error}") from None
     return Asked(query, files, chosen.top, chosen.pictures)

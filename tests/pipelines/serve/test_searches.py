@@ -131,7 +131,7 @@ def test_queries_that_cannot_be_answered_are_refused_before_any_photo_is_looked_
     for query, sentence in (
         (" ", "query: the query is empty"),
         ("xyzzy", "query: 'xyzzy': 'xyzzy' is no word that this model knows"),
-        ("der Hund und die Katze auf dem Gras", "is German, and this model reads English"),
+        ("der Hund und die Katze auf dem Gras", "is German, and this model reads English: ask in English."),
     ):
         response = client.post("/v1/search", files=form(photos), data={"query": query})
         assert response.status_code == 422
