@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -133,7 +133,7 @@ async def _form(request: Request, most: int) -> FormData:
     """
     end = b""
 
-    async def kept() -> AsyncIterator[bytes]:
+    async def kept() -> AsyncGenerator[bytes, None]:
         nonlocal end
         async for part in request.stream():
             end = (end + part)[-_END:]
