@@ -1,5 +1,6 @@
 """Reading files that others made: a packed file may unpack to anything, so it is measured before it fills memory."""
 
+import csv
 import gzip
 import zipfile
 import zlib
@@ -13,6 +14,7 @@ from captioner.errors import DataError, ImageError
 
 LARGEST = 1 << 30
 """Bytes that a packed text or JSON file may unpack to: twice as many as COCO's largest."""
+csv.field_size_limit(LARGEST)  # Python's is 131,072 characters, of which a photo in base64 in another column has more
 
 
 def read_unpacked(path: Path, *, largest: int = LARGEST) -> bytes:

@@ -1,16 +1,14 @@
 """What was read in lines, matched with what they say: the rows of `captioner read`, or a table of paths and texts."""
 
-import csv
-import io
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from captioner.data.lines import LineSet
+from captioner.data.lines import LineSet, table_rows
 from captioner.errors import DataError
 
 
@@ -37,32 +35,50 @@ def read_line_results(path: Path) -> dict[str, str | None]:
     """The text of each picture, None where it could not be read.
 
     Args:
-        path: `.jsonl`, `.json` or `.csv` as `captioner read` writes them, or a table of paths and texts.
+        path: `.jsonl`, `.json` or `.csv` as `captioner read` writes them, a table of paths and texts, or a folder with
+            texts beside pictures.
 
     Raises:
         DataError: there is no such file, or it holds something else.
     """
-    if path.suffix.lower() not in (".jsonl", ".json", ".csv"):
+    if path.is_dir():
         return {str(line.path): line.text for line in LineSet.read_texts(path).lines}
+    rows = _json_rows(path) if path.suffix.lower() in (".jsonl", ".json") else _table_rows(path)
+    found: dict[str, str | None] = {}
+    for name, text in rows:
+        if found.setdefault(name, text) != text:
+            raise DataError(f"{path}: has {name} twice, with different texts; keep one row.")
+    return found
+
+
+def _table_rows(path: Path) -> Iterator[tuple[str, str | None]]:
+    commas = path.suffix.lower() == ".csv"
+    for row in table_rows(path):
+        if not row.fields:
+            mend = "put a text with a comma into quotation marks" if commas else "take the tab out of the text"
+            raise DataError(f"{path}: line {row.number} has more cells than the first line names; {mend}.")
+        name = row.fields[0].strip()
+        if not name or (len(row.fields) == 1 and not row.error):
+            raise DataError(f"{path}: line {row.number} has no {'text' if name else 'path'}; each row needs both.")
+        # what `captioner read` writes calls pictures as seen from where it ran
+        yield name if commas else str(path.parent / name), None if row.error else row.text
+
+
+def _json_rows(path: Path) -> Iterator[tuple[str, str | None]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
-        if path.suffix.lower() == ".csv":
-            rows: list[Any] = list(csv.DictReader(io.StringIO(text, newline="")))
-        elif path.suffix.lower() == ".json":
-            rows = json.loads(text)
+        if path.suffix.lower() == ".json":
+            rows: list[Any] = json.loads(text)
         else:
             rows = [json.loads(line) for line in text.split("\n") if line.strip()]
-        found: dict[str, str | None] = {}
         for number, row in enumerate(rows, 1):
             read = None if row.get("error") else row["text"]
             if not isinstance(row["path"], str) or not (row.get("error") or isinstance(read, str)):
                 raise ValueError(f"row {number} has {row['path']!r} and {read!r}")
-            if found.setdefault(row["path"], read) != read:
-                raise DataError(f"{path}: has {row['path']} twice, with different texts; keep one row.")
-        return found
+            yield row["path"], read
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (ValueError, KeyError, TypeError, AttributeError, csv.Error, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f"{path}: not what captioner read writes, which is rows with path and text ({error!r})."
         ) from error

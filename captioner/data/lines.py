@@ -4,6 +4,7 @@ Lines of one print or photograph look alike, so a part that is held out to valid
 """
 
 import csv
+import io
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from captioner.data.copies import digest_of_file, find_copies
+from captioner.data.tables import lines_of, read_texts
 from captioner.errors import DataError, ImageError
 from captioner.text.alphabet import Alphabet, normalise
 from captioner.vision.images import SUFFIXES, read
@@ -195,14 +197,15 @@ def _read_folder(folder: Path, problems: list[str]) -> Iterator[Line]:
 
 def _read_table(table: Path, root: Path | None, problems: list[str]) -> Iterator[Line]:
     first: dict[Path, int] = {}
-    for number, fields in _rows(table):
+    for row in table_rows(table):
+        number, fields = row.number, row.fields
         if not fields:
             problems.append(f"{table}: line {number} has more cells than the first line names; it is left out.")
             continue
-        name, texts, commas = fields[0].strip(), fields[1:], table.suffix.lower() == ".csv"
-        if len(texts) > 1 and not commas:
+        name = fields[0].strip()
+        if len(fields) > 2 and table.suffix.lower() != ".csv":
             problems.append(f"{table}: line {number}: the text has a tab in it, which is read as a space.")
-        text, path = normalise(("," if commas else " ").join(texts)), (root or table.parent) / name
+        text, path = normalise(row.text), (root or table.parent) / name
         if not name or not text:
             what = "path" if not name else "text"
             problems.append(f"{table}: line {number} has no {what}, separated by a tab or comma; it is left out.")
@@ -213,26 +216,71 @@ def _read_table(table: Path, root: Path | None, problems: list[str]) -> Iterator
             yield Line(path, text)
 
 
-def _rows(table: Path) -> Iterator[tuple[int, list[str]]]:
+@dataclass(frozen=True)
+class TableRow:
+    """A row of a table of lines.
+
+    Attributes:
+        number: of the row, from 1.
+        fields: the path, then the cells of the text: several if a comma or a tab is in it, none in a row that is cut
+            short. Without a path where nobody knows which cell was cut in two.
+        text: the cells of the text, joined.
+        error: of the column `error`, if there is one.
+    """
+
+    number: int
+    fields: Sequence[str]
+    text: str
+    error: str = ""
+
+
+def table_rows(table: Path) -> list[TableRow]:
+    """The rows of a table of paths and texts.
+
+    Args:
+        table: its columns are separated by tabs (.tsv, .txt) or commas (.csv), with or without a first line that names
+            them.
+
+    Raises:
+        DataError: it cannot be read, or its first line names other columns.
+    """
     commas = table.suffix.lower() == ".csv"
+    text = read_texts(table)
+    # quotes mean nothing in a table of tabs
+    split = (line.split("\t") for line in lines_of(text))
+    reader: Iterator[Sequence[str]] = csv.reader(io.StringIO(text, newline=""), strict=True) if commas else split
     try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            # quotes mean nothing in a table of tabs
-            split = (line.rstrip("\r\n").split("\t") for line in file)
-            reader: Iterator[Sequence[str]] = csv.reader(file, strict=True) if commas else split
-            order: tuple[int, int] | None = None
-            width = 0
-            for number, fields in enumerate(reader, start=1):
-                names = [field.strip().lower() for field in fields]
-                if number == 1 and {"path", "text"} <= set(names):
-                    order = names.index("path"), names.index("text")
-                    width = len(names)
-                elif any(names):
-                    yield number, _chosen(fields, order, width)
-    except OSError as error:
-        raise DataError(f"{table}: cannot be read ({error.strerror}).") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table}: not a table in UTF-8 ({error}).") from error
+        rows = [(number, fields) for number, fields in enumerate(reader, 1) if any(map(str.strip, fields))]
+    except csv.Error as error:
+        raise DataError(f"{table}: not a table separated by commas ({error}).") from error
+    names = [name.strip().lower() for name in rows[0][1]] if rows else []
+    named = {"path", "text"} <= set(names)
+    if named or _names_other_columns(table, [fields for _, fields in rows]):
+        del rows[0]
+    order = (names.index("path"), names.index("text")) if named else None
+    at = names.index("error") if named and "error" in names else None
+    found = []
+    for number, fields in rows:
+        chosen = _chosen(fields, order, len(names))
+        fault = "" if at is None or at >= len(fields) else fields[at].strip()
+        found.append(TableRow(number, chosen, ("," if commas else " ").join(chosen[1:]), fault))
+    return found
+
+
+def _names_other_columns(table: Path, rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row is no line, but calls the path and the text, which follow, by names of its own.
+
+    Raises:
+        DataError: it names further columns, so that nobody knows which one is the text.
+    """
+    pictures = [Path(row[0].strip()).suffix.lower() in SUFFIXES for row in rows]
+    if not any(pictures) or pictures[0] or Path(rows[0][0]).suffix:
+        return False
+    if len(rows[0]) > 2:
+        named = ", ".join(rows[0])
+        mend = "call that of the pictures path and that of the texts text"
+        raise DataError(f"{table}: the first line names its columns {named}; {mend}.")
+    return True
 
 
 def _chosen(fields: Sequence[str], order: tuple[int, int] | None, width: int) -> list[str]:
@@ -247,4 +295,5 @@ def _chosen(fields: Sequence[str], order: tuple[int, int] | None, width: int) ->
         return [fields[order[0]], *fields[order[1] :]]
     if any(field.strip() for field in fields[width:]):
         return []
-    return [fields[place] if place < len(fields) else "" for place in order]
+    path, text = ([fields[place]] if place < len(fields) else [] for place in order)
+    return [*(path or [""]), *text]

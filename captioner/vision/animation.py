@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 from PIL import ImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
+_PAGES = 1000  # that are counted at most
+_SUBFILE, _SMALLER, _MASK = 254, 1, 4  # a tag of TIFF, and what its bits say of a page
+
 Pixels = NDArray[np.uint8]
 
 _LOOKED_AT = 16  # frames
@@ -38,6 +41,20 @@ def most_telling(image: ImageFile.ImageFile, first: Pixels, to_rgb: Callable[[Im
     except Exception:  # on damaged files Pillow's plugins raise nearly anything; what came before is sound
         return chosen
     return chosen
+
+
+def pages_of(image: ImageFile.ImageFile) -> int:
+    """How many pages a TIFF file has, without smaller copies and masks of one; 1 of any other file."""
+    if not isinstance(image, TiffImageFile):
+        return 1
+    pages = 0
+    try:
+        for place in range(_PAGES):
+            image.seek(place)
+            pages += not image.tag_v2.get(_SUBFILE, 0) & (_SMALLER | _MASK)
+    except Exception:  # there are no more, or what follows is damaged
+        pass
+    return max(1, pages)
 
 
 def _information(pixels: Pixels) -> float:

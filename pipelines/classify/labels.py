@@ -1,13 +1,15 @@
 """`captioner classify --labels`: photos and clips, told by labels in free words."""
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from captioner.errors import UsageError
+from captioner.data.tables import lines_of, read_texts
+from captioner.errors import DataError, UsageError
 from captioner.pipelines.folder.inputs import shown
 from captioner.pipelines.folder.outputs import Outputs, Record
 from captioner.pipelines.folder.progress import Meter, Summary
@@ -31,15 +33,22 @@ def read_labels(given: str) -> list[str]:
     """
     if os.path.isfile(given):
         try:
-            parts = Path(given).read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"--labels {shown(given)}: cannot be read ({error}).") from error
+            parts = lines_of(read_texts(Path(given)))
+        except DataError as error:
+            raise UsageError(f"--labels {error}") from error
     else:
-        parts = given.split(",")
+        parts = written_labels(given)
     labels = different(parts)
     if len(labels) < 2:
+        if parts == [given] and (os.path.dirname(given) or os.path.splitext(given)[1]):
+            raise UsageError(f"--labels {shown(given)}: there is no such file; name one, or write 'cat, dog'.")
         raise UsageError(f"--labels {shown(given)}: {TOO_FEW}")
     return labels
+
+
+def written_labels(text: str) -> list[str]:
+    """Labels in a text, with commas or line breaks between them."""
+    return re.split(r"[,\r\n]", text)
 
 
 def different(parts: Iterable[str]) -> list[str]:

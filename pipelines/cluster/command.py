@@ -46,12 +46,14 @@ def _run(job: Job, console: Console) -> int:
     summary.add([Record(name, error=reason) for name, reason in found.problems])
     lost: dict[str, str] = {}
     empty: list[str] = []
+    failed: dict[str, int] = {}
+    failed_before = 0
     status = 0
     started = time.monotonic()
     try:
         if plan.todo:
             with Meter(len(plan.todo), "shards", console, verb=job.verb, quiet=options.quiet) as meter:
-                _work(job, made_by, folder, plan, meter, summary, lost, empty)
+                _work(job, made_by, folder, plan, meter, summary, lost, empty, failed)
         else:
             folder.begin()
         if not lost:
@@ -60,12 +62,19 @@ def _run(job: Job, console: Console) -> int:
                     folder.remove(name)
     except KeyboardInterrupt:
         status = 130
+    else:
+        failed_before = folder.count_failures(plan, failed)
     summary.seconds = time.monotonic() - started
     if not options.quiet:
         first = ["interrupted; the same command continues"] * (status == 130)
-        for line in [*first, *summary.lines(job.kind), *_shard_lines(job, plan, lost, empty), *found.notes]:
+        for line in [
+            *first,
+            *summary.lines(job.kind),
+            *_shard_lines(job, plan, lost, empty, failed_before),
+            *found.notes,
+        ]:
             console.print(line, highlight=False, markup=False, soft_wrap=True)
-    return status or int(bool(summary.failures or lost))
+    return status or int(bool(summary.failures or lost or failed_before))
 
 
 def made_shards(
@@ -112,18 +121,21 @@ def _work(
     summary: Summary,
     lost: dict[str, str],
     empty: list[str],
+    failed: dict[str, int],
 ) -> None:
     """Have the shards made.
 
     What becomes of them is added to `summary`, or to `lost`, by the names of their inputs; `empty` gets archives in
-    which there was nothing to do.
+    which there was nothing to do, and `failed` how many files of each shard could not be used.
     """
     todo = [(shard, folder.address_of(shard)) for shard in plan.todo]
     for shard, made in made_shards(job, made_by, todo, folder.begin):
         summary.merge(made.summary)
         if made.error:
             lost[shard.shown or shard.name] = made.error
-        elif shard.replaces:
+        else:
+            failed[shard.name] = made.summary.failures.total()
+        if shard.replaces and not made.error:
             summary.changed += 1
             for name in shard.replaces:
                 folder.remove(name)
@@ -153,8 +165,9 @@ def _output(options: ClusterOptions) -> str:
     return address
 
 
-def _shard_lines(job: Job, plan: Plan, lost: dict[str, str], empty: Sequence[str]) -> list[str]:
-    lines = [f"{plan.before} shards were done before"] * bool(plan.before)
+def _shard_lines(job: Job, plan: Plan, lost: dict[str, str], empty: Sequence[str], failed_before: int) -> list[str]:
+    again = f", in which {failed_before:,} {job.kind} had failed; --retry makes these again" if failed_before else ""
+    lines = [f"{len(plan.before)} shards were done before{again}"] * bool(plan.before)
     if plan.failed:
         lines.append(f"{plan.failed} shards with failures were made again")
     if lost:

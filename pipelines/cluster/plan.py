@@ -7,6 +7,7 @@ import re
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from captioner.data.addresses import explained, file_system, is_remote, joined, local_path, read_address, write_address
 from captioner.errors import DataError, UsageError
 from captioner.pipelines.cluster.inputs import Found
-from captioner.pipelines.cluster.results import ABOUT, OURS, read_rows
+from captioner.pipelines.cluster.results import ABOUT, COUNTS, OURS, read_rows
 from captioner.pipelines.folder.inputs import as_text, shown
 from captioner.pipelines.folder.made import check_made_by
 from captioner.pipelines.folder.outputs import to_json
@@ -51,12 +52,12 @@ class Plan:
 
     Attributes:
         todo: shards that are to be made.
-        before: how many are there already.
+        before: the files of those that are there already.
         failed: how many of those are made again because something in them had failed.
     """
 
     todo: list[Shard] = field(default_factory=list)
-    before: int = 0
+    before: list[str] = field(default_factory=list)
     failed: int = 0
 
 
@@ -146,7 +147,7 @@ class ResultFolder:
             name = f"{stem}.{source}-{_digest(chr(0).join([archive.mark, *exclude]), 6)}"
             older = [each for each in held.get((stem, source), ()) if each != name + self.suffix]
             if name + self.suffix in self.names:
-                plan.before += 1
+                plan.before.append(name + self.suffix)
                 self._old += older  # of a driver that was killed before it could remove them
             else:
                 plan.todo.append(
@@ -166,6 +167,40 @@ class ResultFolder:
         """Where a shard of results goes."""
         return joined(self.address, shard.name + self.suffix)
 
+    def count_failures(self, plan: Plan, new: Mapping[str, int]) -> int:
+        """How many files had failed in the shards that were there already.
+
+        Counts are kept beside the shards, so that each shard is read once at most, and none that is counted when made.
+
+        Args:
+            plan: says which shards these are.
+            new: counts of shards that have been made now, by their names.
+
+        Raises:
+            DataError: a shard cannot be read.
+        """
+        kept = self._kept_counts()
+        counts = {name: count for name, count in kept.items() if name in self.names}
+        for name in plan.before:
+            if name not in counts:
+                counts[name] = sum("error" in row for row in read_rows(joined(self.address, name)))
+        failed = sum(counts[name] for name in plan.before)
+        counts |= {name + self.suffix: count for name, count in new.items()}
+        if counts != kept:
+            with tempfile.TemporaryDirectory() as folder, suppress(DataError):  # they can be counted again
+                path = Path(folder) / COUNTS
+                path.write_bytes(to_json(counts) + b"\n")
+                write_address(joined(self.address, COUNTS), path)
+        return failed
+
+    def _kept_counts(self) -> dict[str, int]:
+        try:
+            with explained(joined(self.address, COUNTS)):
+                kept = json.loads(read_address(joined(self.address, COUNTS)))
+            return {str(name): int(count) for name, count in kept.items()}
+        except (DataError, ValueError, TypeError, AttributeError):
+            return {}
+
     def remove(self, name: str) -> None:
         """Remove a file of the folder."""
         system, path = file_system(joined(self.address, name))
@@ -176,7 +211,7 @@ class ResultFolder:
         there = {name for name, match in self._ours() if match["number"]}
         shards = list(_file_shards(files, size, 0))
         if there <= {shard.name + self.suffix for shard in shards}:  # the usual case: nothing has come or gone
-            plan.before += len(there)
+            plan.before += sorted(there)
             return [shard for shard in shards if shard.name + self.suffix not in there]
         folder = self.before.get("in", "")
         # names in bytes that are no UTF-8 stand in Parquet as people see them
@@ -184,7 +219,7 @@ class ResultFolder:
         done = {as_text(location(folder, row["path"])) for row in rows}
         left = [name for name in files if as_text(location(os.getcwd(), name)) not in done]
         following = 1 + max(int(match["number"]) for name, match in self._ours() if match["number"])
-        plan.before += len(there)
+        plan.before += sorted(there)
         return list(_file_shards(left, size, following))
 
     def _ours(self) -> Iterator[tuple[str, re.Match[str]]]:

@@ -19,6 +19,8 @@ from captioner.pipelines.folder.parquet import schema_of, table_of
 
 ABOUT = "captioner.json"
 """The file in a folder of results that tells what made them."""
+COUNTS = "captioner-failures.json"
+"""The file that tells in how many files of each shard something had failed."""
 OURS = re.compile(r"(?P<stem>.+)\.(?P<source>[0-9a-f]{6})-[0-9a-f]{6}|files-(?P<number>\d+)\.[0-9a-f]{12}")
 """What shards of results are called, without their suffix."""
 

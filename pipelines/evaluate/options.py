@@ -14,12 +14,18 @@ class EvaluateOptions:
     """What can be chosen when captions are scored."""
 
     annotations: Annotated[
-        Path, typer.Option("--annotations", "-a", help="COCO captions or Karpathy's dataset_*.json, plain or zipped.")
+        Path,
+        typer.Option(
+            "--annotations",
+            "-a",
+            help="Captions by people: COCO's or Karpathy's JSON, plain or packed, a table, or a folder with texts "
+            "beside photos; docs/guides/captions.md has all forms.",
+        ),
     ]
     results: Annotated[
         Path | None,
         typer.Option(
-            "--results", "-r", help="COCO results, or .jsonl, .csv or .parquet of captions.  [default: --images']"
+            "--results", "-r", help="COCO results, or .jsonl, .csv, .tsv or .parquet of captions.  [default: --images']"
         ),
     ] = None
     images: Annotated[

@@ -25,6 +25,8 @@ def evaluate_lines(options: EvaluateLinesOptions) -> int:
     """
     check_reports([options.html, options.json], [options.truth, options.results, options.compare])
     truth = LineSet.read_texts(options.truth)
+    for problem in truth.problems:
+        print(problem, file=sys.stderr)
     lines = match_lines(truth, read_line_results(options.results), options.results, allow_missing=options.allow_missing)
     report = _report(lines, truth, options)
     if options.html:
@@ -35,8 +37,6 @@ def evaluate_lines(options: EvaluateLinesOptions) -> int:
     if options.json:
         write_report(options.json, json.dumps(report.as_json(), indent=2, ensure_ascii=False) + "\n")
     if not options.quiet:
-        for problem in truth.problems:
-            print(problem, file=sys.stderr)
         console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
         console.print(report.as_table())
         console.print(report.signature, style="dim", soft_wrap=True, markup=False)

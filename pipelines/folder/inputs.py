@@ -86,13 +86,15 @@ def find_inputs(
         packed: those of `suffixes` that the command can read in archives.
 
     Raises:
-        UsageError: an argument does not exist, or there is nothing to do.
+        UsageError: an argument does not exist, or there is nothing to do; a list on standard input may be empty.
     """
     found, seen_files, seen_folders = Inputs(), set[str](), set[tuple[int, int]]()
     missing = []
+    named = 0  # on standard input, on which there may be nothing new
     for argument in arguments:
         if argument == "-":
             paths: list[str] = names_in(sys.stdin.buffer.read())
+            named += len(paths)
         elif os.path.lexists(argument) or split(argument) is not None or _FRAMES.search(argument):
             paths = [argument]
         else:
@@ -116,7 +118,9 @@ def find_inputs(
     if missing:
         names = first_few([shown(name) for name in missing], 9)
         raise UsageError(f"{names}: no such file or folder; nothing has been done.")
-    if not found.paths and not found.problems:
+    if arguments and not found.paths and not found.problems and set(arguments) == {"-"} and not named:
+        found.remarks.append("standard input names no files; nothing is to be done")
+    elif not found.paths and not found.problems:
         where = first_few([shown(name) for name in arguments], 9)
         notes = "".join(f"; {note}" for note in found.notes())
         raise UsageError(f"{where}: no {kind} here; looked for {' '.join(sorted(suffixes))}{notes}.")
@@ -169,9 +173,7 @@ def _from_utf16(data: bytes) -> str | None:
 
 
 def _packed(path: str, suffixes: Collection[str], exclude: Sequence[str], found: Inputs) -> Iterator[str]:
-    return packed_paths(
-        path, suffixes, exclude, problems=found.problems, others=found.others, left_out=found.left_out
-    )
+    return packed_paths(path, suffixes, exclude, problems=found.problems, others=found.others, left_out=found.left_out)
 
 
 def _walk(

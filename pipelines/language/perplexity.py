@@ -58,10 +58,24 @@ def perplexity(options: PerplexityOptions) -> int:
         if as_json:
             write_report(as_json, text + "\n")
         _show(found, total, per_line)
+        _warn(found, options.model)
     for each in found:
         if each.error:
             print(f"captioner: {each.error}", file=sys.stderr)
     return int(len(scored) < len(found))
+
+
+def _warn(found: Sequence[FileScore], model: str) -> None:
+    """Say which texts consist for the most part of unknown words: unknown, all are one, and easy to predict."""
+    scores = [(file.path, file.score) for file in found if file.score is not None]
+    scores = [line for file in found for line in file.lines] or scores
+    strange = [text for text, score in scores if 2 * score.unknown >= score.tokens]
+    if strange:
+        some = f"{len(strange)} of {len(scores)} texts, such as {shown(strange[0])!r}"
+        print(
+            f"captioner: {model} knows less than half of the words of {some}; their perplexity says little.",
+            file=sys.stderr,
+        )
 
 
 def _score(model: LanguageModel, path: str, per_line: bool) -> FileScore:

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from captioner.errors import ModelError, UsageError
+from captioner.data.tables import lines_of, read_texts
+from captioner.errors import DataError, ModelError, UsageError
 from captioner.models.base import find, read_json
 from captioner.models.searcher import Searcher
 from captioner.pipelines.folder.inputs import Inputs, find_inputs, identity, shown
@@ -132,9 +133,9 @@ def _asked(options: SearchOptions) -> tuple[list[str] | None, list[str]]:
             raise UsageError("standard input cannot give both queries and paths.")
         return None, given
     try:
-        lines = Path(options.queries).read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"--queries {shown(options.queries)}: cannot be read ({error}).") from error
+        lines = lines_of(read_texts(Path(options.queries)))
+    except DataError as error:
+        raise UsageError(f"--queries {error}") from error
     queries = [line.strip() for line in lines if line.strip()]
     if not queries:
         raise UsageError(f"--queries {shown(options.queries)}: holds no query, which are sentences, one a line.")
@@ -191,12 +192,11 @@ class _Session:
         return answers
 
     def _vector(self, photo: str) -> NDArray[np.float32]:
-        """The vector of a photo or the mean of a clip's; the photo is looked at if the index does not know it."""
-        known = self.index.moments([photo])
-        if not len(known):
+        """The vector of a photo or the mean of a clip's; the photo is looked at if the index lacks it as it is now."""
+        if self.index.holds(photo) is not False:
             with Meter(1, "images", self.console, quiet=True) as meter:
                 look_at([photo], meter, Summary(), options=self.options, index=self.index)
-            known = self.index.moments([photo])
+        known = self.index.moments([photo])
         if not len(known):
             raise UsageError(f"--like {shown(photo)}: cannot be read as a photo.")
         mean: NDArray[np.float32] = known.vectors.mean(0)

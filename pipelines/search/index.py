@@ -142,9 +142,7 @@ class Index(Writer):
     def set_shape(self, shape: PackedShape) -> None:
         """Say how photos are packed."""
         with self._database:
-            self._database.execute(
-                "INSERT OR REPLACE INTO about VALUES ('shape', ?)", [json.dumps(shape.__dict__)]
-            )
+            self._database.execute("INSERT OR REPLACE INTO about VALUES ('shape', ?)", [json.dumps(shape.__dict__)])
 
     def moments(self, paths: Sequence[str]) -> Moments:
         """What is known of some files, of those that could be read; an archive elsewhere stands for those in it."""
@@ -277,12 +275,17 @@ def check_index(path: str) -> None:
     """See that a file, if it is there, is an index or what is left of one, before anything is written beside it.
 
     Raises:
-        UsageError: it is something else, or cannot be read.
+        UsageError: it is something else, cannot be read, or is to lie in a folder that is not there.
     """
     try:
         with open(path, "rb") as file:
             head = file.read(72)
     except FileNotFoundError:
+        folder = os.path.dirname(os.path.abspath(path))
+        if not os.path.isdir(folder):
+            raise UsageError(
+                f"{shown(path)}: there is no folder {shown(folder)}; make it, or choose another --index."
+            ) from None
         return
     except OSError as error:
         raise UsageError(f"{shown(path)}: cannot be read ({reason(error)}); choose another --index.") from error

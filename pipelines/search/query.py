@@ -38,13 +38,17 @@ class Query:
     notes: tuple[str, ...] = ()
 
 
-def parse_query(text: str, vocabulary: Vocabulary, translator: str | None = None) -> Query:
+_ADVICE = "ask in English, or name a translator into English with --translator"
+
+
+def parse_query(text: str, vocabulary: Vocabulary, translator: str | None = None, *, advice: str = _ADVICE) -> Query:
     """Read a query; one in another language is translated where there is a translator.
 
     Args:
         text: as it was asked.
         vocabulary: the words that the model knows.
         translator: into English, by name or folder; by default one in the package, if there is any.
+        advice: what to do about another language where there is no translator.
 
     Raises:
         UsageError: there is no word in it, the model knows none of them, or it is in another language.
@@ -57,7 +61,7 @@ def parse_query(text: str, vocabulary: Vocabulary, translator: str | None = None
     unknown = unknown_words(tokens, vocabulary)
     language = _language(tokens, len(unknown))
     if language is not None:
-        english = _translated(text, language, translator)
+        english = _translated(text, language, translator, advice)
         query = parse_query(english, vocabulary)
         note = f"{text!r} is {_NAMES[language]}; searched for {english!r}"
         return Query(text, query.tokens, query.ids, (note, *query.notes))
@@ -82,7 +86,7 @@ def _language(tokens: tuple[str, ...], unknown: int) -> str | None:
     return best if counts[best] > sum(token in FUNCTION_WORDS for token in tokens) else None
 
 
-def _translated(text: str, language: str, translator: str | None) -> str:
+def _translated(text: str, language: str, translator: str | None, advice: str) -> str:
     """A query in English.
 
     Raises:
@@ -94,10 +98,7 @@ def _translated(text: str, language: str, translator: str | None) -> str:
         try:
             translator = translator_to("en")
         except UsageError:
-            raise UsageError(
-                f"{text!r} is {_NAMES[language]}, and this model reads English: ask in English, or name a "
-                "translator into English with --translator."
-            ) from None
+            raise UsageError(f"{text!r} is {_NAMES[language]}, and this model reads English: {advice}.") from None
     model: Any = load(translator, "cpu", ("translate",))
     if model.config.target != "en":
         raise UsageError(f"--translator {translator}: translates into {model.config.target}; name one into en.")

@@ -25,13 +25,14 @@ Answer = Callable[[Request], Awaitable[Response]]
 
 def endpoint(job: Job, worker: Worker, metrics: Metrics, limits: ServeOptions) -> Answer:
     """The function that answers requests for a job."""
+    most = min(limits.max_files, limits.queue)  # more could never wait together
 
     async def answer(request: Request) -> Response:
         with Spool(request.app.state.folder) as spool:
             if job.texts:
-                uploads = await texts_of(request, limits.max_files)
+                uploads = await texts_of(request, most)
             else:
-                uploads = await files_of(request, spool, limits.max_files)
+                uploads = await files_of(request, spool, most)
             chosen = parsed(job.schema, uploads.values)
             key = await run_in_threadpool(worker.key, job, chosen)  # which may load a model
             records = await _done(request, key, uploads.payloads, metrics)
@@ -42,7 +43,7 @@ def endpoint(job: Job, worker: Worker, metrics: Metrics, limits: ServeOptions) -
 
     async def search(request: Request) -> Response:
         with Spool(request.app.state.folder) as spool:
-            uploads = await files_of(request, spool, limits.max_files, needed=False)
+            uploads = await files_of(request, spool, most, needed=False)
             chosen: Any = parsed(job.schema, uploads.values)
             if not uploads.names and not chosen.looked:
                 raise Problem(422, "no files, and nothing looked at before; send at least one.")

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
@@ -71,6 +71,7 @@ def create_app(worker: Worker, options: ServeOptions, *, loopback: bool, workers
     )
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(ClientDisconnect, _left)
     app.add_exception_handler(Exception, _failure)
     jobs = [job for job in JOBS.values() if worker.models.of(*job.kinds)]
     for job in jobs:
@@ -121,6 +122,10 @@ async def _page(content: bytes, kind: str) -> Response:
 async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
     return error.response()
+
+
+async def _left(request: Request, error: Exception) -> Response:
+    return Problem(499, "the client went away.").response()
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

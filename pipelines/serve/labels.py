@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from captioner.models.label import TEMPLATES, Labeller
-from captioner.pipelines.classify.labels import TOO_FEW, different, label_files
+from captioner.pipelines.classify.labels import TOO_FEW, different, label_files, written_labels
 from captioner.pipelines.folder.outputs import Outputs
 from captioner.pipelines.folder.progress import Summary
 from captioner.pipelines.serve.batching import silent_meter
@@ -47,7 +47,7 @@ def labels_of(chosen: Any, vocabulary: Vocabulary) -> tuple[list[str], list[str]
     Raises:
         Problem: there are too few or too many, none is left, or a template has no place for one.
     """
-    labels = different(chosen.labels.split(","))
+    labels = different(written_labels(chosen.labels))
     if len(labels) < 2:
         raise Problem(422, f"labels: {TOO_FEW}")
     if len(labels) > _MOST:

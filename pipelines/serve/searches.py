@@ -86,7 +86,8 @@ def asked_of(chosen: Any, models: Models, name: str) -> Asked:
         except DataError as error:
             raise Problem(422, f"looked.{path[:255]}: {error}; ask /v1/look anew.") from None
     try:
-        query = parse_query(chosen.query, models.searcher(name).vocabulary, translator)
+        vocabulary = models.searcher(name).vocabulary
+        query = parse_query(chosen.query, vocabulary, translator, advice="ask in English")  # clients have no options
     except CaptionerError as error:
         raise Problem(422, f"query: {error}") from None
     return Asked(query, files, chosen.top, chosen.pictures)
@@ -111,8 +112,10 @@ def search_among(several: Sequence[Asked], model: Any, options: Any, outputs: Ou
     """Answer queries; of each the rows of `captioner search`, and what to know of its words."""
     searcher = server.models.searcher(server.models.named(options.model, ("caption",), "search"))
     for asked in several:
-        index = HeldIndex(model.finder.shape, asked.files)
-        hits = find_described(asked.query, index.moments, index, searcher, asked.top)
+        # numbered, since several files may have one name, and moments of two clips are not to be joined
+        index = HeldIndex(model.finder.shape, [(str(place), seen) for place, (_, seen) in enumerate(asked.files)])
+        found = find_described(asked.query, index.moments, index, searcher, asked.top)
+        hits = [replace(hit, path=asked.files[int(hit.path)][0]) for hit in found]
         captions = searcher.write(model.finder.shape, index.packed([hit.moment for hit in hits])) if hits else []
         rows = Answer(asked.query, asked.query.text, hits, captions).rows()
         if asked.pictures:

@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
-from starlette.exceptions import HTTPException
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from captioner.pipelines.serve.problems import CLOSE, Problem
@@ -24,6 +25,7 @@ from captioner.vision.video import VIDEO_SUFFIXES
 _NAME = 255  # characters of a file's name that are given back
 _TEXT = 10_000  # characters of a sentence
 _FIELDS = 100
+_END = 4096  # bytes in which a form's last boundary has to be
 
 
 @dataclass(frozen=True)
@@ -123,14 +125,36 @@ async def texts_of(request: Request, most: int) -> Uploads:
     return Uploads([""] * len(texts), texts, values)
 
 
-async def _multipart(request: Request, spool: Spool, most: int) -> Uploads:
+async def _form(request: Request, most: int) -> FormData:
+    """A multipart form, whole: the parser would pass over a last part that is cut.
+
+    Raises:
+        Problem: it is no such form, is cut, or has too many files.
+    """
+    end = b""
+
+    async def kept() -> AsyncGenerator[bytes, None]:
+        nonlocal end
+        async for part in request.stream():
+            end = (end + part)[-_END:]
+            yield part
+
     try:
-        form = await request.form(max_files=most, max_fields=_FIELDS)
-    except HTTPException as error:
-        if error.detail.startswith("Too many files"):
+        form = await MultiPartParser(request.headers, kept(), max_files=most, max_fields=_FIELDS).parse()
+    except MultiPartException as error:
+        if error.message.startswith("Too many files"):
             raise Problem(413, f"more than {most} files; send them in several requests.", CLOSE) from None
-        detail = f"the multipart form is cut, or a file's name is too long ({error.detail.rstrip('.')})."
+        detail = f"the multipart form is cut, or a file's name is too long ({error.message.rstrip('.')})."
         raise Problem(400, detail, CLOSE) from None
+    boundary = parse_options_header(request.headers["Content-Type"])[1][b"boundary"]
+    if b"--" + boundary + b"--" not in end:
+        await form.close()
+        raise Problem(400, "the multipart form is cut: it has no end; send it again.", CLOSE)
+    return form
+
+
+async def _multipart(request: Request, spool: Spool, most: int) -> Uploads:
+    form = await _form(request, most)
     try:
         values: dict[str, Any] = {}
         files: list[UploadFile] = []

@@ -22,29 +22,26 @@ def network(name):  # a function of arrays by name; OpenVINO runs it where it is
 
 def pixels(path):  # a photo as the encoder wants it: uint8 RGB (1, height, width, 3), transparent parts on white
     image, (high, wide), way = ImageOps.exif_transpose(Image.open(path)), ABOUT["size"], ABOUT["interpolation"].upper()
-    if image.mode[0] == "I":  # 16 bits, of which as many pairs count as its brightest pixel needs
-        white = 4 ** max(4, (int(np.max(image)).bit_length() + 1) // 2) - 1
-        image = Image.fromarray((np.asarray(image) * (255 / white)).round().astype(np.uint8))
-    if image.has_transparency_data:
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
+    if image.mode[0] in "IF":  # floats, or 16 bits, of which as many pairs count as its brightest pixel needs
+        deep = np.nan_to_num(np.asarray(image, np.float64), posinf=0, neginf=0)
+        bits = 1 if deep.max() <= 1 else max(8, int(deep.max()).bit_length() + 1 & -2) if (deep % 257).any() else 16
+        image = Image.fromarray((deep * (255 / (2**bits - 1))).clip(0, 255).round().astype(np.uint8))
+    image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
     scale = max(wide / image.width, high / image.height) / ABOUT["crop_pct"]
     full = (max(wide, round(image.width * scale)), max(high, round(image.height * scale)))
     image = image.convert("RGB").resize(full if ABOUT["crop"] == "center" else (wide, high), Image.Resampling[way])
-    left, top = (image.width - wide) // 2, (image.height - high) // 2
-    return np.asarray(image.crop((left, top, left + wide, top + high)))[None]
+    return np.asarray(image)[None, (image.height - high) // 2 :, (image.width - wide) // 2 :][:, :high, :wide]
 
 
-def search(begun, step, beam_size, min_length, max_length, length_penalty, no_repeat_ngram):
-    """What a beam search finds, best first: score, tokens and log-probability of each caption."""
+def search(begun, step, beam_size, min_length, max_length, length_penalty, no_repeat_ngram):  # best first
     state, context = ({name: begun[name] for name in ABOUT[part]} for part in ("state", "context"))
     beams, size, found = [([START], 0.0)], no_repeat_ngram, [(-np.inf, [], 0.0)] * (beam_size if ABOUT["choose"] else 1)
     for length in range(max_length + 1):
         out = step({"tokens": np.array([[words[-1] for words, _ in beams]]), **state, **context})
         log_probs = np.minimum(out["log_probs"][0], 0)
         ends, log_probs[:, : SPECIALS if length < max_length else None] = log_probs[:, END].copy(), -np.inf
-        for row, (words, _) in enumerate(beams):  # no run of words twice
-            runs = [words[at : at + size] for at in range(1, len(words) - size + 1)] if size else []
-            log_probs[row, [run[-1] for run in runs if run[:-1] == words[len(words) - size + 1 :]]] = -np.inf
+        for row, (words, tail) in enumerate((words, words[len(words) - size + 1 :]) for words, _ in beams if size):
+            log_probs[row, [words[at] for at in range(size, len(words)) if words[at - size + 1 : at] == tail]] = -np.inf
         log_probs[:, END] = ends if length >= min_length else -np.inf
         totals = (np.array([[total] for _, total in beams]) + log_probs).ravel()
         chosen = [(*divmod(at, log_probs.shape[1]), totals[at]) for at in np.argsort(-totals)[:beam_size]]
@@ -59,22 +56,25 @@ def search(begun, step, beam_size, min_length, max_length, length_penalty, no_re
 
 def sentence(tokens):  # as ordinary English
     text, before, glue, rules = "", "", True, ABOUT["english"]
-    for token in tokens:
+    for token in map(ABOUT["tokens"].__getitem__, tokens):
         glue = glue or token in rules["joins_left"] or [before, token] in rules["cut_words"]
         text += ("" if glue else " ") + rules["written"].get(token, token).replace("\\/", "/")
         glue, before = token in rules["joins_right"], token
-    text = re.sub(r"\w", lambda first: first.group().upper(), text, count=1)
-    return text if re.search(r"[.!?][\"')\]}]*$", text) or not text else text + "."
+    return re.sub(r"\w", lambda m: m[0].upper(), text, count=1) + "." * bool(re.search(r"[^].!?\"')}][]\"')}]*$", text))
 
 
 if __name__ == "__main__":
-    encode, start, step, *fit = map(network, ["encoder", "start", "step", *["fit"] * bool(ABOUT["choose"])])
+    (encode, start, step, *fit), wrong = map(network, ["encoder", "start", "step", *["fit"] * bool(ABOUT["choose"])]), 0
     for path in sys.argv[1:]:
-        grid = encode({"pixels": pixels(path)})["grid"]
+        try:
+            grid = encode({"pixels": pixels(path)})["grid"]
+        except Exception as error:  # the others are captioned
+            print(json.dumps({"path": path, "error": (wrong := str(error) or type(error).__name__)}))
+            continue
         scores, texts, totals = zip(*search(start({"grid": grid}), step, **ABOUT["search"]), strict=True)
         if choice := ABOUT["choose"]:  # the caption that fits the photo best
             read = [([*words, END] + [0] * choice["steps"])[: choice["steps"]] for words in texts]
             scores += fit[0]({"grid": grid, "tokens": np.array([read])})["fits"][0]
-        tokens, log_prob = texts[np.argmax(scores)], totals[np.argmax(scores)]
-        text = sentence(ABOUT["tokens"][token] for token in tokens)
-        print(json.dumps({"path": path, "caption": text, "score": round(float(log_prob) / (len(tokens) + 1), 4)}))
+        tokens, total = texts[np.argmax(scores)], float(totals[np.argmax(scores)])
+        print(json.dumps({"path": path, "caption": sentence(tokens), "score": round(total / (len(tokens) + 1), 4)}))
+    sys.exit(bool(wrong))

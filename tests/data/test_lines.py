@@ -133,3 +133,18 @@ def test_commas_that_nobody_quoted_stay_in_the_text(folder):
     assert texts(LineSet.read(table(folder, "path,text\na_1.png,eins, zwei\n", "lines.csv"))) == {
         "a_1.png": "eins, zwei"
     }
+
+
+def test_a_first_line_of_other_names_is_no_line_and_refused_where_it_names_more_columns(folder):
+    (folder / "named.csv").write_text("filename,words\na_1.png,one\nb_1.png,two\n")
+    lines = LineSet.read(folder / "named.csv")
+    assert [line.text for line in lines.lines] == ["one", "two"]
+    assert lines.problems == ()
+    (folder / "more.csv").write_text("filename,words,split\na_1.png,one,train\nb_1.png,two,val\n")
+    with pytest.raises(DataError, match="call that of the pictures path and that of the texts text"):
+        LineSet.read(folder / "more.csv")
+
+
+def test_tables_in_utf_16_and_long_cells_are_read(folder):
+    (folder / "lines.csv").write_text(f"path,data,text\na_1.png,{'A' * 200_000},eins\n", encoding="utf-16")
+    assert texts(LineSet.read(folder / "lines.csv")) == {"a_1.png": "eins"}

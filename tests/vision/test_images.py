@@ -204,6 +204,19 @@ def test_an_animation_that_fades_in_gives_a_telling_frame(format, ground):
     assert difference(decode(data, "x").pixels, picture()) < 16
 
 
+def test_a_file_of_several_pages_has_a_warning_and_smaller_copies_of_a_page_do_not_count(tmp_path):
+    pages = [Image.fromarray(np.full((20, 30, 3), shade, np.uint8)) for shade in (0, 100, 200)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    found = read(tmp_path / "a.tif")
+    assert found.warning.startswith("a file of several pages (3), of which only the first is seen; save each")
+    assert found.pixels.max() == 0
+    pages[1].encoderinfo = {"tiffinfo": {254: 1}}  # a preview of the first
+    pages[0].save(tmp_path / "b.tif", save_all=True, append_images=pages[1:2])
+    assert read(tmp_path / "b.tif").warning is None
+    pages[0].save(tmp_path / "c.tif")
+    assert read(tmp_path / "c.tif").warning is None
+
+
 def test_pages_of_a_document_are_no_animation():
     data = file(Image.new("RGB", (64, 48), "black"), "TIFF", save_all=True, append_images=[picture()])
     assert (decode(data, "x").pixels == 0).all()

@@ -68,8 +68,8 @@ def find_columns(columns: Sequence[str], wanted: Mapping[str, str] | None = None
     kind = first((*_CAPTIONS, *_ALSO_CAPTIONS), wanted.get("caption")) or _numbered(plain)
     if image is None or kind is None or ("split" in wanted and wanted["split"] not in plain):
         return None
-    stem = re.sub(r"_?\d+$", "", plain[kind])
-    captions = [column for column, each in plain.items() if re.fullmatch(rf"{re.escape(stem)}_?\d*", each)]
+    stem = re.sub(r"s?_?\d*$", "", plain[kind])  # `caption` and `captions` are both taken where both are there
+    captions = [column for column, each in plain.items() if re.fullmatch(rf"{re.escape(stem)}s?_?\d*", each)]
     chosen = (kind,) if "caption" in wanted else tuple(captions)
     return Columns(image, chosen, first(_SPLIT_COLUMNS, wanted.get("split")))
 
@@ -96,10 +96,13 @@ def entries_of(table: Table, columns: Columns, source: Path) -> tuple[list[Entry
     splits: dict[str, Split] = {}
     strange: dict[str, str] = {}
     nameless = 0
+    # what `caption` holds may stand in `captions` too; equal texts of `caption_1` and `caption_2` were written twice
+    once = len({re.sub(r"[\W\d_]+$", "", name.lower()) for name in columns.captions}) > 1
     read = {name: _reader([row[places[name]] for row in table.rows], source) for name in columns.captions}
     for row in table.rows:
         name = file_name(row[places[columns.image]])
         texts = [text for column in columns.captions for text in texts_in(read[column](row[places[column]]))]
+        texts = list(dict.fromkeys(texts)) if once else texts
         if not name:
             nameless += bool(texts)
             continue
@@ -125,14 +128,15 @@ def entries_of(table: Table, columns: Columns, source: Path) -> tuple[list[Entry
 
 
 def file_name(cell: Any) -> str:
-    """A photo's name in a cell, with slashes and in one Unicode form; `#0` behind it numbers a caption."""
+    """A photo's name in a cell, with slashes and in one Unicode form; `#0` behind its suffix numbers a caption."""
     if isinstance(cell, Mapping):  # Hugging Face's structure of bytes and path
         cell = cell.get("path")
     if isinstance(cell, int) and not isinstance(cell, bool):
         cell = str(cell)
     if not isinstance(cell, str):
         return ""
-    return "/".join(parts_of(re.sub(r"#\d+$", "", cell.strip())))
+    name = cell.strip()
+    return "/".join(parts_of(re.sub(r"#\d+$", "", name) if is_media(name) else name))
 
 
 def texts_in(cell: Any) -> list[str]:
@@ -142,7 +146,9 @@ def texts_in(cell: Any) -> list[str]:
     if isinstance(cell, list | tuple):
         return [text for each in cell for text in texts_in(each)]
     if isinstance(cell, Mapping):
-        return texts_in(next((cell[name] for name in (*_CAPTIONS, *_ALSO_CAPTIONS) if cell.get(name)), None))
+        name = next((name for name in (*_CAPTIONS, *_ALSO_CAPTIONS) if cell.get(name)), None)
+        texts, more = texts_in(cell.get(name)), texts_in(cell.get(f"{name}s"))
+        return list(dict.fromkeys([*texts, *more])) if more else texts
     return []
 
 

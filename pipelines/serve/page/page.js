@@ -272,11 +272,16 @@ one("#stop").addEventListener("click", () => {
   progress();
 });
 one("#copy").addEventListener("click", async () => {
-  await navigator.clipboard.writeText(jsonLines());
-  one("#count").textContent = "Copied as JSON Lines";
+  try {
+    await navigator.clipboard.writeText(jsonLines()); // which browsers have on pages of this machine or with TLS only
+    one("#count").textContent = "Copied as JSON Lines";
+  } catch {
+    one("#count").textContent = "This browser does not let the page copy; save JSON Lines instead";
+  }
 });
 one("#jsonl").addEventListener("click", () => save(jsonLines(), "captions.jsonl", "application/jsonl"));
-one("#csv").addEventListener("click", () => save(table(), "captions.csv", "text/csv"));
+// spreadsheets take a table for UTF-8 by its mark only
+one("#csv").addEventListener("click", () => save(`\ufeff${table()}`, "captions.csv", "text/csv"));
 one("#clear").addEventListener("click", () => {
   if (!one("#stop").disabled) one("#stop").click();
   cards.length = 0;

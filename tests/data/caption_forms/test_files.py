@@ -289,3 +289,29 @@ def test_several_columns_of_captions_without_names_are_refused(tmp_path):
     path.write_text("a.jpg,A dog runs, and barks\nb.jpg,A cat, sits here\n")
     with pytest.raises(DataError, match="does not name its columns, of which 2 may hold captions"):
         find_captions(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("c.json", '[{"image": "a.jpg", "caption": "A dog runs.", "captions": ["A dog runs.", "A dog."]}]'),
+        ("c.json", '{"a.jpg": {"caption": "A dog runs.", "captions": ["A dog runs.", "A dog."]}}'),
+        ("c.jsonl", '{"image": "a.jpg", "captions": ["A dog runs.", "A dog."], "caption": "A dog runs."}\n'),
+        ("c.csv", 'image,caption,captions\na.jpg,A dog runs.,"[""A dog runs."", ""A dog.""]"\n'),
+    ],
+)
+def test_caption_and_captions_are_both_taken_and_equal_ones_once(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    assert [entry.captions for entry in find_captions(tmp_path / name).entries] == [("A dog runs.", "A dog.")]
+
+
+def test_a_number_behind_a_name_without_suffix_belongs_to_the_name(tmp_path):
+    rows = ["image,caption", "photo#1,A dog.", "photo#2,A cat.", "b.jpg#0,A hat.", "b.jpg#1,A red hat."]
+    (tmp_path / "c.csv").write_text("\n".join(rows))
+    found = {entry.name: entry.captions for entry in find_captions(tmp_path / "c.csv").entries}
+    assert found == {"photo#1": ("A dog.",), "photo#2": ("A cat.",), "b.jpg": ("A hat.", "A red hat.")}
+
+
+def test_cells_may_be_as_long_as_a_photo_in_base64(tmp_path):
+    (tmp_path / "c.csv").write_text(f"image,data,caption\na.jpg,{'A' * 200_000},A dog.\n")
+    assert [entry.captions for entry in find_captions(tmp_path / "c.csv").entries] == [("A dog.",)]

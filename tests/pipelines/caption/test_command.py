@@ -390,3 +390,9 @@ def test_a_language_without_a_model_is_an_error_before_any_work(run, make_photos
     status, _, err = run(make_photos(1), "--language", "tlh")
     assert status == 2
     assert "no model in the package that translates into 'tlh'" in err
+
+
+def test_a_list_in_which_nothing_is_new_is_no_error(run):
+    status, out, err = run("-", stdin=b"")
+    assert (status, out) == (0, "")
+    assert "standard input names no files" in err

@@ -86,6 +86,7 @@ def test_a_label_that_the_model_does_not_know_is_named_and_left_out(run, make_ph
     ("arguments", "message"),
     [
         (["--labels", "dog"], "give at least two different labels"),
+        (["--labels", "gone.txt"], "--labels gone.txt: there is no such file; name one, or write 'cat, dog'."),
         (["--labels", "a zebra,giraffe"], "--labels: none is left; label 'a zebra': 'zebra' is no word"),
         (["--labels", "dog,cat", "--template", "a photo"], "has no place for a label"),
         (["--labels", "dog,cat", "--cluster", "local"], "leave --cluster out"),
@@ -112,3 +113,12 @@ def test_labels_that_are_one_to_the_model_are_one_label(run, make_photos):
     assert {each["label"] for each in rows[0]["top"]} == {"dog", "cat"}
     assert "label 'Dog': the same as 'dog' to this model; the label is left out" in err
     assert "label 'a dog': the same as 'dog'" in err
+
+
+def test_a_file_as_windows_writes_unicode_and_a_text_of_several_lines_hold_labels(run, make_photos, tmp_path):
+    make_photos(1)
+    (tmp_path / "labels.txt").write_bytes("dog\r\ncat\r\n".encode("utf-16"))
+    for given in ("labels.txt", "dog\ncat", "dog,\n cat\n"):
+        status, rows, _ = run("photos", "--labels", given)
+        assert status == 0
+        assert {each["label"] for each in rows[0]["top"]} == {"dog", "cat"}

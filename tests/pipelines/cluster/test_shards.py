@@ -109,14 +109,26 @@ def test_running_again_does_nothing_or_what_is_new(run, photos, make_photos, row
     run(*arguments)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
     status, _, err = run(*arguments)
-    assert (status, {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}) == (0, before)
-    assert "3 shards were done before" in err
+    assert (status, {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}) == (1, before)
+    assert "3 shards were done before, in which 1 images and clips had failed; --retry makes these again" in err
     make_photos(2, name="a new one {}.jpg")  # before all others, so that every shard would be another
     _, _, err = run(*arguments)
     assert "2 images and clips done" in err
     rows = rows_in(tmp_path / "out")
     assert len(rows) == len({row["path"] for row in rows}) == 12
     assert run(*arguments)[2].startswith("0 images and clips done")
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet", "tar"])
+def test_failures_of_an_earlier_run_give_the_status_of_a_run_without_interruption(run, photos, tmp_path, form):
+    arguments = (photos, "-o", tmp_path / "out", *HERE, "--shard-size", 4, "--shard-format", form)
+    assert run(*arguments)[0] == 1
+    (tmp_path / "out" / "captioner-failures.json").unlink()  # as where the run was killed: shards are read
+    next((tmp_path / "out").glob("files-000002.*")).unlink()  # not the one with the failure
+    status, _, err = run(*arguments)
+    assert status == 1
+    assert "2 shards were done before, in which 1 images and clips had failed" in err
+    assert json.loads((tmp_path / "out" / "captioner-failures.json").read_text()).popitem()[1] == 0
 
 
 def test_a_shard_that_is_lost_is_made_again(run, photos, expected, rows_in, tmp_path):
@@ -229,9 +241,7 @@ def test_a_worker_with_other_versions_says_so(run, photos, monkeypatch, tmp_path
     assert err.count("\n") == 1
 
 
-def test_a_model_that_a_worker_does_not_find_is_one_sentence(
-    run, photos, model_folder, monkeypatch, tmp_path
-):
+def test_a_model_that_a_worker_does_not_find_is_one_sentence(run, photos, model_folder, monkeypatch, tmp_path):
     from captioner.pipelines.cluster.plan import ResultFolder
 
     model = tmp_path / "model"

@@ -106,3 +106,12 @@ def test_two_texts_of_one_line_are_refused_and_the_same_one_twice_is_not(run, fi
     status, _, err = run(files / "truth.tsv", files / "twice.jsonl")
     assert status == 2
     assert "0.png twice" in err
+
+
+def test_what_is_left_out_of_the_truth_is_said_beside_json_too(run, files):
+    with (files / "truth.tsv").open("a") as truth:
+        truth.write("3.png\tdrei!\n")
+    status, out, err = run(files / "truth.tsv", files / "good.jsonl", "--json", "-")
+    assert status == 0
+    assert "lines:4|" in json.loads(out)["signature"]
+    assert "lines 4 and 5 both name 3.png; the second is left out" in err

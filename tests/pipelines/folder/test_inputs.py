@@ -165,3 +165,10 @@ def test_spellings_of_one_path_are_one_input(tree):
 
 def test_a_name_cannot_command_the_terminal_that_shows_it():
     assert shown("a\x1b[31m\n\x9b\udcffé\u200f.jpg") == "a\ufffd[31m\ufffd\ufffd\ufffdé\u200f.jpg"
+
+
+def test_a_list_on_standard_input_may_be_empty(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\n")))
+    found = find_inputs(["-"], SUFFIXES)
+    assert found.paths == []
+    assert found.notes() == ["standard input names no files; nothing is to be done"]

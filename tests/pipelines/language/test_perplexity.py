@@ -92,3 +92,14 @@ def test_a_model_of_another_kind_is_refused_with_the_command_that_fits(texts):
 def test_a_missing_output_folder_is_said_before_any_work(texts, tmp_path):
     with pytest.raises(UsageError, match="there is no folder"):
         perplexity("no model", texts, json=str(tmp_path / "none/scores.json"))
+
+
+@pytest.mark.parametrize("per_line", [False, True])
+def test_texts_of_mostly_unknown_words_are_named(folder, texts, capsys, tmp_path, per_line):
+    (tmp_path / "foreign.txt").write_text("ein Hund läuft\n")
+    assert perplexity(folder, [texts[1], str(tmp_path / "foreign.txt")], per_line=per_line) == 0
+    err = capsys.readouterr().err
+    name = "ein Hund läuft" if per_line else str(tmp_path / "foreign.txt")
+    assert f"knows less than half of the words of 1 of 2 texts, such as '{name}'; their perplexity says little." in err
+    assert perplexity(folder, texts, per_line=per_line) == 0
+    assert capsys.readouterr().err == ""

@@ -164,6 +164,31 @@ def test_answers_go_to_files_which_are_not_overwritten_unasked(run, make_photos,
     assert err.startswith("3 images or clips done")
 
 
+def test_a_photo_to_compare_with_that_has_changed_is_looked_at_again(run, make_photos, tmp_path):
+    photos = sorted(make_photos(4).iterdir())
+    shutil.copy(photos[0], tmp_path / "like.jpg")  # it is none of the inputs
+    _, rows, _ = run("photos", "--like", "like.jpg", "--top", "1")
+    assert names(rows) == {"photo0000.jpg"}
+    shutil.copy(photos[2], tmp_path / "like.jpg")
+    _, rows, _ = run("photos", "--like", "like.jpg", "--top", "1")
+    assert names(rows) == {"photo0002.jpg"}
+    (tmp_path / "like.jpg").write_bytes(b"no photo")
+    status, rows, err = run("photos", "--like", "like.jpg")
+    assert (status, rows) == (2, [])
+    assert err.endswith("--like like.jpg: cannot be read as a photo.\n")
+
+
+def test_an_index_in_a_folder_that_is_not_there_is_refused(run, make_photos, tmp_path):
+    make_photos(1)
+    status, rows, err = run("a dog", "photos", "--index", "nowhere/my.index")
+    assert (status, rows) == (2, [])
+    assert (
+        err
+        == f"captioner: nowhere/my.index: there is no folder {tmp_path}/nowhere; make it, or choose another --index.\n"
+    )
+    assert not (tmp_path / "nowhere").exists()
+
+
 def test_an_index_of_another_model_or_a_damaged_one_is_built_anew(run, make_photos, model_folder, tmp_path):
     make_photos(2)
     run("a dog", "photos", "--index", "my.index")
@@ -301,3 +326,10 @@ def test_a_faulty_archive_is_a_failure_again_where_nothing_is_new(run, make_phot
     status, rows, err = run("a dog", "photos", "trip.zip")
     assert (status, len(rows)) == (1, 1)
     assert "1 could not be read before, such as trip.zip" in err
+
+
+def test_queries_may_be_written_as_windows_writes_unicode(run, make_photos, tmp_path):
+    make_photos(2)
+    (tmp_path / "asked.txt").write_bytes("a dog\r\na cat\r\n".encode("utf-16"))
+    status, rows, _ = run("--queries", "asked.txt", "photos", "--top", "1")
+    assert (status, [row["query"] for row in rows]) == (0, ["a dog", "a cat"])

@@ -254,3 +254,22 @@ def test_lines_are_read_with_the_words_that_there_are_as_by_the_command_line(cli
         ({"beam_size": "4", "lm_weight": "1"}, "lm_weight: is how much a language model has to say"),
     ):
         assert told(client.post("/v1/read", files=line, data=options)).startswith(sentence)
+
+
+def test_a_form_without_its_end_is_refused_whole(client):
+    part = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
+    body = part + png() + b"\r\n" + part + png()  # of the second file nobody knows how much there was
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    refused = client.post("/v1/caption", content=body, headers=headers)
+    assert (refused.status_code, refused.json()["detail"]) == (
+        400,
+        "the multipart form is cut: it has no end; send it again.",
+    )
+    whole = client.post("/v1/caption", content=body + b"\r\n--x--\r\n", headers=headers)
+    assert (whole.status_code, len(whole.json()["rows"])) == (200, 2)
+
+
+def test_more_files_than_can_ever_wait_are_too_many_and_not_told_to_come_again(make_client):
+    client = make_client(queue=2)
+    answer = client.post("/v1/caption", files=[("file", (f"{each}.png", png())) for each in range(3)])
+    assert (answer.status_code, answer.json()["detail"]) == (413, "more than 2 files; send them in several requests.")

@@ -1,5 +1,6 @@
 """The page in a real browser: choosing, dropping, captions, attention by keyboard, errors, saving, accessibility."""
 
+import codecs
 import csv
 import io
 import json
@@ -129,11 +130,20 @@ def test_dropped_files_and_the_saved_rows(page, photos):
     assert set(row["captions"][0]) == {"caption", "score"}
     with page.expect_download() as saved:
         page.click("#csv")
-    table = list(csv.DictReader(io.StringIO(Path(saved.value.path()).read_text(encoding="utf-8"))))
+    table = list(csv.DictReader(io.StringIO(Path(saved.value.path()).read_text(encoding="utf-8-sig"))))
     assert table[0]["path"] == 'dropped, "it".jpg'
+    assert Path(saved.value.path()).read_bytes().startswith(codecs.BOM_UTF8)  # by which spreadsheets know UTF-8
     assert table[0]["caption_2"] == row["captions"][1]["caption"]
     page.click("#clear")
     assert page.query_selector("figure") is None
+
+
+def test_a_browser_that_lets_no_page_copy_says_so(page, photos):
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")  # as without TLS elsewhere
+    choose(page, photos[:1])
+    page.click("#copy")
+    assert page.inner_text("#count") == "This browser does not let the page copy; save JSON Lines instead"
+    assert page.problems == []
 
 
 def test_what_is_saved_are_the_rows_and_the_table_of_the_command_line(page, photos, tiny, draw_clip, tmp_path):
@@ -155,7 +165,7 @@ def test_what_is_saved_are_the_rows_and_the_table_of_the_command_line(page, phot
         assert [json.loads(line) for line in lines] == [json.loads(line) for line in expected]
         with page.expect_download() as saved:
             page.click("#csv")
-        shown = list(csv.DictReader(io.StringIO(Path(saved.value.path()).read_text(encoding="utf-8"))))
+        shown = list(csv.DictReader(io.StringIO(Path(saved.value.path()).read_text(encoding="utf-8-sig"))))
         table = list(csv.DictReader(io.StringIO((tmp_path / f"{count}.csv").read_text(encoding="utf-8"))))
         assert [filled(row) for row in shown] == [filled(row) for row in table]
         assert ("window" in shown[0]) == bool(every)
@@ -242,7 +252,7 @@ def test_labels_in_free_words_are_told_of_photos_and_saved_as_the_command_line_s
     assert page.query_selector("figure img") is not None
     with page.expect_download() as saved:
         page.click("#csv")
-    table = list(csv.DictReader(io.StringIO(Path(saved.value.path()).read_text(encoding="utf-8"))))
+    table = list(csv.DictReader(io.StringIO(Path(saved.value.path()).read_text(encoding="utf-8-sig"))))
     assert table[0]["label"] == row["label"]
     assert table[0]["label_2"] == row["top"][1]["label"]
 

@@ -75,6 +75,15 @@ def test_clips_give_moments(client, draw_clip, tmp_path):
     assert again.json() == response.json()
 
 
+def test_clips_of_one_name_stay_two(client, draw_clip, tmp_path):
+    clips = [draw_clip(tmp_path / f"{seed}.avi", seed=seed, frames=20).read_bytes() for seed in (1, 2)]
+    asked = {"query": "a dog", "every": "2"}
+    apart = client.post("/v1/search", files=form({"a.avi": clips[0], "b.avi": clips[1]}), data=asked).json()["rows"]
+    alike = client.post("/v1/search", files=[("file", ("a.avi", clip)) for clip in clips], data=asked).json()["rows"]
+    assert alike == [{**row, "path": "a.avi"} for row in apart]
+    assert len(alike) == 2
+
+
 def test_pictures_say_which_words_fit_where(client, photos):
     response = client.post("/v1/search", files=form(photos), data={"query": "a DOG", "pictures": "true"})
     for row in response.json()["rows"]:
@@ -122,7 +131,7 @@ def test_queries_that_cannot_be_answered_are_refused_before_any_photo_is_looked_
     for query, sentence in (
         (" ", "query: the query is empty"),
         ("xyzzy", "query: 'xyzzy': 'xyzzy' is no word that this model knows"),
-        ("der Hund und die Katze auf dem Gras", "is German, and this model reads English"),
+        ("der Hund und die Katze auf dem Gras", "is German, and this model reads English: ask in English."),
     ):
         response = client.post("/v1/search", files=form(photos), data={"query": query})
         assert response.status_code == 422

@@ -157,3 +157,16 @@ def test_without_the_extra_one_sentence_names_it(run, monkeypatch):
     assert status == 2
     assert 'pip install "captioner[serve]"' in error
     assert error.count("\n") == 1
+
+
+def test_a_client_that_hangs_up_while_it_sends_leaves_no_traceback_in_the_log(start, model_folder):
+    server = start("--model", str(model_folder))
+    head = b"POST /v1/caption HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9000\r\n"
+    with connected(server.address) as connection:
+        connection.sendall(head + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n")
+    until = time.monotonic() + 30
+    while not any('"status": 499' in line for line in server.lines) and time.monotonic() < until:
+        time.sleep(0.05)
+    server.stop()
+    assert any('"status": 499' in line for line in server.lines)
+    assert not any("traceback" in line for line in server.lines)

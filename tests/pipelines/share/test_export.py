@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from captioner.models.base import load
 from captioner.pipelines import cli
@@ -95,15 +96,29 @@ def test_the_runner_sees_transparent_and_deep_photos_as_the_captioner_does(expor
     cases = {
         "deep": grey * 257,
         "12 bits": grey * 16,
+        "dark": grey // 4 * 257,
         "transparent": np.dstack([picture, clear]),
         "transparent grey": np.dstack([grey.astype(np.uint8)] * 3 + [255 - clear]),
     }
     paths = [tmp_path / f"{name}.png" for name in cases]
     for path, case in zip(paths, cases.values(), strict=True):
         cv2.imwrite(str(path), case)
+    paths.append(tmp_path / "floats.tif")
+    Image.fromarray(grey.astype(np.float32) / 255).save(paths[-1])
     rows, found = run(exported, paths), load(model_folder, "cpu").caption(paths)
     assert [row["caption"] for row in rows] == [each.text for each in found]
     assert [row["score"] for row in rows] == pytest.approx([each.score for each in found], abs=5e-3)
+
+
+def test_the_runner_names_what_it_cannot_read_and_captions_the_others(exported, photos, expected, tmp_path):
+    (tmp_path / "bad.jpg").write_bytes(b"no photo")
+    command = [sys.executable, exported / "caption.py", tmp_path / "bad.jpg", tmp_path / "gone.jpg", photos[0]]
+    done = subprocess.run(command, capture_output=True, text=True)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "cannot identify image file" in rows[0]["error"]
+    assert "No such file" in rows[1]["error"]
+    assert rows[2]["caption"] == expected[0].text
 
 
 def test_an_exported_captioner_chooses_as_the_captioner_does(chooser, expected, photos):

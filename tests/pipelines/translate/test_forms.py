@@ -258,7 +258,6 @@ def test_a_table_that_has_the_columns_already_keeps_one_of_each_and_is_continued
     [
         ("caption,caption\nA dog.,A man.\n", "two columns named 'caption'"),
         ('path,caption\na,"A dog.\nb,A man.\n', "line 3: unexpected end of data"),
-        (f"caption\n{'A dog. ' * 20_000}\n", "line 2: field larger"),
     ],
 )
 def test_a_table_that_would_lose_cells_is_refused(model, tmp_path, monkeypatch, text, message):
@@ -269,6 +268,15 @@ def test_a_table_that_would_lose_cells_is_refused(model, tmp_path, monkeypatch, 
     assert message in result.output
     (tmp_path / "a.csv").write_text("caption\nA dog.\n")
     assert CliRunner().invoke(app, ["translate", "a.csv", "--model", model, "-o", "b.csv"]).exit_code == 0
+
+
+def test_a_column_of_long_cells_is_kept_and_the_table_continued(run, tmp_path):
+    (tmp_path / "a.csv").write_text(f"data,caption\n{'A' * 200_000},dogs run\n")
+    for _ in range(2):
+        assert run("a.csv", outputs=["b.csv"]) == 0
+    row = table(tmp_path / "b.csv")[0]
+    assert (len(row["data"]), row["caption"]) == (200_000, "dogs run")
+    assert row["translation"]
 
 
 MAN, DOG = "A man rides a bicycle.", "Two dogs run."
