@@ -87,13 +87,13 @@ def _text(lines: Sequence[str], *, vtt: bool) -> dict[str, str]:
         each = [_text(lines[first:last], vtt=vtt) for first, last in pairwise([*voices, len(lines)])]
         if not any("\n" in fields["caption"] for fields in each):
             return {key: "\n".join(fields.get(key, "") for fields in each) for key in ("caption", "before", "after")}
-    joined = before = ""
+    joined = ended = ""
     lines = _LINE_END.split(_READING.sub("", "\n".join(lines)))
     for line in filter(None, (" ".join(line.split()) for line in lines)):
         plain = _MARKUP.sub("", line).strip()
         plain = html.unescape(plain) if vtt else plain
-        joined += (("\n" if begins_anew(plain, before) else " ") if joined else "") + line
-        before = plain
+        joined += (("\n" if begins_anew(plain, ended) else " ") if joined else "") + line
+        ended = plain
     parts = _MARKUP.split(_REOPENED.sub(r"\2", joined))  # text and markup in turns
     texts = [place for place, part in enumerate(parts) if place % 2 == 0 and part.strip()]
     first, last = (texts[0], texts[-1]) if texts else (len(parts), len(parts))
