@@ -10,7 +10,7 @@ Pair = tuple[str, str]
 _WORD = re.compile(r"[^\W\d_]+")
 _SLIPPED = 0.6  # of the difference of lengths is left one line further; about 2.5 times as much where nothing slipped
 _SURE = 4.5  # standard deviations by which the difference exceeds chance, as it does not with word lists
-_SAME = 0.95
+_FEWEST = 20  # pairs that may show that they are the same text twice
 _MANY = 20_000  # pairs that are looked at
 _COMMON = {
     "en": "the of and is are with to while his her their at it",
@@ -19,19 +19,20 @@ _COMMON = {
 }
 
 
-def check_sides(pairs: Sequence[Pair], name: str) -> None:
+def check_sides(pairs: Sequence[Pair], name: str, *, columns: bool) -> None:
     """See that pairs are sentences and their translations.
 
+    Args:
+        pairs: some.
+        name: of them.
+        columns: of a table, which may have others.
+
     Raises:
-        DataError: nearly all sides are the same (in corrections of texts many are), or one side has no letters, as a
-            table's numbers.
+        DataError: all are their own translations (in corrections of texts some are not), or one column has no letters.
     """
-    same = sum(source == target for source, target in pairs)
-    if same > _SAME * len(pairs):
-        raise DataError(
-            f"{name}: {same} of {len(pairs)} sentences are their own translations; name the translations' text."
-        )
-    for place, side in enumerate(("sentences", "translations")):
+    if len(pairs) >= _FEWEST and all(source == target for source, target in pairs):
+        raise DataError(f"{name}: all {len(pairs)} sentences are their own translations; name the translations' text.")
+    for place, side in enumerate(("sentences", "translations")) if columns else ():
         empty = sum(not _WORD.search(pair[place]) for pair in pairs)
         if 2 * empty > len(pairs):
             raise DataError(
@@ -40,13 +41,12 @@ def check_sides(pairs: Sequence[Pair], name: str) -> None:
             )
 
 
-def check_slip(source: Sequence[str], target: Sequence[str], names: str) -> None:
-    """See that no line is missing in one of two files of the same length, and another one in the other.
+def find_slip(source: Sequence[str], target: Sequence[str], names: str) -> str:
+    """A sentence that says where a line seems to be missing in one of two files of the same length, and another one in
+    the other; "" if none does.
 
-    Lines fit when their lengths differ little, as translations' do (Gale and Church, 1993).
-
-    Raises:
-        DataError: up to the end, or from the beginning on, the lines fit better one line further.
+    Lines fit when their lengths differ little, as translations' do (Gale and Church, 1993). Answers to what was said
+    fit one line further, too, so it is for people to decide.
     """
     sizes = [len(line) for line in source], [len(line) for line in target]
     for one, other in (sizes, sizes[::-1]):
@@ -58,10 +58,11 @@ def check_slip(source: Sequence[str], target: Sequence[str], names: str) -> None
             if there < _SLIPPED * here and here - there > max(best, _SURE * squares**0.5):
                 best, place = here - there, index + 1
         if place:
-            raise DataError(
+            return (
                 f"{names} seem to have slipped: from line {place} on their lengths fit each other better one line "
-                "further. Compare them there; one has a line more than the other, and loses one later."
+                "further. Compare them there; one may have a line more than the other, and lose one later."
             )
+    return ""
 
 
 def check_languages(pairs: Sequence[Pair], known: Container[str], name: str, language: str) -> None:

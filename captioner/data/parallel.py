@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from captioner.data.files import read_unpacked
-from captioner.data.pair_checks import check_sides, check_slip
+from captioner.data.pair_checks import check_sides
 from captioner.data.tables import decoded, lines_of
 from captioner.errors import DataError
 from captioner.text.unicode_words import is_alone
@@ -16,8 +16,8 @@ def read_pairs(source: Path, target: Path) -> list[Pair]:
     """Read two aligned text files, plain or gzipped; a pair with an empty side is left out.
 
     Raises:
-        DataError: a file cannot be read or is empty, the two have different numbers of lines or seem to have slipped,
-            of which the message says where, or they are no translations.
+        DataError: a file cannot be read or is empty, the two have different numbers of lines, of which the message says
+            where they may have slipped, or are the same text.
     """
     read, written = read_lines(source), read_lines(target)
     if len(read) != len(written):
@@ -25,9 +25,7 @@ def read_pairs(source: Path, target: Path) -> list[Pair]:
             f"{source} has {len(read)} lines, but {target} has {len(written)}; they may have slipped at line "
             f"{_slip(read, written)}, where their lengths stop fitting each other."
         )
-    pairs = _kept(list(zip(read, written, strict=True)), f"{source} and {target}")
-    check_slip(read, written, f"{source} and {target}")
-    return pairs
+    return _kept(list(zip(read, written, strict=True)), f"{source} and {target}", columns=False)
 
 
 def read_table(path: Path, columns: tuple[int, int] = (0, 1)) -> list[Pair]:
@@ -54,7 +52,7 @@ def read_table(path: Path, columns: tuple[int, int] = (0, 1)) -> list[Pair]:
     quoted = sum(all(map(_is_quoted, pair)) for pair in pairs)
     if 2 * quoted > len(pairs):  # as spreadsheets write cells
         pairs = [(_unquoted(source), _unquoted(target)) for source, target in pairs]
-    return _kept(pairs, str(path))
+    return _kept(pairs, str(path), columns=True)
 
 
 def filter_lengths(pairs: Sequence[Pair], most_words: int, ratio: float) -> list[Pair]:
@@ -97,11 +95,11 @@ def _lines(path: Path) -> list[str]:
     return lines_of(text)
 
 
-def _kept(pairs: list[Pair], name: str) -> list[Pair]:
+def _kept(pairs: list[Pair], name: str, *, columns: bool) -> list[Pair]:
     kept = [pair for pair in pairs if pair[0] and pair[1]]
     if not kept:
         raise DataError(f"{name}: no line holds a sentence and its translation.")
-    check_sides(kept, name)
+    check_sides(kept, name, columns=columns)
     return kept
 
 

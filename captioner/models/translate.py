@@ -15,11 +15,11 @@ from captioner.errors import ModelError, UsageError
 from captioner.models.base import read_config, read_weights, write_model
 from captioner.models.caption_network import DecoderConfig
 from captioner.models.translate_network import SourceConfig, TranslationNetwork
-from captioner.models.translation import UNKNOWN, Reading, Translation, put_together
+from captioner.models.translation import COPIED, UNKNOWN, Reading, Translation, put_together
 from captioner.models.translation_search import SentenceSearch
 from captioner.text.bpe import Subwords, whole_characters
 from captioner.text.readable import readable, without_markup
-from captioner.text.sentences import Sentence, sentences_of
+from captioner.text.sentences import Sentence, copied_label, sentences_of
 from captioner.text.vocabulary import Vocabulary
 from captioner.vision.encoder import Precision
 from captioner.weights import Weights, check_fit
@@ -191,7 +191,8 @@ class Translator:
         for text, every, before in zip(texts, several, written, strict=True):
             encoded = [next(pieces) for _ in every]
             unknown = list(dict.fromkeys(character for _, missed in every for character in missed))
-            warning, left, readings = self._warning(text, encoded, unknown), LIMIT, []
+            labels = list(filter(None, (copied_label(sentence, self._familiar) for sentence in before)))
+            warning, left, readings = self._warning(text, encoded, unknown, labels), LIMIT, []
             for (sentence, _), ids, own in zip(every, encoded, before, strict=True):
                 if (ids or sentence.mark) and left > 0:
                     stopped = alone and not sentence.stopped
@@ -229,13 +230,15 @@ class Translator:
             return replace(sentence, mark=sentence.mark + sentence.text, text=""), []
         return replace(sentence, text=text), missed
 
-    def _warning(self, text: str, encoded: Sequence[list[int]], missed: Sequence[str]) -> str:
+    def _warning(self, text: str, encoded: Sequence[list[int]], missed: Sequence[str], labels: Sequence[str]) -> str:
         unknown = sum(ids.count(Vocabulary.unk) for ids in encoded)
         warnings = []
         if unknown and 2 * unknown > sum(not character.isspace() for character in self.subwords.normalise(text)):
             warnings.append(f"most of its characters are unknown to {self.name}, which reads {self.config.source}")
         elif missed:
             warnings.append(f"{UNKNOWN} {first_few(missed)}")
+        if labels:
+            warnings.append(f"{COPIED} {first_few(labels)}")
         if sum(map(len, encoded)) > LIMIT:
             warnings.append(f"longer than {LIMIT} pieces of words, and cut there")
         return "; ".join(warnings)

@@ -17,6 +17,7 @@ from captioner.text.sentences import STOPS, Sentence
 
 _SPACE = "▁"  # with which a piece begins that follows a space
 UNKNOWN = "unknown characters:"
+COPIED = "copied as it stands:"
 LACKS = "the translation lacks"
 REPEATS = "the translation repeats itself"
 RARE = "words rarely met in training:"

@@ -9,7 +9,8 @@ import unicodedata
 from collections.abc import Container
 
 _TAGS = "b|i|u|s|em|strong|small|big|sub|sup|span|font|mark|a|p|div|br|hr|li|ul|ol|h[1-6]"
-_TAG = re.compile(rf"</?(?:{_TAGS})(?:\s[^<>]*)?/?>", re.IGNORECASE)
+_VALUE = r"\"[^\"<>]*\"|'[^'<>]*'|[^\s<>\"']+"
+_TAG = re.compile(rf"</?(?:{_TAGS})(?:\s+[\w:-]+\s*=\s*(?:{_VALUE}))*\s*/?>", re.IGNORECASE)
 _BREAK = re.compile(r"</?(?:p|div|br|hr|li|h[1-6])\b", re.IGNORECASE)
 _REFERENCE = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]\w{1,30});")
 
@@ -43,15 +44,23 @@ def readable(text: str, known: Container[str]) -> tuple[str, list[str]]:
         if character in known or character == " ":
             written.append(character)
             continue
+        behind_digit = bool(written) and written[-1][-1:].isdigit()
         plain = next((each for each in _others(character) if all(part in known or part == " " for part in each)), None)
+        category = unicodedata.category(character)
+        if category == "No" and behind_digit:  # 2½ is no 21/2, and 10² no 102
+            written.append(f" {plain}" if plain and "/" in plain else " ")
+            if not (plain and "/" in plain):
+                missed.append(character)
+            continue
         if plain is not None:
             written.append(plain)
             continue
-        category = unicodedata.category(character)
-        if category[0] in "LMN":
+        if category[0] in "LN" or category == "Mc":
             written.append(character)
         else:
-            written.append(" - " if category == "Pd" and "-" in known else "" if category in ("Cf", "Mn") else " ")
+            written.append(
+                " - " if category == "Pd" and "-" in known else "" if category in ("Cf", "Mn", "Me") else " "
+            )
         if category[0] in "LS" and not character.isascii():
             missed.append(character)
     return " ".join("".join(written).split()), list(dict.fromkeys(missed))

@@ -6,11 +6,11 @@ second of two sentences.
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 _WHOLE = 0.75  # share of whole sentences in what was learnt from; 0.95 in Multi30k, 0.9 with captions of COCO besides
-_QUOTES = "\"'”’»)\\]"
+_QUOTES = "\"'”’»“)\\]"
 STOPS = (".", "。", "।")
 """Full stops, of Latin letters and most others, of Chinese and Japanese, and of Devanagari."""
 _END = re.compile(rf"[.!?…。！？।؟۔][{_QUOTES}」』]*$")
@@ -19,17 +19,24 @@ _CAPITAL = "A-ZÀ-ÖØ-ÞΑ-ΩА-ЯЁ"
 # notes of music, arrows and emoji, but no letters in circles
 _SIGNS = "\u2190-\u245f\u2500-\u2bff\u3030\ufe0f\u200d\u20e3\U0001f000-\U0001f0ff\U0001f1e6-\U0001faff"
 _LABEL = rf"[{_CAPITAL}][\w.'’-]*(?: [{_CAPITAL}\d][\w.'’-]*){{0,2}}:\s+(?=[^\n]*[^\W\d_])"
-_MARK = rf"(?:[-–—‐‑•*]\s*|>{{1,3}}\s*|#+\s+|(?:\.{{2,}}|…)\s*|[{_SIGNS}]\s*|\d{{1,3}}[.)]\s+|{_LABEL})"
-_MARKS = re.compile(rf"{_MARK}*")
-_TAIL = re.compile(rf"[\s.!?…*#{_SIGNS}]")  # characters of which a tail is made
+_SPEAKS = rf"(?:[-–—‐‑•]\s*|\*\s+|>{{1,3}}\s*|#+\s+|[{_SIGNS}]\s*)"  # begins something else wherever it stands
+_NUMBER = r"\d{1,3}[.)]\s+"
+_DOTS = r"(?:\.{2,}|…)\s*"
+_MARKS = re.compile(rf"(?:{_SPEAKS}|{_NUMBER}|{_DOTS})*")
+_TAIL = re.compile(rf"[\s.!?…{_SIGNS}]")  # characters of which a tail is made
 _LAST_MARK = re.compile(r"\s*[.!?](?![.!?…])")
-_QUOTED = re.compile(r"([\"“„«])([^\"“”„«»]*)([\"“”»])")
-_HASHTAG = re.compile(r"#\w+$")
+_QUOTED = re.compile(r"([\"“„«*]\s*)([^\"“”„«»*\s](?:[^\"“”„«»*]*[^\"“”„«»*\s])?)(\s*[\"“”»*])")
+_HASHTAG = re.compile(r"#[^\W\d]\w*$")
 _ASIDE = re.compile(r"\[[^\[\]\n]*\]|\([^()\n]*\)")
-_LINE = re.compile(rf"{_MARK}|\[|\([^()\n]*\)\s*$")
+_LINE = re.compile(rf"{_SPEAKS}|\[|\([^()\n]*\)\s*$")
+_ITEM = re.compile(rf"{_NUMBER}|{_DOTS}|{_LABEL}")
+_LISTED = re.compile(rf"{_NUMBER}|{_LABEL}")
+_NAME = re.compile(_LABEL)
+_COPIED = re.compile(r"([^\W\d_][\w.'’ -]*):\s+$")
+_ENDED = re.compile(rf"[.!?…:][{_QUOTES}]*$")
 _GAP = re.compile(
-    rf"(?:(?<=[.!?…])|(?<=[.!?…][{_QUOTES}]))[ \n]"
-    r"|(?<=[a-zß-ÿ]{2}[.!?])(?=[A-Z][a-z]*\s)"  # no space after a sentence
+    rf"(?:(?<=[.!?…])|(?<=[.!?…][{_QUOTES}])|(?<=[.!?…] »))[ \n](?!»)"
+    r"|(?<=[a-zß-ÿ]{2}[.!?])(?=(?:An?|The|This|That|There|It|He|She|They|We|I|One|Two|Three|Some|In|On)\s)"
     rf"|(?<=[。！？])(?=[^\s{_QUOTES}」』。！？…])"
     r"|(?<=[।؟۔]) "
 )
@@ -47,11 +54,11 @@ class Sentence:
 
     Attributes:
         gap: what parts it from the one before: a space, a line's end, or nothing before the first.
-        mark: what stands before it and is no part of it: the dash or the name (`ANNA:`) of who speaks, the number or
-            bullet of a list, a note of music, an opening bracket or quotation mark; or all that has no letter.
+        mark: what stands before it and is no part of it: the dash or the name of who speaks, the number or bullet of a
+            list, a note of music, an opening bracket or quotation mark; or all that has no letter.
         text: what follows, as it stands.
-        tail: what stands behind it: an ellipsis, several marks at once, emoji, hashtags, a closing bracket
-            or quotation mark.
+        tail: what stands behind it: an ellipsis, several marks at once, emoji, hashtags behind its end, a closing
+            bracket or quotation mark.
     """
 
     gap: str
@@ -97,13 +104,31 @@ def sentences_of(text: str) -> list[Sentence]:
     return parts
 
 
+def copied_label(sentence: Sentence, familiar: Container[str]) -> str:
+    """What stands before a sentence and a colon, if it is no name: `Foreground` is copied, as `Anna` and `ANNA` are.
+
+    Args:
+        sentence: with its mark.
+        familiar: words in lower case.
+
+    Returns:
+        the words; "" if there are none.
+    """
+    label = _COPIED.search(sentence.mark)
+    if label is None or label[1].isupper() or not any(word in familiar for word in label[1].lower().split()):
+        return ""
+    return label[1]
+
+
 def begins_anew(line: str, before: str) -> bool:
     """Whether a line of a text does not go on where the line before it ended.
 
-    It is another's words or another item (it begins with a dash, a name and a colon, a bullet, a number), or it or the
-    one before it stands in brackets.
+    It is another's words or another item (it begins with a dash or a bullet, or with a number or a name and a colon
+    where the line before has ended), or it or the one before it stands in brackets.
     """
-    return bool(_LINE.match(line)) or bool(_ASIDE.fullmatch(before[_marks(before) :]))
+    if _LINE.match(line) or _ASIDE.fullmatch(before[_marks(before) :]):
+        return True
+    return bool(_ITEM.match(line) and (_ENDED.search(before) or _LISTED.match(before)))
 
 
 def are_whole(lines: Iterable[str]) -> bool:
@@ -148,7 +173,7 @@ def _with_asides(gap: str, text: str) -> list[Sentence]:
         text, gap = text[sum(map(len, start)) :].lstrip(), " "
         if not text:
             return before
-    while (place := text.rfind(" [")) > 0 and _ASIDE.fullmatch(text, place + 1):
+    while (place := text.rfind(" [")) > 0 and _ASIDE.fullmatch(text, place + 1) and _ENDED.search(text[:place]):
         behind = [*_inside(" ", "", text[place + 1 :], ""), *behind]
         text = text[:place]
     return [*before, _sentence(gap, text), *behind]
@@ -166,22 +191,25 @@ def _opening(text: str) -> tuple[str, str, str] | None:
 
 def _inside(gap: str, mark: str, brackets: str, stop: str) -> list[Sentence]:
     """The sentences in brackets, the first of which has the opening one before it, and the last the closing one."""
-    parts = sentences_of(brackets[1:-1])
-    parts[0] = replace(parts[0], gap=gap, mark=f"{mark}{brackets[0]}{parts[0].mark}")
-    return [*parts[:-1], replace(parts[-1], tail=f"{parts[-1].tail}{brackets[-1]}{stop}")]
+    inner = brackets[1:-1].strip()
+    if not any(map(str.isalpha, inner)):
+        return [Sentence(gap, f"{mark}{brackets}{stop}", "")]
+    opening, closing = brackets[1:].partition(inner[0])[0], brackets[:-1].rpartition(inner[-1])[2]
+    parts = sentences_of(inner)
+    parts[0] = replace(parts[0], gap=gap, mark=f"{mark}{brackets[0]}{opening}{parts[0].mark}")
+    return [*parts[:-1], replace(parts[-1], tail=f"{parts[-1].tail}{closing}{brackets[-1]}{stop}")]
 
 
 def _sentence(gap: str, text: str) -> Sentence:
     if not any(map(str.isalpha, text)):
         return Sentence(gap, text, "")
-    first, last = _marks(text), len(text)
+    first = _marks(text)
     quoted = _QUOTED.fullmatch(text, first)
     if quoted:
         inner = _sentence("", quoted[2])
         return replace(inner, gap=gap, mark=f"{text[:first]}{quoted[1]}{inner.mark}", tail=f"{inner.tail}{quoted[3]}")
-    while _HASHTAG.match(text, place := max(text.rfind(" ", first, last), first - 1) + 1, last):
-        last = max(place - 1, first)
-    while last > first and _TAIL.match(text, last - 1):
+    last = _before_hashtags(text, first)
+    while last > first and (_TAIL.match(text, last - 1) or (text[last - 1] == "#" and "#" in text[:first])):
         last -= 1
     stop = _LAST_MARK.match(text, last)
     end = stop.end() if stop else last
@@ -190,6 +218,21 @@ def _sentence(gap: str, text: str) -> Sentence:
     return Sentence(gap, text[:first], text[first:end], text[end:])
 
 
+def _before_hashtags(text: str, first: int) -> int:
+    """Where those end a text that are no words of its sentence: several, or one behind its end."""
+    last, several = len(text), 0
+    while _HASHTAG.match(text, place := max(text.rfind(" ", first, last), first - 1) + 1, last):
+        last, several = max(place - 1, first), several + 1
+    return last if several != 1 or last == first or _TAIL.match(text, last - 1) else len(text)
+
+
 def _marks(text: str) -> int:
+    """Where what stands before a sentence ends."""
     match = _MARKS.match(text)
-    return match.end() if match else 0
+    end = match.end() if match else 0
+    label = _NAME.match(text, end)
+    if label:
+        end = label.end()
+        match = _MARKS.match(text, end)
+        end = match.end() if match else end
+    return end

@@ -1,6 +1,7 @@
 """`captioner evaluate-text`: BLEU and chrF of translations by sacrebleu, with intervals and paired tests."""
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +12,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from captioner.data.pair_checks import check_slip
+from captioner.data.pair_checks import find_slip
 from captioner.data.parallel import read_lines
 from captioner.errors import DataError, UsageError
 from captioner.pipelines.evaluate.options import EvaluateTextOptions
 from captioner.pipelines.folder.inputs import shown
 from captioner.pipelines.folder.reports import check_reports, write_report
 
+_TIMES = re.compile(r"(\d+:)?\d+:\d\d[.,]\d+\s*-->")  # of a subtitle
 TOKENIZERS = ("13a", "intl", "char", "none")
 
 
@@ -90,7 +92,8 @@ def _read(path: Path) -> list[str]:
     """
     lines = read_lines(path)
     filled = [line for line in lines if line]
-    if all(line.startswith("{") and line.endswith("}") for line in filled) or any("-->" in line for line in filled[:3]):
+    rows = all(line.startswith("{") and line.endswith("}") for line in filled)
+    if rows or any(map(_TIMES.match, filled[:3])):
         raise DataError(
             f"{path}: is rows or subtitles, not a sentence a line; captioner translate -o FILE.txt writes such lines."
         )
@@ -103,9 +106,7 @@ def _remark(path: Path, reference: Sequence[str], systems: dict[str, Sequence[st
     if empty:
         print(f"{path}: {empty} of {len(reference)} lines are empty; nothing can be right there.", file=sys.stderr)
     for name, lines in systems.items():
-        try:
-            check_slip(reference, lines, f"{path} and {name}")
-        except DataError as slip:
+        if slip := find_slip(reference, lines, f"{path} and {name}"):
             print(slip, file=sys.stderr)
 
 

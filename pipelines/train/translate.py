@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 
 from captioner.data.copies import check_apart
-from captioner.data.pair_checks import check_languages, words_of
-from captioner.data.parallel import Pair, filter_lengths, read_pairs, read_table
+from captioner.data.pair_checks import check_languages, find_slip, words_of
+from captioner.data.parallel import Pair, filter_lengths, read_lines, read_pairs, read_table
 from captioner.errors import DataError
 from captioner.models.translate import TranslateConfig, Translator
 from captioner.text.bpe import Subwords
@@ -147,7 +147,11 @@ def _read(files: PairFiles, root: Path) -> list[Pair]:
         return read_table(root / files.table, files.columns)
     assert files.source is not None
     assert files.target is not None
-    return read_pairs(root / files.source, root / files.target)
+    source, target = root / files.source, root / files.target
+    pairs = read_pairs(source, target)
+    if slip := find_slip(read_lines(source), read_lines(target), f"{source} and {target}"):
+        say(slip)
+    return pairs
 
 
 def _say_learnt(learnt: Sequence[Pair], valid: Mapping[str, Sequence[Pair]]) -> None:

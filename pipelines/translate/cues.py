@@ -18,7 +18,7 @@ _VOICE = re.compile(r"\s*<v[ .][^<>]*>", re.IGNORECASE)
 _ANY_VOICE = re.compile(r"</?v\b", re.IGNORECASE)
 _PARTS = re.compile(r" ?♪|<br\b", re.IGNORECASE)  # of markup, what stands between words
 _READING = re.compile(r"<rt\b[^<>]*>[^<>]*(?:</rt>|(?=</ruby>))", re.IGNORECASE)  # how characters are read
-_LINE_END = re.compile(r"\n|\\[Nn](?![a-z])")  # also as SubStation Alpha writes it
+_LINE_END = re.compile(r"\n|(?<!:)\\(?:N|n(?![a-z]))")  # also as SubStation Alpha writes it
 _REOPENED = re.compile(r"</(\w+)>(\s*)<\1>")
 
 
@@ -92,7 +92,8 @@ def _text(lines: Sequence[str], *, vtt: bool) -> dict[str, str]:
     for line in filter(None, (" ".join(line.split()) for line in lines)):
         plain = _MARKUP.sub("", line).strip()
         plain = html.unescape(plain) if vtt else plain
-        joined += (("\n" if begins_anew(plain, ended) else " ") if joined else "") + line
+        anew = begins_anew(plain, ended) or (line.startswith("♪") and joined.endswith("♪"))
+        joined += (("\n" if anew else " ") if joined else "") + line
         ended = plain
     parts = _MARKUP.split(_REOPENED.sub(r"\2", joined))  # text and markup in turns
     texts = [place for place, part in enumerate(parts) if place % 2 == 0 and part.strip()]
@@ -100,10 +101,11 @@ def _text(lines: Sequence[str], *, vtt: bool) -> dict[str, str]:
     before, inside, after = parts[:first], parts[first : last + 1], parts[last + 1 :]
     if len(voices) > 1:  # whose words would all be the first one's
         before, after = ([part for part in each if not _ANY_VOICE.match(part)] for each in (before, after))
-    if len(inside) > 1:  # markup of single words, whose translations may stand elsewhere
-        before = [part for part in before if part.startswith("{") or _VOICE.match(part)]
-        after = ["</v>"] * ("</v>" in after and any(map(_VOICE.match, before)))
     several = "\n" in joined  # lines, each of which keeps its notes
+    if len(inside) > 1:  # markup of single words, whose translations may stand elsewhere
+        notes = [part for part in after if several and "♪" in part]
+        before = [part for part in before if part.startswith("{") or _VOICE.match(part) or (several and "♪" in part)]
+        after = [*notes, *["</v>"] * ("</v>" in after and any(map(_VOICE.match, before)))]
     inside[1::2] = [part if several and "♪" in part else " " if _PARTS.match(part) else "" for part in inside[1::2]]
     text = "\n".join(" ".join(line.split()) for line in "".join(inside).split("\n"))
     fields = {"caption": html.unescape(text) if vtt else text, "before": "".join(before), "after": "".join(after)}

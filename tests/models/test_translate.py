@@ -323,3 +323,13 @@ def test_what_a_sentence_says_twice_its_translation_may_say_twice(favouring):
     (found,) = model.generate("Dogs, dogs and dogs, dogs and dogs.", options)[0]
     assert repeats_itself(found.text)
     assert REPEATS not in found.warning
+
+
+def test_words_before_a_colon_are_copied_with_a_warning_and_names_without(make_translator):
+    plain = make_translator()
+    known = {"whole_sentences": True, "familiar_words": "man dog foreground runs"}
+    model = Translator(plain.config.model_copy(update=known), plain.subwords, plain.network)
+    word, name, capitals = model.translate(["Foreground: a man runs.", "Anna: a man runs.", "DOG: a man runs."])
+    assert word.text.startswith("Foreground: ")
+    assert "copied as it stands: Foreground" in word.warning
+    assert "copied" not in name.warning + capitals.warning

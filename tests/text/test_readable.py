@@ -2,7 +2,7 @@ import pytest
 
 from captioner.text.readable import readable, without_markup
 
-KNOWN = frozenset("abcdefghijklmnopqrstuvwxyzA0123456789 .-/")
+KNOWN = frozenset("abcdefghijklmnopqrstuvwxyzA0123456789 .,-/")
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,8 @@ KNOWN = frozenset("abcdefghijklmnopqrstuvwxyzA0123456789 .-/")
         ("A DOG", "a dog", []),
         ("a 狗 € 狗", "a 狗 狗", ["狗", "€"]),
         ("[]", "", []),
+        ("a 2½ year, 10² of ¾", "a 2 1/2 year, 10 of 3/4", ["²"]),
+        ("a ❤️ 1️⃣ dog", "a 1 dog", ["❤"]),
     ],
 )
 def test_what_a_vocabulary_lacks_is_written_otherwise_or_left_out(text, read, missed):
@@ -27,6 +29,7 @@ def test_what_a_vocabulary_lacks_is_written_otherwise_or_left_out(text, read, mi
     [
         ("<b>A dog</b> runs.<br/>A <a href='x'>cat</a>.", "A dog runs. A cat."),
         ("A man &amp; a dog&#39;s &lt;toy&gt;", "A man & a dog's <toy>"),
+        ("if x <a or y> 3 and x<a y>z", "if x <a or y> 3 and x<a y>z"),
         ("3 < 4 > 2, <toy>, AT&T; x&copy y", "3 < 4 > 2, <toy>, AT&T; x&copy y"),
     ],
 )

@@ -1,5 +1,6 @@
 import gzip
 import json
+import re
 
 import pytest
 import torch
@@ -88,6 +89,14 @@ def test_files_that_slipped_are_refused_before_training(config, tmp_path):
     (tmp_path / "train.de.gz").write_bytes(gzip.compress(b"Ein Mann.\n"))
     with pytest.raises(DataError, match=r"train\.en\.gz has 12 lines, but .*train\.de\.gz has 1; .* at line "):
         run(config, tmp_path / "run")
+
+
+def test_files_that_seem_to_have_slipped_are_told(config, tmp_path, capsys):
+    lines = [b"x" * (3 + 37 * number % 80) for number in range(120)]
+    (tmp_path / "a.en").write_bytes(b"\n".join(lines[:-1]))
+    (tmp_path / "a.de").write_bytes(b"\n".join(b"y" + line for line in lines[1:]))
+    run(config, tmp_path / "run", "data.train=[{source: a.en, target: a.de}]", "stages.cross_entropy.epochs=1")
+    assert re.search(r"a\.de seem to have slipped: from line [12] on", " ".join(capsys.readouterr().err.split()))
 
 
 def test_a_training_without_a_pair_that_is_short_enough_says_so(config, tmp_path):

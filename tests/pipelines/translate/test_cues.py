@@ -82,3 +82,8 @@ def test_a_voice_stays_where_single_words_have_markup():
 )
 def test_lines_of_other_speakers_and_sounds_stay_lines(text, caption):
     assert [row["caption"] for row in read_cues(f"00:01,000 --> 00:02,000\n{text}\n", vtt=False)] == [caption]
+
+
+def test_lines_of_a_song_keep_their_notes():
+    (cue,) = read_cues("1\n00:00:01,000 --> 00:00:02,000\n♪ a song ♪\n♪ goes\\Non ♪\n\n", vtt=False)
+    assert cue["before"] + cue["caption"] + cue["after"] == "♪ a song ♪\n♪ goes on ♪"

@@ -327,6 +327,15 @@ def test_webvtt_writes_its_own_characters_as_it_must(run, tmp_path, expected):
     assert written.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") in (tmp_path / "b.vtt").read_text()
 
 
+@pytest.mark.parametrize(
+    "line", ["[by: John] A photo", "[00:12.5] A dog", '{ "a dog" } runs', "5:30 --> 6:30 run", "WEBVTT is a format."]
+)
+def test_a_sentence_that_begins_as_another_form_does_stays_one(run, tmp_path, line):
+    (tmp_path / "a.txt").write_text(f"{line}\nA man.\n")
+    assert run("a.txt", outputs=["b.jsonl"]) == 0
+    assert [row["text"] for row in rows(tmp_path / "b.jsonl")] == [line, "A man."]
+
+
 def test_subtitles_that_cannot_be_read_say_why(run, tmp_path):
     (tmp_path / "a.srt").write_text("no times here\n")
     with pytest.raises(UsageError, match=r"a\.srt: has no subtitles, which are a line of times"):
@@ -340,6 +349,8 @@ def test_subtitles_that_cannot_be_read_say_why(run, tmp_path):
         "0:00:01.000,0:00:02.000\nA man.\n",
         "{1}{25}A man.\n",
         "[00:12.00]A man.\n",
+        "[ti: A song]\n[00:12.0] A man.\n[00:14.0] A dog.\n",
+        "[00:00.000 --> 00:05.000]  A man.\n",
         "<!DOCTYPE html>\n<p>A man.</p>\n",
         "{\\rtf1 A man.}\n",
         "PK\x03\x04A man.\n",
