@@ -53,7 +53,7 @@ def read_line_results(path: Path) -> dict[str, str | None]:
 
 def _table_rows(path: Path) -> Iterator[tuple[str, str | None]]:
     commas = path.suffix.lower() == ".csv"
-    for row in table_rows(path):
+    for row in table_rows(path, []):  # a line that was taken for names is told as one without a result
         if not row.fields:
             mend = "put a text with a comma into quotation marks" if commas else "take the tab out of the text"
             raise DataError(f"{path}: line {row.number} has more cells than the first line names; {mend}.")

@@ -6,12 +6,14 @@ Lines of one print or photograph look alike, so a part that is held out to valid
 import csv
 import io
 import random
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from captioner.data.copies import digest_of_file, find_copies
+from captioner.data.parquet import PHOTO_COLUMNS
 from captioner.data.tables import lines_of, read_texts
 from captioner.errors import DataError, ImageError
 from captioner.text.alphabet import Alphabet, normalise
@@ -197,7 +199,7 @@ def _read_folder(folder: Path, problems: list[str]) -> Iterator[Line]:
 
 def _read_table(table: Path, root: Path | None, problems: list[str]) -> Iterator[Line]:
     first: dict[Path, int] = {}
-    for row in table_rows(table):
+    for row in table_rows(table, problems):
         number, fields = row.number, row.fields
         if not fields:
             problems.append(f"{table}: line {number} has more cells than the first line names; it is left out.")
@@ -234,12 +236,13 @@ class TableRow:
     error: str = ""
 
 
-def table_rows(table: Path) -> list[TableRow]:
+def table_rows(table: Path, problems: list[str]) -> list[TableRow]:
     """The rows of a table of paths and texts.
 
     Args:
         table: its columns are separated by tabs (.tsv, .txt) or commas (.csv), with or without a first line that names
             them.
+        problems: is told of a first line that is taken as names, though they are unusual.
 
     Raises:
         DataError: it cannot be read, or its first line names other columns.
@@ -255,7 +258,12 @@ def table_rows(table: Path) -> list[TableRow]:
         raise DataError(f"{table}: not a table separated by commas ({error}).") from error
     names = [name.strip().lower() for name in rows[0][1]] if rows else []
     named = {"path", "text"} <= set(names)
-    if named or _names_other_columns(table, [fields for _, fields in rows]):
+    other = not named and _names_other_columns(table, [fields for _, fields in rows])
+    if other and re.sub(r"[ -]", "_", names[0]) not in PHOTO_COLUMNS:
+        number, fields = rows[0]
+        what = f"line {number} ({', '.join(fields)}) is taken as names of columns"
+        problems.append(f"{table}: {what}; if it is a line, give its path a suffix.")
+    if named or other:
         del rows[0]
     order = (names.index("path"), names.index("text")) if named else None
     at = names.index("error") if named and "error" in names else None
@@ -268,13 +276,14 @@ def table_rows(table: Path) -> list[TableRow]:
 
 
 def _names_other_columns(table: Path, rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row is no line, but calls the path and the text, which follow, by names of its own.
+    """Whether the first row is no line, but calls the path and the text, which follow, by names of a word each.
 
     Raises:
         DataError: it names further columns, so that nobody knows which one is the text.
     """
     pictures = [Path(row[0].strip()).suffix.lower() in SUFFIXES for row in rows]
-    if not any(pictures) or pictures[0] or Path(rows[0][0]).suffix:
+    words = [len(cell.split()) for cell in rows[0][:2]] if rows else []
+    if not any(pictures) or pictures[0] or Path(rows[0][0]).suffix or words != [1, 1]:
         return False
     if len(rows[0]) > 2:
         named = ", ".join(rows[0])

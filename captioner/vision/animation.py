@@ -9,6 +9,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 _PAGES = 1000  # that are counted at most
 _SUBFILE, _SMALLER, _MASK = 254, 1, 4  # a tag of TIFF, and what its bits say of a page
+_OLD_SUBFILE, _OLD_SMALLER = 255, 2  # the same of older files, a number
 
 Pixels = NDArray[np.uint8]
 
@@ -43,18 +44,21 @@ def most_telling(image: ImageFile.ImageFile, first: Pixels, to_rgb: Callable[[Im
     return chosen
 
 
-def pages_of(image: ImageFile.ImageFile) -> int:
-    """How many pages a TIFF file has, without smaller copies and masks of one; 1 of any other file."""
+def several_pages(image: ImageFile.ImageFile) -> str | None:
+    """How many pages a TIFF file has, such as `3` or `1000 or more`, without smaller copies and masks; None if one."""
     if not isinstance(image, TiffImageFile):
-        return 1
+        return None
     pages = 0
+    first = sorted(image.size)
     try:
         for place in range(_PAGES):
             image.seek(place)
-            pages += not image.tag_v2.get(_SUBFILE, 0) & (_SMALLER | _MASK)
+            copy = image.tag_v2.get(_SUBFILE, 0) & (_SMALLER | _MASK) or image.tag_v2.get(_OLD_SUBFILE) == _OLD_SMALLER
+            # turned pages are as large as others; thumbnails often have no tag
+            pages += not copy and all(2 * side >= whole for side, whole in zip(sorted(image.size), first, strict=True))
     except Exception:  # there are no more, or what follows is damaged
-        pass
-    return max(1, pages)
+        return str(pages) if pages > 1 else None
+    return f"{pages} or more"
 
 
 def _information(pixels: Pixels) -> float:

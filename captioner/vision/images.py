@@ -30,7 +30,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from captioner.errors import ImageError
 from captioner.vision import camera_formats
-from captioner.vision.animation import pages_of
+from captioner.vision.animation import several_pages
 from captioner.vision.decoders import decode_by_pillow, decode_jpeg, decode_plain, reduction, turn
 from captioner.vision.rgb import first_line
 
@@ -250,8 +250,8 @@ def decode(data: bytes, name: str, *, at_least: tuple[int, int] | None = None, m
         image = reader(io.BytesIO(data + _END_OF_JPEG), "")
     pixels, share = decode_by_pillow(image, name, complete, data)
     warning = f"the file ends too soon ({share:.0%} of the image could be read)" if share is not None else None
-    pages = 1 if warning else pages_of(image)
-    if pages > 1:
+    pages = None if warning else several_pages(image)
+    if pages is not None:
         warning = f"a file of several pages ({pages}), of which only the first is seen; save each as a file of its own"
     return Decoded(turn(pixels, orientation), size, warning)
 

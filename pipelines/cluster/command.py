@@ -47,7 +47,7 @@ def _run(job: Job, console: Console) -> int:
     lost: dict[str, str] = {}
     empty: list[str] = []
     failed: dict[str, int] = {}
-    failed_before = 0
+    failed_before, damaged = 0, list[str]()
     status = 0
     started = time.monotonic()
     try:
@@ -63,7 +63,7 @@ def _run(job: Job, console: Console) -> int:
     except KeyboardInterrupt:
         status = 130
     else:
-        failed_before = folder.count_failures(plan, failed)
+        failed_before, damaged = folder.count_failures(plan, failed)
     summary.seconds = time.monotonic() - started
     if not options.quiet:
         first = ["interrupted; the same command continues"] * (status == 130)
@@ -74,7 +74,9 @@ def _run(job: Job, console: Console) -> int:
             *found.notes,
         ]:
             console.print(line, highlight=False, markup=False, soft_wrap=True)
-    return status or int(bool(summary.failures or lost or failed_before))
+    for line in damaged:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    return status or int(bool(summary.failures or lost or failed_before or damaged))
 
 
 def made_shards(

@@ -167,31 +167,33 @@ class ResultFolder:
         """Where a shard of results goes."""
         return joined(self.address, shard.name + self.suffix)
 
-    def count_failures(self, plan: Plan, new: Mapping[str, int]) -> int:
-        """How many files had failed in the shards that were there already.
+    def count_failures(self, plan: Plan, new: Mapping[str, int]) -> tuple[int, list[str]]:
+        """How many files had failed in the shards that were there already; and a sentence on each that is damaged.
 
         Counts are kept beside the shards, so that each shard is read once at most, and none that is counted when made.
 
         Args:
             plan: says which shards these are.
             new: counts of shards that have been made now, by their names.
-
-        Raises:
-            DataError: a shard cannot be read.
         """
         kept = self._kept_counts()
         counts = {name: count for name, count in kept.items() if name in self.names}
+        damaged = []
         for name in plan.before:
             if name not in counts:
-                counts[name] = sum("error" in row for row in read_rows(joined(self.address, name)))
-        failed = sum(counts[name] for name in plan.before)
+                try:
+                    counts[name] = sum("error" in row for row in read_rows(joined(self.address, name)))
+                except DataError as error:  # the work is done by now, and told
+                    reason = str(error).rstrip(".")
+                    damaged.append(f"{reason}; if it is damaged, remove it, and the same command makes it again.")
+        failed = sum(counts.get(name, 0) for name in plan.before)
         counts |= {name + self.suffix: count for name, count in new.items()}
         if counts != kept:
             with tempfile.TemporaryDirectory() as folder, suppress(DataError):  # they can be counted again
                 path = Path(folder) / COUNTS
                 path.write_bytes(to_json(counts) + b"\n")
                 write_address(joined(self.address, COUNTS), path)
-        return failed
+        return failed, damaged
 
     def _kept_counts(self) -> dict[str, int]:
         try:

@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 import os
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -25,7 +24,6 @@ from captioner.vision.video import VIDEO_SUFFIXES
 _NAME = 255  # characters of a file's name that are given back
 _TEXT = 10_000  # characters of a sentence
 _FIELDS = 100
-_END = 4096  # bytes in which a form's last boundary has to be
 
 
 @dataclass(frozen=True)
@@ -125,29 +123,36 @@ async def texts_of(request: Request, most: int) -> Uploads:
     return Uploads([""] * len(texts), texts, values)
 
 
+class _FormParser(MultiPartParser):
+    """Parses a multipart form and tells whether its last boundary came; what comes behind that is passed over.
+
+    Attributes:
+        ended: whether it did.
+    """
+
+    ended = False
+
+    def on_end(self) -> None:
+        """Called at the last boundary."""
+        super().on_end()
+        self.ended = True
+
+
 async def _form(request: Request, most: int) -> FormData:
     """A multipart form, whole: the parser would pass over a last part that is cut.
 
     Raises:
         Problem: it is no such form, is cut, or has too many files.
     """
-    end = b""
-
-    async def kept() -> AsyncGenerator[bytes, None]:
-        nonlocal end
-        async for part in request.stream():
-            end = (end + part)[-_END:]
-            yield part
-
+    parser = _FormParser(request.headers, request.stream(), max_files=most, max_fields=_FIELDS)
     try:
-        form = await MultiPartParser(request.headers, kept(), max_files=most, max_fields=_FIELDS).parse()
+        form = await parser.parse()
     except MultiPartException as error:
         if error.message.startswith("Too many files"):
             raise Problem(413, f"more than {most} files; send them in several requests.", CLOSE) from None
         detail = f"the multipart form is cut, or a file's name is too long ({error.message.rstrip('.')})."
         raise Problem(400, detail, CLOSE) from None
-    boundary = parse_options_header(request.headers["Content-Type"])[1][b"boundary"]
-    if b"--" + boundary + b"--" not in end:
+    if not parser.ended:
         await form.close()
         raise Problem(400, "the multipart form is cut: it has no end; send it again.", CLOSE)
     return form

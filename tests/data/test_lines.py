@@ -145,6 +145,27 @@ def test_a_first_line_of_other_names_is_no_line_and_refused_where_it_names_more_
         LineSet.read(folder / "more.csv")
 
 
+@pytest.mark.parametrize(
+    ("name", "first", "problem"),
+    [
+        ("lines.csv", ",hello", r"line 1 has no path"),
+        ("lines.csv", "noSuffix", r"line 1 has no text"),
+        ("lines.csv", "noSuffix,first text", r"there is no picture .*noSuffix"),
+        ("lines.tsv", "scan 1\tone, two\tthree", r"there is no picture .*scan 1"),
+        (
+            "lines.csv",
+            "noSuffix,word",
+            r"line 1 \(noSuffix, word\) is taken as names of columns; if it is",
+        ),
+    ],
+)
+def test_a_first_line_that_is_no_picture_is_never_lost_without_a_word(folder, name, first, problem):
+    second = "a_1.png,x" if name.endswith(".csv") else "a_1.png\tx"
+    lines = LineSet.read(table(folder, f"{first}\n{second}\n", name))
+    assert texts(lines) == {"a_1.png": "x"}
+    assert re.search(problem, lines.problems[-1])
+
+
 def test_tables_in_utf_16_and_long_cells_are_read(folder):
     (folder / "lines.csv").write_text(f"path,data,text\na_1.png,{'A' * 200_000},eins\n", encoding="utf-16")
     assert texts(LineSet.read(folder / "lines.csv")) == {"a_1.png": "eins"}

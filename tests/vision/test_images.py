@@ -217,6 +217,32 @@ def test_a_file_of_several_pages_has_a_warning_and_smaller_copies_of_a_page_do_n
     assert read(tmp_path / "c.tif").warning is None
 
 
+@pytest.mark.parametrize(
+    ("tags", "size", "counts"),
+    [
+        ({}, (15, 10), True),
+        ({}, (20, 30), True),
+        ({}, (14, 10), False),
+        ({}, (30, 9), False),
+        ({254: 2}, (30, 20), True),
+        ({254: 1}, (30, 20), False),
+        ({255: 3}, (30, 20), True),
+        ({255: 2}, (30, 20), False),
+    ],
+)
+def test_a_page_counts_that_is_at_least_half_as_wide_and_high_and_calls_itself_no_copy(tags, size, counts):
+    second = Image.new("L", size)
+    second.encoderinfo = {"tiffinfo": tags}
+    found = decode(file(Image.new("L", (30, 20)), "TIFF", save_all=True, append_images=[second]), "x")
+    assert (found.warning or "").startswith("a file of several pages (2)") == counts
+
+
+def test_pages_are_counted_up_to_a_thousand():
+    pages = [Image.new("1", (1, 1))] * 1001
+    found = decode(file(pages[0], "TIFF", save_all=True, append_images=pages[1:]), "x")
+    assert found.warning.startswith("a file of several pages (1000 or more), of which only the first is seen")
+
+
 def test_pages_of_a_document_are_no_animation():
     data = file(Image.new("RGB", (64, 48), "black"), "TIFF", save_all=True, append_images=[picture()])
     assert (decode(data, "x").pixels == 0).all()

@@ -68,8 +68,10 @@ def find_columns(columns: Sequence[str], wanted: Mapping[str, str] | None = None
     kind = first((*_CAPTIONS, *_ALSO_CAPTIONS), wanted.get("caption")) or _numbered(plain)
     if image is None or kind is None or ("split" in wanted and wanted["split"] not in plain):
         return None
-    stem = re.sub(r"s?_?\d*$", "", plain[kind])  # `caption` and `captions` are both taken where both are there
-    captions = [column for column, each in plain.items() if re.fullmatch(rf"{re.escape(stem)}s?_?\d*", each)]
+    stem = re.sub(r"_?\d+$", "", plain[kind])
+    # of a photo's `caption` and `captions` both are taken; other such pairs are of other things
+    names = "captions?" if stem in ("caption", "captions") else re.escape(stem)
+    captions = [column for column, each in plain.items() if re.fullmatch(rf"{names}_?\d*", each)]
     chosen = (kind,) if "caption" in wanted else tuple(captions)
     return Columns(image, chosen, first(_SPLIT_COLUMNS, wanted.get("split")))
 
@@ -96,12 +98,16 @@ def entries_of(table: Table, columns: Columns, source: Path) -> tuple[list[Entry
     splits: dict[str, Split] = {}
     strange: dict[str, str] = {}
     nameless = 0
+    stems = {name: re.sub(r"[\W\d_]+$", "", name.lower()) for name in columns.captions}
     # what `caption` holds may stand in `captions` too; equal texts of `caption_1` and `caption_2` were written twice
-    once = len({re.sub(r"[\W\d_]+$", "", name.lower()) for name in columns.captions}) > 1
+    once = len(set(stems.values())) > 1
     read = {name: _reader([row[places[name]] for row in table.rows], source) for name in columns.captions}
     for row in table.rows:
         name = file_name(row[places[columns.image]])
-        texts = [text for column in columns.captions for text in texts_in(read[column](row[places[column]]))]
+        texts: list[str] = []
+        for column in columns.captions:
+            found = texts_in(read[column](row[places[column]]))
+            texts += _in_words(found) if once and stems[column] == "captions" else found
         texts = list(dict.fromkeys(texts)) if once else texts
         if not name:
             nameless += bool(texts)
@@ -128,15 +134,14 @@ def entries_of(table: Table, columns: Columns, source: Path) -> tuple[list[Entry
 
 
 def file_name(cell: Any) -> str:
-    """A photo's name in a cell, with slashes and in one Unicode form; `#0` behind its suffix numbers a caption."""
+    """A photo's name in a cell, with slashes and in one Unicode form; `#0` behind it numbers a caption."""
     if isinstance(cell, Mapping):  # Hugging Face's structure of bytes and path
         cell = cell.get("path")
     if isinstance(cell, int) and not isinstance(cell, bool):
         cell = str(cell)
     if not isinstance(cell, str):
         return ""
-    name = cell.strip()
-    return "/".join(parts_of(re.sub(r"#\d+$", "", name) if is_media(name) else name))
+    return "/".join(parts_of(re.sub(r"#\d+$", "", cell.strip())))
 
 
 def texts_in(cell: Any) -> list[str]:
@@ -147,9 +152,14 @@ def texts_in(cell: Any) -> list[str]:
         return [text for each in cell for text in texts_in(each)]
     if isinstance(cell, Mapping):
         name = next((name for name in (*_CAPTIONS, *_ALSO_CAPTIONS) if cell.get(name)), None)
-        texts, more = texts_in(cell.get(name)), texts_in(cell.get(f"{name}s"))
+        texts, more = texts_in(cell.get(name)), _in_words(texts_in(cell.get("captions"))) if name == "caption" else []
         return list(dict.fromkeys([*texts, *more])) if more else texts
     return []
+
+
+def _in_words(texts: Sequence[str]) -> list[str]:
+    """The texts that hold a letter: `captions` beside `caption` may be their number."""
+    return [text for text in texts if re.search(r"[^\W\d_]", text)]
 
 
 def _reader(cells: Sequence[Any], source: Path) -> Callable[[Any], Any]:

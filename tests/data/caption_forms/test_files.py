@@ -305,11 +305,25 @@ def test_caption_and_captions_are_both_taken_and_equal_ones_once(tmp_path, name,
     assert [entry.captions for entry in find_captions(tmp_path / name).entries] == [("A dog runs.", "A dog.")]
 
 
-def test_a_number_behind_a_name_without_suffix_belongs_to_the_name(tmp_path):
-    rows = ["image,caption", "photo#1,A dog.", "photo#2,A cat.", "b.jpg#0,A hat.", "b.jpg#1,A red hat."]
+def test_numbers_of_captions_stand_behind_names_without_a_suffix_too(tmp_path):
+    rows = ["image,caption", "p0#0,A dog.", "p0#1,A red dog.", "p1#0,A cat.", "p1#1,A red cat."]
     (tmp_path / "c.csv").write_text("\n".join(rows))
     found = {entry.name: entry.captions for entry in find_captions(tmp_path / "c.csv").entries}
-    assert found == {"photo#1": ("A dog.",), "photo#2": ("A cat.",), "b.jpg": ("A hat.", "A red hat.")}
+    assert found == {"p0": ("A dog.", "A red dog."), "p1": ("A cat.", "A red cat.")}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("c.csv", "image,caption,captions\na.jpg,A dog runs.,5\n"),
+        ("c.json", '[{"image": "a.jpg", "caption": "A dog runs.", "captions": "5"}]'),
+        ("c.csv", "image,title,titles\na.jpg,A dog runs.,Dogs\n"),
+        ("c.json", '{"a.jpg": {"title": "A dog runs.", "titles": "Dogs"}}'),
+    ],
+)
+def test_a_number_of_captions_and_other_pairs_of_columns_are_no_captions(tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    assert [entry.captions for entry in find_captions(tmp_path / name).entries] == [("A dog runs.",)]
 
 
 def test_cells_may_be_as_long_as_a_photo_in_base64(tmp_path):

@@ -131,6 +131,30 @@ def test_failures_of_an_earlier_run_give_the_status_of_a_run_without_interruptio
     assert json.loads((tmp_path / "out" / "captioner-failures.json").read_text()).popitem()[1] == 0
 
 
+@pytest.mark.parametrize("form", ["jsonl", "parquet", "tar"])
+def test_a_damaged_shard_of_an_earlier_run_is_named_behind_the_summary_and_the_others_are_counted(
+    run, photos, tmp_path, form
+):
+    arguments = (photos, "-o", tmp_path / "out", *HERE, "--shard-size", 4, "--shard-format", form)
+    run(*arguments)
+    counts = tmp_path / "out" / "captioner-failures.json"
+    counts.unlink()
+    first, second, third = sorted((tmp_path / "out").glob("files-*"))
+    content = second.read_bytes()
+    second.write_bytes(content[:100])
+    third.unlink()
+    status, _, err = run(*arguments)
+    assert status == 1
+    summary, *_, told = err.splitlines()
+    assert summary.startswith("2 images and clips done")
+    assert told.startswith(f"{second}: ")
+    assert told.endswith("; if it is damaged, remove it, and the same command makes it again.")
+    assert json.loads(counts.read_text()) == {first.name: 1, third.name: 0}
+    second.unlink()
+    run(*arguments)
+    assert second.read_bytes() == content
+
+
 def test_a_shard_that_is_lost_is_made_again(run, photos, expected, rows_in, tmp_path):
     arguments = (photos, "-o", tmp_path / "out", *HERE, "--shard-size", 4)
     run(*arguments)

@@ -85,6 +85,39 @@ def client(make_client):
     return make_client()
 
 
+@pytest.fixture
+def fill_queue(worker, monkeypatch):
+    """Fills the queue of a client's server, which is made afterwards with `queue=1`; returns what empties it again."""
+    going, held = threading.Event(), threading.Event()
+    going.set()
+    work = worker.work
+
+    def gated(items):
+        held.set()
+        going.wait(60)
+        work(items)
+
+    monkeypatch.setattr(worker, "work", gated)
+
+    def fill(client):
+        batcher = client.app.app.state.batcher
+        going.clear()
+        held.clear()
+        answers = batcher.submit("busy", ["a"])
+        assert held.wait(60)
+        answers += batcher.submit("waiting", ["b"])
+
+        def empty():
+            going.set()
+            for answer in answers:
+                answer.exception(60)
+
+        return empty
+
+    yield fill
+    going.set()
+
+
 class Process:
     """`captioner serve` in a process of its own.
 

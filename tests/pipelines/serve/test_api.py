@@ -194,14 +194,13 @@ def test_images_of_too_many_pixels_and_clips_too_long_are_refused(make_client, w
     assert "too long (2 s; the limit is 1 s)" in told["detail"]
 
 
-def test_a_full_queue_says_when_to_come_again(make_client):
+def test_a_full_queue_says_when_to_come_again(make_client, fill_queue):
     client = make_client(queue=1)
-    batcher = client.app.app.state.batcher
-    batcher._capacity = 0  # as while another request's file waits
+    empty = fill_queue(client)
     response = client.post("/v1/caption", files=files(a_jpg=jpeg()))
     problem(response, 503)
     assert int(response.headers["retry-after"]) >= 1
-    batcher._capacity = 1
+    empty()
     assert client.post("/v1/caption", files=files(a_jpg=jpeg())).status_code == 200
 
 
