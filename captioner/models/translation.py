@@ -19,6 +19,7 @@ _SPACE = "▁"  # with which a piece begins that follows a space
 UNKNOWN = "unknown characters:"
 COPIED = "copied as it stands:"
 LACKS = "the translation lacks"
+ENDLESS = "the translation did not end, and is cut"
 REPEATS = "the translation repeats itself"
 RARE = "words rarely met in training:"
 _LONGEST = 60  # characters of an address that a warning repeats
@@ -76,11 +77,13 @@ class Part:
         sentence: of the text.
         translation: of it alone.
         length: its pieces and the end; 0 where there was nothing to translate.
+        endless: it did not end where every translation of such a sentence does, and was cut there.
     """
 
     sentence: Sentence
     translation: Translation
     length: int
+    endless: bool = False
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -181,7 +184,7 @@ def _whole(parts: Sequence[Part]) -> Translation:
         source_words=tuple(word for part in parts for word in part.source_words),
         words=tuple(word for part in parts for word in part.words),
         alignment=_diagonal(known) if len(known) == len(parts) else None,
-        warning=parts[0].translation.warning,
+        warning="; ".join(filter(None, [parts[0].translation.warning, ENDLESS * any(part.endless for part in parts)])),
     )
 
 

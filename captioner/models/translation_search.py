@@ -1,9 +1,11 @@
-"""How a translator searches: sentences of about the same length together, and those again that repeat themselves."""
+"""How a translator searches: sentences of about the same length together, and those again whose translations repeat
+themselves or do not end."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +23,8 @@ from captioner.text.repeats import repeats_itself, says_twice
 from captioner.vision.encoder import Precision
 
 BATCH = 128
+Repeats = Literal["all", "numbers", "none"]
+"""What may follow itself at once in a translation."""
 LONGER = 2  # pieces by which a translation that does not repeat itself may exceed one that does
 
 
@@ -53,15 +57,17 @@ class SentenceSearch:
         # where longer translations are favoured, one that repeats itself would win if nothing stopped it
         limits = [2 * len(reading.ids) + 8 for reading in readings]
         parts = self._in_batches(readings, limits, options, alignment)
-        if options.method != "beam":
-            return parts
-        looped = [place for place, several in enumerate(parts) if _loops(several)]
-        longest = [LONGER + max(part.length for part in parts[place]) for place in looped]
-        # other pieces may spell the same words, so all that are found are looked at
-        wide = replace(options, num_captions=options.beam_size)
-        again = self._in_batches([readings[place] for place in looped], longest, wide, alignment, repeats=False)
-        for place, several, length in zip(looped, again, longest, strict=True):
-            parts[place] = _mended(several, length)
+        if options.method == "beam":
+            # other pieces may spell the same words, so all that are found are looked at
+            wide = replace(options, num_captions=options.beam_size)
+            endless = [place for place, several in enumerate(parts) if any(part.endless for part in several)]
+            looped = [place for place in set(range(len(parts))).difference(endless) if _loops(parts[place])]
+            again_without: list[tuple[list[int], Repeats]] = [(sorted(looped), "numbers"), (endless, "none")]
+            for places, repeats in again_without:
+                longest = [min(limits[place], LONGER + max(part.length for part in parts[place])) for place in places]
+                again = self._in_batches([readings[place] for place in places], longest, wide, alignment, repeats)
+                for place, several, length in zip(places, again, longest, strict=True):
+                    parts[place] = _mended(several, length)
         return parts
 
     def _in_batches(
@@ -70,16 +76,17 @@ class SentenceSearch:
         limits: Sequence[int],
         options: DecodingConfig,
         alignment: bool,
-        repeats: bool = True,
+        repeats: Repeats = "all",
     ) -> list[list[Part]]:
-        """As the call, with the most pieces of each translation; without `repeats` nothing follows itself at once."""
+        """As the call, with the most pieces of each translation, and what may follow itself at once."""
         parts: dict[int, list[Part]] = {}
 
         def work(places: list[int]) -> None:
             some = [readings[place] for place in places]
             hypotheses = self._search(some, [limits[place] for place in places], options, alignment, repeats)
             for place, each in zip(places, hypotheses, strict=True):
-                parts[place] = [readings[place].part(hypothesis, self.subwords) for hypothesis in each]
+                found = [readings[place].part(hypothesis, self.subwords) for hypothesis in each]
+                parts[place] = [replace(part, endless=part.length > limits[place]) for part in found]
 
         workers = torch.get_num_threads() if self._device.type == "cpu" else 1
         batches = list(_batches([len(reading.ids) for reading in readings], workers))
@@ -99,7 +106,7 @@ class SentenceSearch:
         limits: Sequence[int],
         options: DecodingConfig,
         alignment: bool,
-        repeats: bool,
+        repeats: Repeats,
     ) -> list[list[Hypothesis]]:
         network, decoder = self._ready()
         device = self._device
@@ -112,8 +119,9 @@ class SentenceSearch:
             features = network.encode(padded.to(device), lengths).to(decoder.decoder.bias.dtype)
             state, context = decoder.start(features)
             model: StepModel = decoder
-            if not repeats:
-                model = without = WithoutRepeats(decoder, self._may_repeat.to(device))
+            if repeats != "all":
+                free = self._numbers.to(device) if repeats == "numbers" else None
+                model = without = WithoutRepeats(decoder, free)
                 state = without.start(state)
             if min(each) < max(each):
                 model = limited = WithLimits(model)
@@ -125,8 +133,8 @@ class SentenceSearch:
         return next(self.network.parameters()).device
 
     @cached_property
-    def _may_repeat(self) -> Tensor:
-        """Which pieces (pieces,) may follow themselves: those without a letter, of which numbers are made."""
+    def _numbers(self) -> Tensor:
+        """Which pieces (pieces,) have no letter, as those of which numbers are made."""
         pieces = self.subwords.pieces(range(len(self.subwords)))
         return torch.tensor([not any(map(str.isalpha, piece)) for piece in pieces])
 
@@ -142,9 +150,9 @@ def _loops(parts: Sequence[Part]) -> bool:
 
 
 def _mended(parts: Sequence[Part], length: int) -> list[Part]:
-    """Those first that neither repeat themselves (other pieces may spell the same words) nor are longer than `length`,
-    as they are where other things were invented in the place of the run."""
-    return sorted(parts, key=lambda part: (repeats_itself(part.translation.text), part.length > length))
+    """Those first that end and do not repeat themselves (other pieces may spell the same words), nor are longer than
+    `length`, as they are where other things were invented in the place of the run."""
+    return sorted(parts, key=lambda part: (repeats_itself(part.translation.text), part.endless, part.length > length))
 
 
 def _batches(lengths: Sequence[int], workers: int) -> Iterator[list[int]]:

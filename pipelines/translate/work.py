@@ -10,7 +10,7 @@ import numpy as np
 
 from captioner.decoding.search import DecodingConfig
 from captioner.models.translate import Translator
-from captioner.models.translation import COPIED, LACKS, RARE, REPEATS, UNKNOWN, Translation
+from captioner.models.translation import COPIED, ENDLESS, LACKS, RARE, REPEATS, UNKNOWN, Translation
 from captioner.pipelines.folder.outputs import Outputs, Record
 from captioner.pipelines.folder.progress import Meter, Summary
 from captioner.pipelines.folder.stages import defer_sigint
@@ -73,7 +73,7 @@ def _record(row: Row, found: Sequence[Sequence[Translation]], wanted: int) -> Re
         fields = row.with_added((_several(translations) for translations in found), several=True)
     # what was said of the row stays, but not of a translation that is replaced
     before = str(fields.pop("warning", None) or "").split("; ")
-    before = [each for each in before if each and not each.startswith((COPIED, LACKS, RARE, REPEATS, UNKNOWN))]
+    before = [each for each in before if each and not each.startswith((COPIED, ENDLESS, LACKS, RARE, REPEATS, UNKNOWN))]
     warnings = dict.fromkeys([*before, *(several[0].warning for several in found if several[0].warning)])
     pairs = [_pair(several[0]) for several in found if several[0].alignment is not None]
     warning = "; ".join(warnings) or None

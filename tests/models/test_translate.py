@@ -8,7 +8,7 @@ from captioner.decoding.steps import Hypothesis, Rows
 from captioner.errors import ModelError, UsageError
 from captioner.models.base import load
 from captioner.models.translate import LIMIT, Translator
-from captioner.models.translation import REPEATS, Reading
+from captioner.models.translation import ENDLESS, REPEATS, Reading
 from captioner.text.bpe import Subwords
 from captioner.text.repeats import repeats_itself
 from captioner.text.sentences import Sentence
@@ -316,6 +316,14 @@ def test_a_translation_that_still_repeats_itself_has_a_warning(favouring, monkey
     model, options = favouring(1)
     monkeypatch.setattr("captioner.models.translation_search._loops", lambda parts: False)
     assert REPEATS in model.generate("Two dogs run.", options)[0][0].warning
+
+
+def test_a_translation_that_does_not_end_has_a_warning(favouring):
+    model, options = favouring(4)
+    (cut,) = model.generate("Two dogs run.", replace(options, max_length=100, beam_size=1))[0]
+    assert ENDLESS in cut.warning
+    assert not repeats_itself(cut.text)
+    assert ENDLESS not in model.generate("Two dogs run.", options)[0][0].warning  # which may not be longer
 
 
 def test_what_a_sentence_says_twice_its_translation_may_say_twice(favouring):
