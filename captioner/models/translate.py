@@ -18,7 +18,7 @@ from captioner.models.translate_network import SourceConfig, TranslationNetwork
 from captioner.models.translation import COPIED, UNKNOWN, Reading, Translation, put_together
 from captioner.models.translation_search import SentenceSearch
 from captioner.text.bpe import Subwords, whole_characters
-from captioner.text.readable import readable, without_markup
+from captioner.text.readable import in_small_letters, readable, without_markup
 from captioner.text.sentences import Sentence, copied_label, sentences_of
 from captioner.text.vocabulary import Vocabulary
 from captioner.vision.encoder import Precision
@@ -225,7 +225,8 @@ class Translator:
 
     def _readable(self, sentence: Sentence) -> tuple[Sentence, list[str]]:
         """A sentence in characters that the model knows, and those that a translation may lack for that."""
-        text, missed = readable(self.subwords.normalise(sentence.text), self.subwords)
+        text = in_small_letters(self.subwords.normalise(sentence.text), self._familiar)
+        text, missed = readable(text, self.subwords)
         if sentence.text and not text:  # such as an emoji, which stays
             return replace(sentence, mark=sentence.mark + sentence.text, text=""), []
         return replace(sentence, text=text), missed

@@ -12,6 +12,7 @@ _TAGS = "b|i|u|s|em|strong|small|big|sub|sup|span|font|mark|a|p|div|br|hr|li|ul|
 _VALUE = r"\"[^\"<>]*\"|'[^'<>]*'|[^\s<>\"']+"
 _TAG = re.compile(rf"</?(?:{_TAGS})(?:\s+[\w:-]+\s*=\s*(?:{_VALUE}))*\s*/?>", re.IGNORECASE)
 _BREAK = re.compile(r"</?(?:p|div|br|hr|li|h[1-6])\b", re.IGNORECASE)
+_SHOUTED = re.compile(r"\b[A-Z]{2,}(?: [A-Z]+\b)+|\b[A-Z]{4,}\b")
 _REFERENCE = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]\w{1,30});")
 
 
@@ -20,6 +21,23 @@ def without_markup(text: str) -> str:
     if "<" in text:
         text = _TAG.sub(lambda match: " " if _BREAK.match(match[0]) else "", text)
     return _REFERENCE.sub(lambda match: html.unescape(match[0]), text) if "&" in text else text
+
+
+def in_small_letters(text: str, familiar: Container[str]) -> str:
+    """A text whose capital letters only some words shout, these in small letters if they are words that are known.
+
+    A single word needs four letters, since `US` and `IT` are no *us* and *it*; the words of a run need not. A text all in
+    capitals stays.
+
+    Args:
+        text: any.
+        familiar: words in small letters.
+    """
+    if text.isupper():
+        return text
+    return _SHOUTED.sub(
+        lambda run: " ".join(word.lower() if word.lower() in familiar else word for word in run[0].split(" ")), text
+    )
 
 
 def readable(text: str, known: Container[str]) -> tuple[str, list[str]]:

@@ -1,6 +1,6 @@
 import pytest
 
-from captioner.text.readable import readable, without_markup
+from captioner.text.readable import in_small_letters, readable, without_markup
 
 KNOWN = frozenset("abcdefghijklmnopqrstuvwxyzA0123456789 .,-/")
 
@@ -35,3 +35,15 @@ def test_what_a_vocabulary_lacks_is_written_otherwise_or_left_out(text, read, mi
 )
 def test_markup_is_no_text(text, plain):
     assert without_markup(text) == plain
+
+
+@pytest.mark.parametrize(
+    ("text", "small"),
+    [
+        ("A STOP sign of the US, NASA and IT", "A stop sign of the US, NASA and IT"),
+        ("a PERSON JUMPING ON A board of XYZ DOG", "a person JUMPING on a board of XYZ dog"),
+        ("A STOP SIGN",) * 2,
+    ],
+)
+def test_shouted_words_are_read_in_small_letters(text, small):
+    assert in_small_letters(text, frozenset(["stop", "us", "it", "person", "on", "a", "dog", "sign"])) == small
