@@ -26,8 +26,8 @@ def without_markup(text: str) -> str:
 def in_small_letters(text: str, familiar: Container[str]) -> str:
     """A text whose capital letters only some words shout, these in small letters if they are words that are known.
 
-    A single word needs four letters, since `US` and `IT` are no *us* and *it*; the words of a run need not. A text all in
-    capitals stays.
+    A single word needs four letters, since `US` and `IT` are no *us* and *it*; the words of a run need not. A text that
+    is all in capitals stays.
 
     Args:
         text: any.
